@@ -1,0 +1,1 @@
+"""Workspaces, sources, destinations, warehouses, secrets; the Public API."""

@@ -1,0 +1,1 @@
+"""The engine that carries events from the log to destinations: filter, attempt, settle, dead letters, replay."""

@@ -1,0 +1,1 @@
+"""The shelf of destinations, one file each."""

@@ -1,0 +1,1 @@
+"""The durable log between everything: append, read from a cursor, advance."""

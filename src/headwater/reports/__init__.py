@@ -1,0 +1,1 @@
+"""Questions asked of a warehouse: SQL, charts, email funnels."""

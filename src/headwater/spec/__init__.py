@@ -1,0 +1,1 @@
+"""What an event is: types, checks, ids, times. Pure: no I/O, no clock."""

@@ -1,0 +1,37 @@
+"""Open a SQLite file the way every part of Headwater needs it: durable, WAL, a version without known corruption."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Final
+
+from pysqlite3 import dbapi2
+
+from headwater.errors import ConfigError
+
+Connection = Any
+"""A `pysqlite3` connection; the package ships no types."""
+
+# 3.7.0 .. 3.51.2 can corrupt a database in WAL mode (sqlite.org/wal.html, "the WAL-reset bug").
+VERSION_MIN: Final = (3, 51, 3)
+
+
+def connect(path: Path, *, read_only: bool = False) -> Connection:
+    """Return a connection in autocommit mode: WAL, `synchronous=FULL`, foreign keys on, 5 s busy time-out.
+
+    One process writes a file; others may open it `read_only`. The connection may be used from any thread, by one at a
+    time.
+
+    Raises:
+        ConfigError: this SQLite is too old to be trusted with acknowledged data.
+    """
+    if dbapi2.sqlite_version_info < VERSION_MIN:
+        found = dbapi2.sqlite_version
+        raise ConfigError(f"SQLite {found} can corrupt data; install pysqlite3 >= 0.6.1, which brings a repaired one.")
+    address = f"{path.absolute().as_uri()}?mode={'ro' if read_only else 'rwc'}"
+    connection = dbapi2.connect(address, uri=True, isolation_level=None, check_same_thread=False, timeout=5.0)
+    if not read_only:
+        connection.execute("pragma journal_mode = wal")
+    connection.execute("pragma synchronous = full")
+    connection.execute("pragma foreign_keys = on")
+    return connection

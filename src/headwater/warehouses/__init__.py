@@ -1,0 +1,1 @@
+"""The shelf of warehouses, one entry each."""

@@ -1,0 +1,1 @@
+"""The pages; they ask control and reports, nothing else."""
