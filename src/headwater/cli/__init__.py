@@ -1,1 +1,77 @@
-"""The command line: one file a command group; parses, calls, prints."""
+"""The command line: one file a command group; parses, calls, prints.
+
+A command is a module of this package with a click command called `command`; the module's name is the command's name
+(`dead_letters.py` is `headwater dead-letters`). Modules load when their command is used, so `--help` stays quick.
+"""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from collections.abc import Sequence
+from typing import Any, Final
+
+import click
+
+from headwater import __version__
+from headwater.errors import HeadwaterError
+
+# Name and one line for each command, in the order of a newcomer's day; a test holds it against the modules.
+COMMANDS: Final = {
+    "demo": "Run everything with a simulated ActiveCampaign account.",
+    "serve": "Run the service.",
+    "token": "Make and revoke Public API tokens.",
+    "sources": "List, add and change sources.",
+    "destinations": "List, add and change destinations.",
+    "warehouses": "List, add and change warehouses.",
+    "tail": "Watch events arrive.",
+    "sync": "Load what is waiting into the warehouse now.",
+    "query": "Ask the warehouse in SQL.",
+    "replay": "Deliver events again from the log.",
+    "dead-letters": "See and retry what could not be delivered.",
+    "rejections": "See what was refused, and why.",
+    "doctor": "Check configuration, disk, clock and connections.",
+    "bench": "Measure this machine.",
+    "simulate": "Play the outside world for tests and demos.",
+}
+
+
+class _Commands(click.Group):
+    """Loads a command's module when it is called, and shows the list without loading any."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        del ctx
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in COMMANDS:
+            return super().get_command(ctx, cmd_name)
+        command = importlib.import_module(f"headwater.cli.{cmd_name.replace('-', '_')}").command
+        assert isinstance(command, click.Command)  # noqa: S101 - checks our own work
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        del ctx
+        with formatter.section("Commands"):
+            formatter.write_dl(list(COMMANDS.items()))
+
+
+@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(__version__, prog_name="headwater")
+def root() -> None:
+    """Every ActiveCampaign email event in your warehouse and your tools, on your own machine.
+
+    \b
+    Example:
+      headwater serve --data-dir ./headwater-data
+      headwater query "select event, count(*) from activecampaign.tracks group by 1"
+    """
+
+
+def main(arguments: Sequence[str] | None = None) -> Any:
+    """Run the command line; errors are one sentence on stderr, exit 1; wrong use exits 2."""
+    try:
+        return root.main(args=None if arguments is None else list(arguments), standalone_mode=True)
+    except HeadwaterError as error:
+        click.echo(f"headwater: {error}", err=True)
+        sys.exit(1)
