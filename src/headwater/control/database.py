@@ -1,0 +1,202 @@
+"""The control database: its tables, how it is opened, brought up to date and changed.
+
+Every change bumps one integer in the same transaction; other processes poll it and load a new snapshot.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Final
+
+from pysqlite3 import dbapi2
+from sqlalchemy import (
+    Boolean,
+    Column,
+    Connection,
+    Engine,
+    ForeignKey,
+    Integer,
+    MetaData,
+    String,
+    Table,
+    Text,
+    UniqueConstraint,
+    create_engine,
+    event,
+    select,
+    update,
+)
+from sqlalchemy.engine import make_url
+
+from headwater import sqlite
+from headwater.errors import ConfigError
+
+metadata = MetaData(
+    naming_convention={
+        "pk": "pk_%(table_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_name)s",
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+    }
+)
+_ID: Final = String(32)
+
+
+def _parent(table: str) -> Column[str]:
+    return Column(f"{table[:-1]}_id", _ID, ForeignKey(f"{table}.id", ondelete="CASCADE"), nullable=False, index=True)
+
+
+meta = Table("meta", metadata, Column("id", Integer, primary_key=True), Column("version", Integer, nullable=False))
+workspaces = Table(
+    "workspaces",
+    metadata,
+    Column("id", _ID, primary_key=True),
+    Column("slug", String(63), nullable=False, unique=True),
+    Column("name", String(200), nullable=False),
+    Column("region", String(8), nullable=False),
+    Column("created_at", String(40), nullable=False),
+)
+sources = Table(
+    "sources",
+    metadata,
+    Column("id", _ID, primary_key=True),
+    _parent("workspaces"),
+    Column("slug", String(63), nullable=False),
+    Column("schema_name", String(63), nullable=False),
+    Column("name", String(200), nullable=False),
+    Column("type", String(63), nullable=False),
+    Column("enabled", Boolean, nullable=False),
+    Column("settings", Text, nullable=False),
+    Column("webhook_secret", Text, nullable=False),
+    Column("created_at", String(40), nullable=False),
+    UniqueConstraint("workspace_id", "slug"),
+    UniqueConstraint("workspace_id", "schema_name"),
+)
+write_keys = Table(
+    "write_keys",
+    metadata,
+    Column("write_key", String(64), primary_key=True),
+    _parent("sources"),
+    Column("created_at", String(40), nullable=False),
+)
+destinations = Table(
+    "destinations",
+    metadata,
+    Column("id", _ID, primary_key=True),
+    _parent("workspaces"),
+    _parent("sources"),
+    Column("type", String(63), nullable=False),
+    Column("name", String(200), nullable=False),
+    Column("enabled", Boolean, nullable=False),
+    Column("settings", Text, nullable=False),
+    Column("created_at", String(40), nullable=False),
+)
+warehouses = Table(
+    "warehouses",
+    metadata,
+    Column("id", _ID, primary_key=True),
+    _parent("workspaces"),
+    Column("type", String(63), nullable=False),
+    Column("name", String(200), nullable=False),
+    Column("enabled", Boolean, nullable=False),
+    Column("settings", Text, nullable=False),
+    Column("created_at", String(40), nullable=False),
+)
+warehouse_sources = Table(
+    "warehouse_sources",
+    metadata,
+    Column("warehouse_id", _ID, ForeignKey("warehouses.id", ondelete="CASCADE"), primary_key=True),
+    Column("source_id", _ID, ForeignKey("sources.id", ondelete="CASCADE"), primary_key=True, index=True),
+)
+tokens = Table(
+    "tokens",
+    metadata,
+    Column("id", _ID, primary_key=True),
+    _parent("workspaces"),
+    Column("name", String(200), nullable=False),
+    Column("role", String(16), nullable=False),
+    Column("prefix", String(16), nullable=False),
+    Column("sha256", String(64), nullable=False, unique=True),
+    Column("created_at", String(40), nullable=False),
+    Column("last_used_at", String(40)),
+    Column("revoked_at", String(40)),
+)
+
+
+def open_engine(url: str) -> Engine:
+    """Return an engine on the control database; a SQLite file is made when it is missing.
+
+    Args:
+        url: `sqlite:///relative`, `sqlite:////absolute`.
+
+    Raises:
+        ConfigError: the address is no SQLite file, or this SQLite is too old to be trusted.
+    """
+    address = make_url(url)
+    if address.get_backend_name() != "sqlite" or not address.database:
+        raise ConfigError("DATABASE_URL is no file; use sqlite:////path/control.db or leave it out.")
+    path = Path(address.database)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    engine = create_engine(url, module=dbapi2, creator=lambda: sqlite.connect(path))
+    # The driver is in autocommit mode, so that DDL is part of a transaction too: we begin it ourselves.
+    event.listen(engine, "begin", _begin)
+    return engine
+
+
+def _begin(connection: Connection) -> None:
+    # A transaction that will write takes the lock at once: a later upgrade could fail half-way through.
+    writes = connection.get_execution_options().get("writes", False)
+    connection.exec_driver_sql("begin immediate" if writes else "begin")
+
+
+@contextmanager
+def changing(engine: Engine) -> Iterator[Connection]:
+    """Open a transaction that changes the configuration: all of it or nothing, and the version grows by one."""
+    with engine.connect().execution_options(writes=True) as connection, connection.begin():
+        yield connection
+        connection.execute(update(meta).values(version=meta.c.version + 1))
+
+
+@contextmanager
+def noting(engine: Engine) -> Iterator[Connection]:
+    """Open a transaction that writes what nobody has to reload for, such as when a token was last used."""
+    with engine.connect().execution_options(writes=True) as connection, connection.begin():
+        yield connection
+
+
+def version(engine: Engine) -> int:
+    """Return the number of the present configuration; it grows with every change."""
+    with engine.connect() as connection:
+        return int(connection.execute(select(meta.c.version)).scalar_one())
+
+
+def migrate(engine: Engine) -> None:
+    """Bring the database to this program's schema, in one transaction; safe to kill and to run twice at once.
+
+    Raises:
+        ConfigError: a newer Headwater has written this database.
+    """
+    # Alembic costs 0.2 s to import; processes that only read the database do without it.
+    from alembic import command  # noqa: PLC0415
+    from alembic.config import Config  # noqa: PLC0415
+    from alembic.runtime.migration import MigrationContext  # noqa: PLC0415
+    from alembic.script import ScriptDirectory  # noqa: PLC0415
+
+    config = Config()
+    config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
+    known = {script.revision for script in ScriptDirectory.from_config(config).walk_revisions()}
+    with engine.connect().execution_options(writes=True) as connection, connection.begin():
+        found = MigrationContext.configure(connection).get_current_heads()
+        if unknown := set(found) - known:
+            raise ConfigError(
+                f"The control database was written by a newer Headwater (schema {', '.join(unknown)}); "
+                "install that version again or restore the backup made before the upgrade."
+            )
+        config.attributes["connection"] = connection
+        command.upgrade(config, "head")
+
+
+Row = Any
+"""A row of one of the tables above; SQLAlchemy types its columns as Any."""

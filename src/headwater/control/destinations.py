@@ -1,0 +1,216 @@
+"""Destinations: made, listed, changed, deleted; each is connected to one source."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from sqlalchemy import Connection, Engine, delete, func, insert, select, update
+
+from headwater.clock import Clock
+from headwater.control import naming
+from headwater.control import options as settings_of
+from headwater.control.catalog import Catalog, Kind
+from headwater.control.database import Row, changing, destinations, sources
+from headwater.control.models import Destination
+from headwater.control.moments import moment, text_of
+from headwater.control.secrets import SecretBox
+from headwater.errors import ConflictError, NotFoundError
+
+_DESTINATIONS_MAX: Final = 1_000  # ours, a workspace: each has a reader of its own
+
+
+class Destinations:
+    """The destinations of all workspaces; each call names the workspace it acts in."""
+
+    def __init__(self, engine: Engine, box: SecretBox, catalog: Catalog, clock: Clock) -> None:
+        self._engine, self._box, self._catalog, self._clock = engine, box, catalog, clock
+
+    def all(self, workspace_id: str, source_id: str | None = None) -> list[Destination]:
+        """Return the destinations of a workspace, or of one of its sources, oldest first."""
+        with self._engine.connect() as connection:
+            found = read_destinations(connection, self._box, self._catalog, workspace_id=workspace_id)
+        return [destination for destination in found if source_id in {None, destination.source_id}]
+
+    def get(self, workspace_id: str, destination_id: str) -> Destination:
+        """Return one destination.
+
+        Raises:
+            NotFoundError: this workspace has none of this id.
+        """
+        for destination in self.all(workspace_id):
+            if destination.id == destination_id:
+                return destination
+        raise NotFoundError(f"There is no destination {destination_id[:60]!r}; GET /destinations lists them.")
+
+    def create(
+        self,
+        workspace_id: str,
+        source_id: str,
+        type_: str,
+        *,
+        name: str | None = None,
+        enabled: bool = True,
+        settings: Mapping[str, Any] | None = None,
+    ) -> Destination:
+        """Connect a new destination to a source and return it; it gets what is accepted from now on.
+
+        Args:
+            workspace_id: where.
+            source_id: id or slug of a source of this workspace.
+            type_: id or slug of a catalog entry.
+            name: what people see; None takes the catalog's.
+            enabled: a disabled destination gets nothing.
+            settings: of the type.
+
+        Raises:
+            InvalidRequestError: name or settings are wrong.
+            NotFoundError: the source or the type does not exist.
+            ConflictError: the workspace has as many as it may have.
+        """
+        entry = self._catalog.find(Kind.DESTINATION, type_)
+        values = settings_of.checked(entry.settings_class, settings or {})
+        destination_id = naming.new_id()
+        with changing(self._engine) as connection:
+            row = {
+                "id": destination_id,
+                "workspace_id": workspace_id,
+                "source_id": _source_id(connection, workspace_id, source_id),
+                "type": entry.slug,
+                "name": naming.checked_name(entry.name if name is None else name),
+                "enabled": enabled,
+                "settings": settings_of.sealed(entry.settings_class, destination_id, values, self._box),
+                "created_at": text_of(self._clock()),
+            }
+            _room_for_one_more(connection, workspace_id)
+            connection.execute(insert(destinations).values(row))
+        return self.get(workspace_id, destination_id)
+
+    def update(
+        self,
+        workspace_id: str,
+        destination_id: str,
+        *,
+        name: str | None = None,
+        enabled: bool | None = None,
+        settings: Mapping[str, Any] | None = None,
+    ) -> Destination:
+        """Change what is not None and return the destination; settings that are not named stay.
+
+        Raises:
+            NotFoundError, InvalidRequestError: as in `create`.
+        """
+        destination = self.get(workspace_id, destination_id)
+        change: dict[str, Any] = {}
+        if name is not None:
+            change["name"] = naming.checked_name(name)
+        if enabled is not None:
+            change["enabled"] = enabled
+        with changing(self._engine) as connection:
+            row = _row(connection, workspace_id, destination_id)
+            if settings is not None:
+                entry = self._catalog.find(Kind.DESTINATION, destination.type)
+                stored = settings_of.opened(entry.settings_class, row.id, row.settings, self._box)
+                values = settings_of.checked(entry.settings_class, settings, stored)
+                change["settings"] = settings_of.sealed(entry.settings_class, row.id, values, self._box)
+            if change:
+                connection.execute(update(destinations).where(destinations.c.id == row.id).values(change))
+        return self.get(workspace_id, destination_id)
+
+    def delete(self, workspace_id: str, destination_id: str) -> None:
+        """Delete a destination; what was still waiting for it is not delivered any more.
+
+        Raises:
+            NotFoundError: this workspace has none of this id.
+        """
+        with changing(self._engine) as connection:
+            row = _row(connection, workspace_id, destination_id)
+            connection.execute(delete(destinations).where(destinations.c.id == row.id))
+
+    def merged_settings(
+        self, workspace_id: str, type_: str, given: Mapping[str, Any], destination_id: str | None = None
+    ) -> dict[str, Any]:
+        """Return checked settings with secrets open, to try them out; nothing is stored.
+
+        Args:
+            workspace_id: where.
+            type_: id or slug of a catalog entry.
+            given: what the form or the request has.
+            destination_id: whose stored settings stand where `given` says nothing or `MASKED`.
+
+        Raises:
+            InvalidRequestError, NotFoundError: as in `create`.
+        """
+        entry = self._catalog.find(Kind.DESTINATION, type_)
+        stored: Mapping[str, Any] | None = None
+        if destination_id is not None:
+            with self._engine.connect() as connection:
+                row = _row(connection, workspace_id, destination_id)
+                stored = settings_of.opened(entry.settings_class, row.id, row.settings, self._box)
+        return settings_of.checked(entry.settings_class, given, stored)
+
+
+def read_destinations(
+    connection: Connection,
+    box: SecretBox,
+    catalog: Catalog,
+    *,
+    workspace_id: str | None = None,
+    open_settings: bool = False,
+) -> list[Destination]:
+    """Return the destinations of one workspace, or of all, oldest first; settings open or masked."""
+    found = select(destinations).order_by(destinations.c.created_at, destinations.c.id)
+    if workspace_id is not None:
+        found = found.where(destinations.c.workspace_id == workspace_id)
+    return [_destination(row, box, catalog, open_settings=open_settings) for row in connection.execute(found)]
+
+
+def _destination(row: Row, box: SecretBox, catalog: Catalog, *, open_settings: bool) -> Destination:
+    settings: Mapping[str, Any] = {}
+    enabled = row.enabled
+    try:
+        entry = catalog.find(Kind.DESTINATION, row.type)
+    except NotFoundError:  # its type left the shelf: shown, without settings, and nothing is delivered
+        enabled = False
+    else:
+        settings = (
+            settings_of.opened(entry.settings_class, row.id, row.settings, box)
+            if open_settings
+            else settings_of.masked(entry.settings_class, row.settings)
+        )
+    return Destination(
+        id=row.id,
+        workspace_id=row.workspace_id,
+        source_id=row.source_id,
+        type=row.type,
+        name=row.name,
+        enabled=enabled,
+        created_at=moment(row.created_at),
+        settings=settings,
+    )
+
+
+def _row(connection: Connection, workspace_id: str, destination_id: str) -> Row:
+    found = connection.execute(
+        select(destinations).where(destinations.c.id == destination_id, destinations.c.workspace_id == workspace_id)
+    ).one_or_none()
+    if found is None:
+        raise NotFoundError(f"There is no destination {destination_id[:60]!r}; GET /destinations lists them.")
+    return found
+
+
+def _source_id(connection: Connection, workspace_id: str, key: str) -> str:
+    found = connection.execute(
+        select(sources.c.id).where(
+            sources.c.workspace_id == workspace_id, (sources.c.id == key) | (sources.c.slug == key)
+        )
+    ).scalar()
+    if found is None:
+        raise NotFoundError(f"There is no source {key[:60]!r}; GET /sources lists them.")
+    return str(found)
+
+
+def _room_for_one_more(connection: Connection, workspace_id: str) -> None:
+    counted = select(func.count()).select_from(destinations).where(destinations.c.workspace_id == workspace_id)
+    if connection.execute(counted).scalar_one() >= _DESTINATIONS_MAX:
+        raise ConflictError(f"A workspace has at most {_DESTINATIONS_MAX} destinations; delete one first.")

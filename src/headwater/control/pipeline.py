@@ -1,0 +1,73 @@
+"""What the web role asks of the pipeline role; `app` brings the transport. Every answer is JSON-ready."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any, Protocol
+
+Answer = dict[str, Any]
+"""One JSON object."""
+
+
+class Pipeline(Protocol):
+    """Deliveries, dead letters, replays and loads, as far as people ask for them.
+
+    Each call may raise LogUnavailableError while the pipeline role cannot be reached, NotFoundError for an unknown id
+    and InvalidRequestError for what it refuses.
+    """
+
+    async def connections(self) -> Answer:
+        """Return {"connections": [...]}: per destination its state, counts, what waits and the last error."""
+        ...
+
+    async def dead_letters(
+        self, destination_id: str | None = None, cursor: str | None = None, count: int = 50
+    ) -> Answer:
+        """Return {"deadLetters": [...], "next": cursor or None}, newest first."""
+        ...
+
+    async def dead_letter(self, dead_letter_id: str) -> Answer:
+        """Return one dead letter with its event, attempts and the service's last answer."""
+        ...
+
+    async def retry_dead_letters(self, ids: Sequence[str] | None = None, destination_id: str | None = None) -> Answer:
+        """Deliver these, or all of a destination, again; return {"count": n}."""
+        ...
+
+    async def discard_dead_letters(self, ids: Sequence[str] | None = None, destination_id: str | None = None) -> Answer:
+        """Give these, or all of a destination, up for good; return {"count": n}."""
+        ...
+
+    async def resume(self, destination_id: str) -> Answer:
+        """Go on with a connection that was paused because its credentials were refused."""
+        ...
+
+    async def replay(
+        self,
+        destination_id: str,
+        *,
+        source_id: str | None = None,
+        since: datetime | None = None,
+        until: datetime | None = None,
+        event: str | None = None,
+        dry_run: bool = False,
+    ) -> Answer:
+        """Deliver stored events again; return {"count": n}, with `dry_run` only counted."""
+        ...
+
+    async def test_destination(self, type_: str, settings: Mapping[str, Any]) -> Answer:
+        """Try credentials; return {"ok": bool, "message": sentence}."""
+        ...
+
+    async def sync(self, warehouse_id: str | None = None, *, wait: bool = False) -> Answer:
+        """Load what is waiting now; with `wait` return once everything accepted before the call is loaded."""
+        ...
+
+    async def syncs(self, warehouse_id: str | None = None, count: int = 50) -> Answer:
+        """Return {"syncs": [...]}: the newest loads, newest first."""
+        ...
+
+    async def warehouses(self) -> Answer:
+        """Return {"warehouses": [...]}: per warehouse where it stands, what waits and the last error."""
+        ...

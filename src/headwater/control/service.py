@@ -1,0 +1,87 @@
+"""The control plane in one object: what the API, the pages and the commands ask and change.
+
+All calls are synchronous (a few SQLite statements): inside an event loop they run in a thread.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from sqlalchemy import Engine
+
+from headwater import clock as wall
+from headwater.clock import Clock
+from headwater.control import database
+from headwater.control.catalog import Catalog
+from headwater.control.destinations import Destinations
+from headwater.control.models import Caller
+from headwater.control.secrets import SecretBox
+from headwater.control.snapshot import Snapshot, load, version
+from headwater.control.sources import Sources
+from headwater.control.tokens import Tokens
+from headwater.control.warehouses import Warehouses
+from headwater.control.workspaces import Workspaces
+
+
+class Control:
+    """One attribute a family: `workspaces`, `sources`, `destinations`, `warehouses`, `tokens`, `catalog`."""
+
+    def __init__(
+        self,
+        engine: Engine,
+        secret_key: bytes,
+        source_regions: Mapping[str, tuple[str, ...]] | None = None,
+        clock: Clock = wall.now,
+    ) -> None:
+        box = SecretBox(secret_key)
+        self._engine, self._box = engine, box
+        self.catalog = Catalog(source_regions)
+        self.workspaces = Workspaces(engine, clock)
+        self.sources = Sources(engine, box, self.catalog, clock)
+        self.destinations = Destinations(engine, box, self.catalog, clock)
+        self.warehouses = Warehouses(engine, box, self.catalog, clock)
+        self.tokens = Tokens(engine, secret_key, clock)
+
+    def version(self) -> int:
+        """Return the number of the present configuration; it grows with every change."""
+        return version(self._engine)
+
+    def snapshot(self) -> Snapshot:
+        """Return the whole configuration, secrets open, as one consistent state."""
+        return load(self._engine, self._box, self.catalog)
+
+    def authenticate(self, token: str) -> Caller | None:
+        """Return who holds this Public API token, None when it is unknown, expired or revoked."""
+        return self.tokens.authenticate(token, self.workspaces.get().id)
+
+    def close(self) -> None:
+        """Close the database."""
+        self._engine.dispose()
+
+
+def open_control(
+    url: str,
+    secret_key: bytes,
+    *,
+    region: str = "us",
+    source_regions: Mapping[str, tuple[str, ...]] | None = None,
+    clock: Clock = wall.now,
+) -> Control:
+    """Return the control plane, its database brought up to date and with a default workspace in it.
+
+    Args:
+        url: of the control database, such as `sqlite:////var/lib/headwater/control.db`.
+        secret_key: the installation's, of which the key for stored secrets is derived.
+        region: of the default workspace, where it is made now.
+        source_regions: the operator's widening, {slug: regions}.
+        clock: stamps what is created.
+
+    Raises:
+        ConfigError: the database is newer than this program, or its secrets belong to another key.
+    """
+    engine = database.open_engine(url)
+    database.migrate(engine)
+    control = Control(engine, secret_key, source_regions, clock)
+    control.workspaces.first_start(region)
+    control.snapshot()  # a wrong SECRET_KEY is told now, not at the first delivery
+    return control

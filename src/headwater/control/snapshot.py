@@ -1,0 +1,55 @@
+"""The configuration as one frozen value, secrets open: what the other processes work with until it changes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from sqlalchemy import Engine, select
+
+from headwater.control import database
+from headwater.control.catalog import Catalog
+from headwater.control.database import meta
+from headwater.control.destinations import read_destinations
+from headwater.control.models import Destination, Source, WarehouseEntry
+from headwater.control.secrets import SecretBox
+from headwater.control.sources import read_sources
+from headwater.control.warehouses import read_warehouses
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """Everything that is configured, at one version; settings and webhook secrets are open.
+
+    Attributes:
+        version: grows with every change.
+        sources: of all workspaces; `region_allowed` says whether the door may accept for it.
+    """
+
+    version: int
+    sources: tuple[Source, ...]
+    destinations: tuple[Destination, ...]
+    warehouses: tuple[WarehouseEntry, ...]
+
+    def schemas(self, warehouse: WarehouseEntry) -> dict[str, str]:
+        """Return {source id: schema name} of the sources that are loaded into a warehouse."""
+        return {source.id: source.schema_name for source in self.sources if source.id in warehouse.source_ids}
+
+
+def version(engine: Engine) -> int:
+    """Return the number of the present configuration: cheap, for polling."""
+    return database.version(engine)
+
+
+def load(engine: Engine, box: SecretBox, catalog: Catalog) -> Snapshot:
+    """Return the whole configuration, read in one transaction.
+
+    Raises:
+        ConfigError: its secrets were sealed with another SECRET_KEY.
+    """
+    with engine.connect() as connection:
+        return Snapshot(
+            version=int(connection.execute(select(meta.c.version)).scalar_one()),
+            sources=tuple(read_sources(connection, box, catalog, open_settings=True)),
+            destinations=tuple(read_destinations(connection, box, catalog, open_settings=True)),
+            warehouses=tuple(read_warehouses(connection, box, catalog, open_settings=True)),
+        )

@@ -1,0 +1,300 @@
+"""Sources: made, listed, changed, deleted; their write keys and webhook secrets."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+from sqlalchemy import Connection, Engine, delete, func, insert, select, update
+from sqlalchemy.exc import IntegrityError
+
+from headwater.clock import Clock
+from headwater.control import naming
+from headwater.control import options as settings_of
+from headwater.control.catalog import Catalog, Kind
+from headwater.control.database import (
+    Row,
+    changing,
+    sources,
+    warehouse_sources,
+    warehouses,
+    workspaces,
+    write_keys,
+)
+from headwater.control.models import Source
+from headwater.control.moments import moment, text_of
+from headwater.control.secrets import SecretBox
+from headwater.errors import ConflictError, InvalidRequestError, NotFoundError
+
+_WEBHOOK_SECRET: Final = "webhook_secret"  # noqa: S105 - the name of the field it is sealed for
+_WRITE_KEYS_MAX: Final = 20  # ours
+_SOURCES_MAX: Final = 1_000  # ours: a snapshot holds all of them
+
+
+class Sources:
+    """The sources of all workspaces; each call names the workspace it acts in."""
+
+    def __init__(self, engine: Engine, box: SecretBox, catalog: Catalog, clock: Clock) -> None:
+        self._engine, self._box, self._catalog, self._clock = engine, box, catalog, clock
+
+    def all(self, workspace_id: str) -> list[Source]:
+        """Return the sources of a workspace, oldest first."""
+        with self._engine.connect() as connection:
+            return read_sources(connection, self._box, self._catalog, workspace_id=workspace_id)
+
+    def get(self, workspace_id: str, source_id: str) -> Source:
+        """Return one source, by its id or its slug.
+
+        Raises:
+            NotFoundError: this workspace has none of this id.
+        """
+        for source in self.all(workspace_id):
+            if source_id in {source.id, source.slug}:
+                return source
+        raise NotFoundError(f"There is no source {source_id[:60]!r}; GET /sources lists them.")
+
+    def create(
+        self,
+        workspace_id: str,
+        slug: str,
+        type_: str,
+        *,
+        name: str | None = None,
+        enabled: bool = True,
+        settings: Mapping[str, Any] | None = None,
+    ) -> Source:
+        """Make a source with one write key, join it to every warehouse of the workspace and return it.
+
+        Args:
+            workspace_id: where.
+            slug: its name in addresses and, `-` read as `_`, its warehouse schema; fixed.
+            type_: id or slug of a catalog entry.
+            name: what people see; None takes the slug.
+            enabled: a disabled source refuses what is sent to it.
+            settings: of the type.
+
+        Raises:
+            InvalidRequestError: slug, name or settings are wrong.
+            NotFoundError: the catalog has no such type.
+            ForbiddenError: the type cannot be connected in this workspace's region.
+            ConflictError: the slug, or the schema it gives, is taken.
+        """
+        entry = self._catalog.find(Kind.SOURCE, type_)
+        naming.checked_slug(slug)
+        values = settings_of.checked(entry.settings_class, settings or {})
+        source_id, created_at = naming.new_id(), text_of(self._clock())
+        secret = naming.new_webhook_secret() if entry.webhooks else ""
+        row = {
+            "id": source_id,
+            "workspace_id": workspace_id,
+            "slug": slug,
+            "schema_name": naming.schema_name(slug),
+            "name": naming.checked_name(slug if name is None else name),
+            "type": entry.slug,
+            "enabled": enabled,
+            "settings": settings_of.sealed(entry.settings_class, source_id, values, self._box),
+            "webhook_secret": self._box.seal(source_id, _WEBHOOK_SECRET, secret) if secret else "",
+            "created_at": created_at,
+        }
+        try:
+            with changing(self._engine) as connection:
+                self._catalog.admit(entry, _region(connection, workspace_id))
+                _room_for_one_more(connection, workspace_id)
+                connection.execute(insert(sources).values(row))
+                _add_key(connection, source_id, created_at)
+                _join_all_warehouses(connection, workspace_id, source_id)
+        except IntegrityError as error:
+            raise ConflictError(
+                f"The slug {slug} (schema {naming.schema_name(slug)}) is taken; choose another."
+            ) from error
+        return self.get(workspace_id, source_id)
+
+    def update(
+        self,
+        workspace_id: str,
+        source_id: str,
+        *,
+        name: str | None = None,
+        enabled: bool | None = None,
+        settings: Mapping[str, Any] | None = None,
+    ) -> Source:
+        """Change what is not None and return the source.
+
+        Raises:
+            NotFoundError, InvalidRequestError: as in `create`.
+        """
+        source = self.get(workspace_id, source_id)
+        entry = self._catalog.find(Kind.SOURCE, source.type)
+        change: dict[str, Any] = {}
+        if name is not None:
+            change["name"] = naming.checked_name(name)
+        if enabled is not None:
+            change["enabled"] = enabled
+        with changing(self._engine) as connection:
+            row = _row(connection, workspace_id, source.id)
+            if settings is not None:
+                stored = settings_of.opened(entry.settings_class, source.id, row.settings, self._box)
+                values = settings_of.checked(entry.settings_class, settings, stored)
+                change["settings"] = settings_of.sealed(entry.settings_class, source.id, values, self._box)
+            if change:
+                connection.execute(update(sources).where(sources.c.id == source.id).values(change))
+        return self.get(workspace_id, source.id)
+
+    def delete(self, workspace_id: str, source_id: str) -> None:
+        """Delete a source with its keys and destinations; stored events and warehouse tables stay.
+
+        Raises:
+            NotFoundError: this workspace has none of this id.
+        """
+        source = self.get(workspace_id, source_id)
+        with changing(self._engine) as connection:
+            _row(connection, workspace_id, source.id)
+            connection.execute(delete(sources).where(sources.c.id == source.id))
+
+    def add_write_key(self, workspace_id: str, source_id: str) -> Source:
+        """Add a further write key, for rotation, and return the source.
+
+        Raises:
+            NotFoundError: this workspace has none of this id.
+            ConflictError: it has as many as it may have.
+        """
+        source = self.get(workspace_id, source_id)
+        with changing(self._engine) as connection:
+            _row(connection, workspace_id, source.id)
+            if len(_keys(connection, source.id)) >= _WRITE_KEYS_MAX:
+                raise ConflictError(f"A source has at most {_WRITE_KEYS_MAX} write keys; delete one first.")
+            _add_key(connection, source.id, text_of(self._clock()))
+        return self.get(workspace_id, source.id)
+
+    def remove_write_key(self, workspace_id: str, source_id: str, write_key: str) -> Source:
+        """Take a write key away and return the source; what is sent with it is refused from now on.
+
+        Raises:
+            NotFoundError: the source or the key is unknown.
+            ConflictError: it is the last one.
+        """
+        source = self.get(workspace_id, source_id)
+        with changing(self._engine) as connection:
+            keys = _keys(connection, source.id)
+            if write_key not in keys:
+                raise NotFoundError("This source has no such write key.")
+            if len(keys) == 1:
+                raise ConflictError("A source keeps at least one write key; add another first, or disable the source.")
+            connection.execute(delete(write_keys).where(write_keys.c.write_key == write_key))
+        return self.get(workspace_id, source.id)
+
+    def rotate_webhook_secret(self, workspace_id: str, source_id: str) -> Source:
+        """Give the source a new webhook address and return it; the old one is refused from now on.
+
+        Raises:
+            NotFoundError: the source is unknown.
+            InvalidRequestError: its type receives no webhooks.
+        """
+        source = self.get(workspace_id, source_id)
+        if not source.webhook_secret:
+            raise InvalidRequestError(f"{source.type} receives no webhooks", field="sourceId")
+        secret = self._box.seal(source.id, _WEBHOOK_SECRET, naming.new_webhook_secret())
+        with changing(self._engine) as connection:
+            _row(connection, workspace_id, source.id)
+            connection.execute(update(sources).where(sources.c.id == source.id).values(webhook_secret=secret))
+        return self.get(workspace_id, source.id)
+
+
+def read_sources(
+    connection: Connection,
+    box: SecretBox,
+    catalog: Catalog,
+    *,
+    workspace_id: str | None = None,
+    open_settings: bool = False,
+) -> list[Source]:
+    """Return the sources of one workspace, or of all, oldest first.
+
+    Args:
+        connection: in a transaction, so that all of it is one state.
+        box: opens the webhook secrets.
+        catalog: knows the types.
+        workspace_id: None for all.
+        open_settings: with secrets, for the engines; otherwise masked.
+    """
+    keys: dict[str, list[str]] = {}
+    for key in connection.execute(select(write_keys).order_by(write_keys.c.created_at, write_keys.c.write_key)):
+        keys.setdefault(key.source_id, []).append(key.write_key)
+    found = (
+        select(sources, workspaces.c.region)
+        .join(workspaces, workspaces.c.id == sources.c.workspace_id)
+        .order_by(sources.c.created_at, sources.c.id)
+    )
+    if workspace_id is not None:
+        found = found.where(sources.c.workspace_id == workspace_id)
+    return [
+        _source(row, keys.get(row.id, []), box, catalog, open_settings=open_settings)
+        for row in connection.execute(found)
+    ]
+
+
+def _source(row: Row, keys: Sequence[str], box: SecretBox, catalog: Catalog, *, open_settings: bool) -> Source:
+    settings: Mapping[str, Any] = {}
+    try:
+        entry = catalog.find(Kind.SOURCE, row.type)
+    except NotFoundError:  # its type left the shelf: shown, without settings, and refused at the door
+        allowed = False
+    else:
+        allowed = row.region in entry.regions
+        settings = (
+            settings_of.opened(entry.settings_class, row.id, row.settings, box)
+            if open_settings
+            else settings_of.masked(entry.settings_class, row.settings)
+        )
+    return Source(
+        id=row.id,
+        workspace_id=row.workspace_id,
+        slug=row.slug,
+        name=row.name,
+        type=row.type,
+        schema_name=row.schema_name,
+        enabled=row.enabled,
+        write_keys=tuple(keys),
+        created_at=moment(row.created_at),
+        webhook_secret=box.open(row.id, _WEBHOOK_SECRET, row.webhook_secret) if row.webhook_secret else "",
+        settings=settings,
+        region_allowed=allowed,
+    )
+
+
+def _row(connection: Connection, workspace_id: str, source_id: str) -> Row:
+    """Return the row inside the transaction that changes it: it may have been deleted since it was looked up."""
+    found = connection.execute(
+        select(sources).where(sources.c.id == source_id, sources.c.workspace_id == workspace_id)
+    ).one_or_none()
+    if found is None:
+        raise NotFoundError("This source was deleted meanwhile.")
+    return found
+
+
+def _region(connection: Connection, workspace_id: str) -> str:
+    region = connection.execute(select(workspaces.c.region).where(workspaces.c.id == workspace_id)).scalar_one_or_none()
+    if region is None:
+        raise NotFoundError("There is no such workspace.")
+    return str(region)
+
+
+def _room_for_one_more(connection: Connection, workspace_id: str) -> None:
+    counted = select(func.count()).select_from(sources).where(sources.c.workspace_id == workspace_id)
+    if connection.execute(counted).scalar_one() >= _SOURCES_MAX:
+        raise ConflictError(f"A workspace has at most {_SOURCES_MAX} sources; delete one first.")
+
+
+def _keys(connection: Connection, source_id: str) -> list[str]:
+    return list(connection.execute(select(write_keys.c.write_key).where(write_keys.c.source_id == source_id)).scalars())
+
+
+def _add_key(connection: Connection, source_id: str, created_at: str) -> None:
+    row = {"write_key": naming.new_write_key(), "source_id": source_id, "created_at": created_at}
+    connection.execute(insert(write_keys).values(row))
+
+
+def _join_all_warehouses(connection: Connection, workspace_id: str, source_id: str) -> None:
+    ids = connection.execute(select(warehouses.c.id).where(warehouses.c.workspace_id == workspace_id)).scalars().all()
+    if ids:
+        connection.execute(insert(warehouse_sources), [{"warehouse_id": each, "source_id": source_id} for each in ids])

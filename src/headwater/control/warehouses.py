@@ -1,0 +1,245 @@
+"""Warehouses: made, listed, changed, deleted; and which sources are loaded into which."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from sqlalchemy import Connection, Engine, delete, func, insert, select, update
+
+from headwater.clock import Clock
+from headwater.control import naming
+from headwater.control import options as settings_of
+from headwater.control.catalog import Catalog, Kind
+from headwater.control.database import Row, changing, sources, warehouse_sources, warehouses
+from headwater.control.models import WarehouseEntry
+from headwater.control.moments import moment, text_of
+from headwater.control.secrets import SecretBox
+from headwater.errors import ConflictError, NotFoundError
+
+_WAREHOUSES_MAX: Final = 20  # ours, a workspace: each is loaded on its own
+
+
+class Warehouses:
+    """The warehouses of all workspaces; each call names the workspace it acts in."""
+
+    def __init__(self, engine: Engine, box: SecretBox, catalog: Catalog, clock: Clock) -> None:
+        self._engine, self._box, self._catalog, self._clock = engine, box, catalog, clock
+
+    def all(self, workspace_id: str) -> list[WarehouseEntry]:
+        """Return the warehouses of a workspace, oldest first."""
+        with self._engine.connect() as connection:
+            return read_warehouses(connection, self._box, self._catalog, workspace_id=workspace_id)
+
+    def get(self, workspace_id: str, warehouse_id: str) -> WarehouseEntry:
+        """Return one warehouse, by its id or its name.
+
+        Raises:
+            NotFoundError: this workspace has none like it.
+        """
+        found = self.all(workspace_id)
+        for warehouse in found:
+            if warehouse.id == warehouse_id:
+                return warehouse
+        for warehouse in found:
+            if warehouse.name == warehouse_id:
+                return warehouse
+        raise NotFoundError(f"There is no warehouse {warehouse_id[:60]!r}; GET /warehouses lists them.")
+
+    def create(
+        self,
+        workspace_id: str,
+        type_: str,
+        *,
+        name: str | None = None,
+        enabled: bool = True,
+        settings: Mapping[str, Any] | None = None,
+    ) -> WarehouseEntry:
+        """Add a warehouse, connect every source of the workspace to it and return it.
+
+        Args:
+            workspace_id: where.
+            type_: id or slug of a catalog entry.
+            name: what people see; None takes the catalog's.
+            enabled: a disabled warehouse is not loaded; what it misses is loaded once it is enabled.
+            settings: of the type.
+
+        Raises:
+            InvalidRequestError: name or settings are wrong.
+            NotFoundError: the catalog has no such type.
+            ConflictError: the workspace has as many as it may have, or one of this name.
+        """
+        entry = self._catalog.find(Kind.WAREHOUSE, type_)
+        values = settings_of.checked(entry.settings_class, settings or {})
+        warehouse_id = naming.new_id()
+        row = {
+            "id": warehouse_id,
+            "workspace_id": workspace_id,
+            "type": entry.slug,
+            "name": naming.checked_name(entry.name if name is None else name),
+            "enabled": enabled,
+            "settings": settings_of.sealed(entry.settings_class, warehouse_id, values, self._box),
+            "created_at": text_of(self._clock()),
+        }
+        with changing(self._engine) as connection:
+            _room_for_one_more(connection, workspace_id)
+            connection.execute(insert(warehouses).values(row))
+            _join_all_sources(connection, workspace_id, warehouse_id)
+        return self.get(workspace_id, warehouse_id)
+
+    def update(
+        self,
+        workspace_id: str,
+        warehouse_id: str,
+        *,
+        name: str | None = None,
+        enabled: bool | None = None,
+        settings: Mapping[str, Any] | None = None,
+    ) -> WarehouseEntry:
+        """Change what is not None and return the warehouse; settings that are not named stay.
+
+        Raises:
+            NotFoundError, InvalidRequestError: as in `create`.
+        """
+        warehouse = self.get(workspace_id, warehouse_id)
+        change: dict[str, Any] = {}
+        if name is not None:
+            change["name"] = naming.checked_name(name)
+        if enabled is not None:
+            change["enabled"] = enabled
+        with changing(self._engine) as connection:
+            row = _row(connection, workspace_id, warehouse.id)
+            if settings is not None:
+                entry = self._catalog.find(Kind.WAREHOUSE, warehouse.type)
+                stored = settings_of.opened(entry.settings_class, row.id, row.settings, self._box)
+                values = settings_of.checked(entry.settings_class, settings, stored)
+                change["settings"] = settings_of.sealed(entry.settings_class, row.id, values, self._box)
+            if change:
+                connection.execute(update(warehouses).where(warehouses.c.id == row.id).values(change))
+        return self.get(workspace_id, warehouse.id)
+
+    def delete(self, workspace_id: str, warehouse_id: str) -> None:
+        """Take a warehouse out of Headwater; its tables stay as they are.
+
+        Raises:
+            NotFoundError: this workspace has none of this id.
+        """
+        warehouse = self.get(workspace_id, warehouse_id)
+        with changing(self._engine) as connection:
+            row = _row(connection, workspace_id, warehouse.id)
+            connection.execute(delete(warehouses).where(warehouses.c.id == row.id))
+
+    def connect(self, workspace_id: str, warehouse_id: str, source_id: str) -> WarehouseEntry:
+        """Load this source into this warehouse from now on; connecting twice changes nothing.
+
+        Raises:
+            NotFoundError: one of the two does not exist in this workspace.
+        """
+        warehouse = self.get(workspace_id, warehouse_id)
+        with changing(self._engine) as connection:
+            pair = _pair(connection, workspace_id, warehouse.id, source_id)
+            if pair["source_id"] not in warehouse.source_ids:
+                connection.execute(insert(warehouse_sources).prefix_with("or ignore").values(pair))
+        return self.get(workspace_id, warehouse.id)
+
+    def disconnect(self, workspace_id: str, warehouse_id: str, source_id: str) -> WarehouseEntry:
+        """Stop loading this source into this warehouse; the rows that are there stay.
+
+        Raises:
+            NotFoundError: one of the two does not exist, or they are not connected.
+        """
+        warehouse = self.get(workspace_id, warehouse_id)
+        with changing(self._engine) as connection:
+            pair = _pair(connection, workspace_id, warehouse.id, source_id)
+            if pair["source_id"] not in warehouse.source_ids:
+                raise NotFoundError("This source is not connected to this warehouse.")
+            connection.execute(delete(warehouse_sources).filter_by(**pair))
+        return self.get(workspace_id, warehouse.id)
+
+
+def read_warehouses(
+    connection: Connection,
+    box: SecretBox,
+    catalog: Catalog,
+    *,
+    workspace_id: str | None = None,
+    open_settings: bool = False,
+) -> list[WarehouseEntry]:
+    """Return the warehouses of one workspace, or of all, oldest first; settings open or masked."""
+    joined: dict[str, list[str]] = {}
+    pairs = (
+        select(warehouse_sources)
+        .join(sources, sources.c.id == warehouse_sources.c.source_id)
+        .order_by(sources.c.created_at, sources.c.id)
+    )
+    for pair in connection.execute(pairs):
+        joined.setdefault(pair.warehouse_id, []).append(pair.source_id)
+    found = select(warehouses).order_by(warehouses.c.created_at, warehouses.c.id)
+    if workspace_id is not None:
+        found = found.where(warehouses.c.workspace_id == workspace_id)
+    return [
+        _warehouse(row, joined.get(row.id, []), box, catalog, open_settings=open_settings)
+        for row in connection.execute(found)
+    ]
+
+
+def _warehouse(
+    row: Row, source_ids: list[str], box: SecretBox, catalog: Catalog, *, open_settings: bool
+) -> WarehouseEntry:
+    settings: Mapping[str, Any] = {}
+    enabled = row.enabled
+    try:
+        entry = catalog.find(Kind.WAREHOUSE, row.type)
+    except NotFoundError:  # its type left the shelf: shown, without settings, and nothing is loaded
+        enabled = False
+    else:
+        settings = (
+            settings_of.opened(entry.settings_class, row.id, row.settings, box)
+            if open_settings
+            else settings_of.masked(entry.settings_class, row.settings)
+        )
+    return WarehouseEntry(
+        id=row.id,
+        workspace_id=row.workspace_id,
+        type=row.type,
+        name=row.name,
+        enabled=enabled,
+        created_at=moment(row.created_at),
+        source_ids=tuple(source_ids),
+        settings=settings,
+    )
+
+
+def _row(connection: Connection, workspace_id: str, warehouse_id: str) -> Row:
+    found = connection.execute(
+        select(warehouses).where(warehouses.c.id == warehouse_id, warehouses.c.workspace_id == workspace_id)
+    ).one_or_none()
+    if found is None:
+        raise NotFoundError(f"There is no warehouse {warehouse_id[:60]!r}; GET /warehouses lists them.")
+    return found
+
+
+def _pair(connection: Connection, workspace_id: str, warehouse_id: str, source_id: str) -> dict[str, str]:
+    row = _row(connection, workspace_id, warehouse_id)
+    found = connection.execute(
+        select(sources.c.id).where(
+            sources.c.workspace_id == workspace_id, (sources.c.id == source_id) | (sources.c.slug == source_id)
+        )
+    ).scalar()
+    if found is None:
+        raise NotFoundError(f"There is no source {source_id[:60]!r}; GET /sources lists them.")
+    return {"warehouse_id": row.id, "source_id": found}
+
+
+def _room_for_one_more(connection: Connection, workspace_id: str) -> None:
+    counted = select(func.count()).select_from(warehouses).where(warehouses.c.workspace_id == workspace_id)
+    if connection.execute(counted).scalar_one() >= _WAREHOUSES_MAX:
+        raise ConflictError(f"A workspace has at most {_WAREHOUSES_MAX} warehouses; delete one first.")
+
+
+def _join_all_sources(connection: Connection, workspace_id: str, warehouse_id: str) -> None:
+    ids = connection.execute(select(sources.c.id).where(sources.c.workspace_id == workspace_id)).scalars().all()
+    if ids:
+        connection.execute(
+            insert(warehouse_sources), [{"warehouse_id": warehouse_id, "source_id": each} for each in ids]
+        )
