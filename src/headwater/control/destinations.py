@@ -156,16 +156,16 @@ def read_destinations(
     catalog: Catalog,
     *,
     workspace_id: str | None = None,
-    open_settings: bool = False,
+    reveal: bool = False,
 ) -> list[Destination]:
     """Return the destinations of one workspace, or of all, oldest first; settings open or masked."""
     found = select(destinations).order_by(destinations.c.created_at, destinations.c.id)
     if workspace_id is not None:
         found = found.where(destinations.c.workspace_id == workspace_id)
-    return [_destination(row, box, catalog, open_settings=open_settings) for row in connection.execute(found)]
+    return [_destination(row, box, catalog, reveal=reveal) for row in connection.execute(found)]
 
 
-def _destination(row: Row, box: SecretBox, catalog: Catalog, *, open_settings: bool) -> Destination:
+def _destination(row: Row, box: SecretBox, catalog: Catalog, *, reveal: bool) -> Destination:
     settings: Mapping[str, Any] = {}
     enabled = row.enabled
     try:
@@ -175,7 +175,7 @@ def _destination(row: Row, box: SecretBox, catalog: Catalog, *, open_settings: b
     else:
         settings = (
             settings_of.opened(entry.settings_class, row.id, row.settings, box)
-            if open_settings
+            if reveal
             else settings_of.masked(entry.settings_class, row.settings)
         )
     return Destination(

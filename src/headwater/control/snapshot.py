@@ -49,7 +49,7 @@ def load(engine: Engine, box: SecretBox, catalog: Catalog) -> Snapshot:
     with engine.connect() as connection:
         return Snapshot(
             version=int(connection.execute(select(meta.c.version)).scalar_one()),
-            sources=tuple(read_sources(connection, box, catalog, open_settings=True)),
-            destinations=tuple(read_destinations(connection, box, catalog, open_settings=True)),
-            warehouses=tuple(read_warehouses(connection, box, catalog, open_settings=True)),
+            sources=tuple(read_sources(connection, box, catalog, reveal=True)),
+            destinations=tuple(read_destinations(connection, box, catalog, reveal=True)),
+            warehouses=tuple(read_warehouses(connection, box, catalog, reveal=True)),
         )

@@ -206,7 +206,7 @@ def read_sources(
     catalog: Catalog,
     *,
     workspace_id: str | None = None,
-    open_settings: bool = False,
+    reveal: bool = False,
 ) -> list[Source]:
     """Return the sources of one workspace, or of all, oldest first.
 
@@ -215,7 +215,7 @@ def read_sources(
         box: opens the webhook secrets.
         catalog: knows the types.
         workspace_id: None for all.
-        open_settings: with secrets, for the engines; otherwise masked.
+        reveal: with secrets, for the engines; otherwise masked.
     """
     keys: dict[str, list[str]] = {}
     for key in connection.execute(select(write_keys).order_by(write_keys.c.created_at, write_keys.c.write_key)):
@@ -227,13 +227,10 @@ def read_sources(
     )
     if workspace_id is not None:
         found = found.where(sources.c.workspace_id == workspace_id)
-    return [
-        _source(row, keys.get(row.id, []), box, catalog, open_settings=open_settings)
-        for row in connection.execute(found)
-    ]
+    return [_source(row, keys.get(row.id, []), box, catalog, reveal=reveal) for row in connection.execute(found)]
 
 
-def _source(row: Row, keys: Sequence[str], box: SecretBox, catalog: Catalog, *, open_settings: bool) -> Source:
+def _source(row: Row, keys: Sequence[str], box: SecretBox, catalog: Catalog, *, reveal: bool) -> Source:
     settings: Mapping[str, Any] = {}
     try:
         entry = catalog.find(Kind.SOURCE, row.type)
@@ -243,7 +240,7 @@ def _source(row: Row, keys: Sequence[str], box: SecretBox, catalog: Catalog, *, 
         allowed = row.region in entry.regions
         settings = (
             settings_of.opened(entry.settings_class, row.id, row.settings, box)
-            if open_settings
+            if reveal
             else settings_of.masked(entry.settings_class, row.settings)
         )
     return Source(

@@ -163,7 +163,7 @@ def read_warehouses(
     catalog: Catalog,
     *,
     workspace_id: str | None = None,
-    open_settings: bool = False,
+    reveal: bool = False,
 ) -> list[WarehouseEntry]:
     """Return the warehouses of one workspace, or of all, oldest first; settings open or masked."""
     joined: dict[str, list[str]] = {}
@@ -177,15 +177,10 @@ def read_warehouses(
     found = select(warehouses).order_by(warehouses.c.created_at, warehouses.c.id)
     if workspace_id is not None:
         found = found.where(warehouses.c.workspace_id == workspace_id)
-    return [
-        _warehouse(row, joined.get(row.id, []), box, catalog, open_settings=open_settings)
-        for row in connection.execute(found)
-    ]
+    return [_warehouse(row, joined.get(row.id, []), box, catalog, reveal=reveal) for row in connection.execute(found)]
 
 
-def _warehouse(
-    row: Row, source_ids: list[str], box: SecretBox, catalog: Catalog, *, open_settings: bool
-) -> WarehouseEntry:
+def _warehouse(row: Row, source_ids: list[str], box: SecretBox, catalog: Catalog, *, reveal: bool) -> WarehouseEntry:
     settings: Mapping[str, Any] = {}
     enabled = row.enabled
     try:
@@ -195,7 +190,7 @@ def _warehouse(
     else:
         settings = (
             settings_of.opened(entry.settings_class, row.id, row.settings, box)
-            if open_settings
+            if reveal
             else settings_of.masked(entry.settings_class, row.settings)
         )
     return WarehouseEntry(
