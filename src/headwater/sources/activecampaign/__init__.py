@@ -1,0 +1,22 @@
+"""ActiveCampaign: every email open, click, bounce and unsubscribe becomes a track call, in Segment's names."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from headwater.sources.activecampaign.mapping import events
+from headwater.sources.contract import Card
+
+__all__ = ["CARD", "events"]
+
+CARD: Final = Card(
+    id="XE0vf1bTDh",
+    slug="activecampaign",
+    name="ActiveCampaign",
+    description="Email events of an ActiveCampaign account: delivered, opened, clicked, bounced, unsubscribed.",
+    schema_name="activecampaign",
+    webhooks=True,
+    cloud=True,
+    regions=("us",),
+    categories=("Email Marketing",),
+)

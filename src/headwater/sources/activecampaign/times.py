@@ -1,0 +1,102 @@
+"""When it happened: ActiveCampaign's `date_time` as an instant, and what had to be assumed about it.
+
+Live webhooks carry an offset. A time without one is US Central wall time, whatever the customer's country.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from functools import cache
+from typing import Final
+from zoneinfo import ZoneInfo
+
+ASSUMED_ZONE: Final = "assumed_zone"
+AMBIGUOUS_HOUR: Final = "ambiguous_hour"
+MISSING: Final = "missing"
+UNREADABLE: Final = "unreadable"
+IMPLAUSIBLE: Final = "implausible"
+FUTURE: Final = "future"
+
+CENTRAL: Final = "America/Chicago"
+TEST_BUTTON_TIME: Final = "2013-01-01 12:00:00"
+
+_FUTURE_MAX: Final = timedelta(hours=24)
+_EARLIEST: Final = datetime(2003, 1, 1, tzinfo=UTC)  # ActiveCampaign did not exist before
+
+# A space where the sign should be is a "+" that somebody forgot to escape in a form.
+_WRITTEN: Final = re.compile(
+    r"(\d{4}-\d\d-\d\d)[T ](\d\d:\d\d(?::\d\d)?)(?:[.,](\d{1,9}))?(?:(Z)|([-+ ])(\d\d):?(\d\d)?)?",
+    re.ASCII | re.IGNORECASE,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """When an occurrence happened.
+
+    Attributes:
+        at: the instant, UTC: `date_time` where it can be believed, otherwise the arrival.
+        epoch_s: `date_time` as whole seconds since 1970, None where there is none; never depends on the arrival.
+        flag: what was assumed, "" for a time with an offset.
+    """
+
+    at: datetime
+    epoch_s: int | None
+    flag: str = ""
+
+
+def moment(text: str, received_at: datetime, zone: str = CENTRAL) -> Moment:
+    """Return the instant that `date_time` names.
+
+    A missing, unreadable or impossible one gives the arrival, flagged. In the hour that autumn has twice, the reading
+    nearest to the arrival is taken; `epoch_s` is the first reading, so that a late duplicate has the same id.
+    """
+    if not text:
+        return Moment(received_at, None, MISSING)
+    try:
+        return _plausible(_readings(text, _zone(zone)), received_at)
+    except (ValueError, OverflowError):
+        return Moment(received_at, None, UNREADABLE)
+
+
+def _plausible(readings: list[tuple[datetime, str]], received_at: datetime) -> Moment:
+    epoch_s = int((readings[0][0] - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(seconds=1))
+    at, flag = min(readings, key=lambda reading: abs(reading[0] - received_at))
+    if at < _EARLIEST:
+        return Moment(received_at, epoch_s, IMPLAUSIBLE)
+    if at - received_at > _FUTURE_MAX:
+        return Moment(received_at, epoch_s, FUTURE)
+    return Moment(at, epoch_s, flag)
+
+
+def _readings(text: str, zone: ZoneInfo) -> list[tuple[datetime, str]]:
+    """Return what a written time can mean, each with its flag: one instant, or two where the clock was set back."""
+    match = _WRITTEN.fullmatch(text)
+    if match is None:
+        raise ValueError(text)
+    day, time, fraction, utc, sign, hours, minutes = match.groups()
+    local = datetime.fromisoformat(f"{day}T{time}").replace(microsecond=int((fraction or "").ljust(6, "0")[:6]))
+    if utc:
+        return [(local.replace(tzinfo=UTC), "")]
+    if hours:
+        ahead = timedelta(hours=int(hours), minutes=int(minutes or 0)) * (-1 if sign == "-" else 1)
+        return [(local.replace(tzinfo=UTC) - ahead, "")]
+    first, second = (local.replace(tzinfo=zone, fold=fold).astimezone(UTC) for fold in (0, 1))
+    # In spring's missing hour `second` comes before `first`: that is no choice, the first reading stands.
+    return [(first, AMBIGUOUS_HOUR), (second, AMBIGUOUS_HOUR)] if second > first else [(first, ASSUMED_ZONE)]
+
+
+@cache
+def _zone(name: str) -> ZoneInfo:
+    """Return the zone of a setting, US Central when there is no zone of this name."""
+    try:
+        return ZoneInfo(name)
+    except (KeyError, ValueError, OSError):
+        return ZoneInfo(CENTRAL)
+
+
+def written(instant: datetime) -> str:
+    """Return an instant as the log spells it: UTC, milliseconds, Z."""
+    return instant.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
