@@ -1,0 +1,260 @@
+"""Work off the inbox: every raw webhook becomes events, a rejection that is shown, or a count of what was ignored.
+
+The order is append, then advance: a crash between the two means that webhooks are read again, and because the same
+webhook gives the same `messageId`, the log leaves the repeats out.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any, Final
+
+import msgspec
+import structlog
+
+from headwater.errors import LogOverloadedError, LogUnavailableError
+from headwater.eventlog.contract import Appended, Appender, Reader, Topic
+from headwater.eventlog.cursors import Cursors
+from headwater.sources.contract import Events, Mapped, Webhook
+from headwater.spec.event import Batch, Frame, Record
+
+NAME: Final = "inbox"
+"""The mapper's cursor."""
+
+EventsOf = Callable[[str], tuple[Events, Mapping[str, Any]] | None]
+"""Returns a source's function `events` and its settings, None for a source that is not there (any more)."""
+
+_WEBHOOKS_MAX: Final = 500  # a batch: mapped in one thread call, appended as one group a source
+_BATCH_BYTES_MAX: Final = 1024 * 1024  # likewise, unless one webhook alone is larger
+_WAIT_S: Final = 1.0
+_PAUSE_S_MAX: Final = 5.0
+_REASONS_MAX: Final = 100  # different reasons that are counted apart; unknown webhook types must not fill the memory
+_OTHER: Final = "other"
+
+_log = structlog.get_logger()
+_encode: Final = msgspec.json.Encoder().encode
+
+
+class _Stored(msgspec.Struct):
+    """The inbox's record, as the webhook route writes it: `body` holds each byte as the code point of that number."""
+
+    receivedAt: datetime  # noqa: N815 - as it is spelled in the log
+    contentType: str  # noqa: N815
+    body: str
+
+
+@dataclass(slots=True)
+class Counts:
+    """What became of the webhooks: read = mapped + ignored + quarantined, each by the same process since its start.
+
+    Attributes:
+        mapped: webhooks that became events.
+        events: events that were new to the log.
+        duplicates: events that the log held before.
+        damaged: inbox records that could not be read any more.
+    """
+
+    mapped: int = 0
+    events: int = 0
+    duplicates: int = 0
+    ignored: Counter[str] = field(default_factory=Counter)
+    quarantined: Counter[str] = field(default_factory=Counter)
+    damaged: int = 0
+
+
+@dataclass(slots=True)
+class _Work:
+    """One source's share of a batch, in order."""
+
+    received_at: datetime
+    events: list[Record] = field(default_factory=list)
+    rejected: list[Record] = field(default_factory=list)
+    results: list[Mapped] = field(default_factory=list)
+
+
+class InboxMapper:
+    """The reader of the inbox. `run` works until `stop`; `drain` waits until it has come as far as a given cursor."""
+
+    def __init__(
+        self, reader: Reader, appender: Appender, cursors: Cursors, events_of: EventsOf, *, pause_s: float = 0.1
+    ) -> None:
+        """Take the log's two sides, the cursors, the way to a source's mapping and the first wait when the log is full.
+
+        Args:
+            reader: the log's read side.
+            appender: the log's write side, or the way to the process that holds it.
+            cursors: where the mapper's place is kept.
+            events_of: asked once a batch and source, on the event loop; answers from memory.
+            pause_s: doubles with every refusal of the log, up to some seconds.
+        """
+        self._reader, self._appender, self._cursors, self._events_of = reader, appender, cursors, events_of
+        self._pause_s = pause_s
+        self._stopped = asyncio.Event()
+        self._moved = asyncio.Condition()
+        self._cursor = -1  # not read yet
+        self.counts = Counts()
+
+    async def run(self) -> None:
+        """Map what is in the inbox and what arrives, until `stop`.
+
+        Raises:
+            CorruptLogError: the log cannot be read; nothing is skipped.
+        """
+        try:
+            await self._move(await asyncio.to_thread(self._cursors.get, NAME))
+            while not self._stopped.is_set():
+                batch = await asyncio.to_thread(
+                    self._reader.read,
+                    Topic.INBOX,
+                    self._cursor,
+                    records_max=_WEBHOOKS_MAX,
+                    bytes_max=_BATCH_BYTES_MAX,
+                )
+                if batch.next_cursor > self._cursor:
+                    await self._settle(batch)
+                else:
+                    await self._arrival()
+        finally:
+            await self.stop()
+
+    async def _arrival(self) -> None:
+        """Return when something arrived, after a while, or at once when stopped."""
+        arrival = asyncio.ensure_future(self._reader.wait(Topic.INBOX, self._cursor, timeout_s=_WAIT_S))
+        stop = asyncio.ensure_future(self._stopped.wait())
+        try:
+            await asyncio.wait({arrival, stop}, return_when=asyncio.FIRST_COMPLETED)
+            if arrival.done():
+                arrival.result()  # what the log raises is raised here
+        finally:
+            arrival.cancel()
+            stop.cancel()
+
+    async def stop(self) -> None:
+        """End `run` after the batch it is working on, and every `drain`; what is not appended is read again later."""
+        self._stopped.set()
+        async with self._moved:
+            self._moved.notify_all()
+
+    async def drain(self, upto_cursor: int) -> None:
+        """Return once every webhook before `upto_cursor` is mapped and its events are in the log.
+
+        Raises:
+            LogUnavailableError: the mapper was stopped before it came so far.
+        """
+        async with self._moved:
+            await self._moved.wait_for(lambda: self._cursor >= upto_cursor or self._stopped.is_set())
+        if self._cursor < upto_cursor:
+            raise LogUnavailableError("Webhooks are not mapped because the pipeline is stopping; try again.")
+
+    async def _settle(self, batch: Batch) -> None:
+        """Map one batch, append what came of it, then advance; returns early, without advancing, when stopped."""
+        sources = {frame.source_id: self._events_of(frame.source_id) for frame in batch.frames}
+        works = await asyncio.to_thread(_map, batch.frames, sources)
+        for source_id, work in works.items():
+            stored = await self._append(Topic.EVENTS, source_id, work.received_at, work.events)
+            if stored is None:
+                return
+            if await self._append(Topic.REJECTED, source_id, work.received_at, work.rejected) is None:
+                return
+            self._count(work.results, stored)
+        await asyncio.to_thread(self._cursors.advance, NAME, batch.next_cursor)
+        self._report(batch)
+        await self._move(batch.next_cursor)
+
+    async def _append(
+        self, topic: Topic, source_id: str, received_at: datetime, records: Sequence[Record]
+    ) -> Appended | None:
+        """Append, as often as it takes; None when stopped before the log took the records."""
+        pause_s = self._pause_s
+        while records:
+            try:
+                return await self._appender.append(topic, source_id, received_at, records)
+            except (LogUnavailableError, LogOverloadedError) as error:
+                _log.warning("inbox.append_refused", topic=topic.value, reason=type(error).__name__, pause_s=pause_s)
+            if await self._stopped_within(random.uniform(pause_s / 2, pause_s)):  # noqa: S311 - spreads retries
+                return None
+            pause_s = min(pause_s * 2, _PAUSE_S_MAX)
+        return Appended(0, 0)
+
+    async def _stopped_within(self, seconds: float) -> bool:
+        try:
+            await asyncio.wait_for(self._stopped.wait(), seconds)
+        except TimeoutError:
+            return False
+        return True
+
+    async def _move(self, cursor: int) -> None:
+        async with self._moved:
+            self._cursor = cursor
+            self._moved.notify_all()
+
+    def _count(self, results: Iterable[Mapped], stored: Appended) -> None:
+        self.counts.events += stored.count
+        self.counts.duplicates += len(stored.duplicates)
+        for mapped in results:
+            if mapped.quarantined:
+                _bump(self.counts.quarantined, mapped.quarantined)
+            elif mapped.ignored:
+                _bump(self.counts.ignored, mapped.ignored)
+            else:
+                self.counts.mapped += 1
+
+    def _report(self, batch: Batch) -> None:
+        for damage in batch.damage:
+            self.counts.damaged += damage.last - damage.first + 1
+            _log.error("inbox.damaged", first=damage.first, last=damage.last, file=damage.file, offset=damage.offset)
+        _log.debug("inbox.mapped", cursor=batch.next_cursor, count=batch.count)
+
+
+def _bump(counter: Counter[str], reason: str) -> None:
+    counter[reason if reason in counter or len(counter) < _REASONS_MAX else _OTHER] += 1
+
+
+Sources = Mapping[str, tuple[Events, Mapping[str, Any]] | None]
+
+
+def _map(frames: Iterable[Frame], sources: Sources) -> dict[str, _Work]:
+    """Return what every source's webhooks became, in the order they arrived."""
+    works: dict[str, _Work] = {}
+    for frame in frames:
+        # the newest arrival stands for the group: retention must not delete an event before its time
+        work = works.setdefault(frame.source_id, _Work(frame.received_at))
+        work.received_at = max(work.received_at, frame.received_at)
+        for offset, line in enumerate(frame.lines.splitlines()):
+            seq = frame.first_seq + offset
+            mapped = map_record(seq, frame.source_id, line, sources[frame.source_id])
+            work.results.append(mapped)
+            work.events.extend(Record(str(body["messageId"]), _encode(body)) for body in mapped.events)
+            if mapped.quarantined:
+                work.rejected.append(_rejection(seq, frame.received_at, mapped.quarantined))
+    return works
+
+
+def map_record(seq: int, source_id: str, line: bytes, source: tuple[Events, Mapping[str, Any]] | None) -> Mapped:
+    """Return what one record of the inbox means; whatever is wrong with it, it is quarantined and harms no other."""
+    if source is None:
+        return Mapped(quarantined="the source does not exist any more")
+    try:
+        stored = msgspec.json.decode(line, type=_Stored)
+        body = stored.body.encode("latin-1")
+    except (msgspec.DecodeError, UnicodeEncodeError):
+        return Mapped(quarantined="the inbox record is not readable")
+    received_at = stored.receivedAt if stored.receivedAt.tzinfo else stored.receivedAt.replace(tzinfo=UTC)
+    events, settings = source
+    try:
+        return events(Webhook(seq, source_id, received_at, stored.contentType, body), settings)
+    except Exception as error:  # noqa: BLE001 - a mapping that breaks its promise costs its own webhook, no other
+        _log.error("inbox.mapping_failed", seq=seq, source_id=source_id, reason=type(error).__name__)
+        return Mapped(quarantined="the mapping failed; this is a defect of Headwater")
+
+
+def _rejection(seq: int, received_at: datetime, reason: str) -> Record:
+    """Return what is kept of a webhook that could not be mapped; its bytes stay in the inbox under `inboxSeq`."""
+    received = received_at.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    line = {"code": "quarantined", "message": reason, "inboxSeq": seq, "receivedAt": received}
+    return Record("", _encode(line))
