@@ -11,7 +11,7 @@ from headwater.spec.event import Body
 
 
 class SnapshotDirectory:
-    """A `Directory` over one snapshot. Keys are looked up by their hash, so timing tells nothing of their characters."""
+    """A `Directory` over one snapshot. Keys are looked up by hash, so timing tells nothing of their characters."""
 
     def __init__(self, snapshot: Snapshot, public_url: str) -> None:
         self._public_url = public_url

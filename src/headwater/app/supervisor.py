@@ -42,6 +42,7 @@ class _Role:
 
     name: str
     command: list[str]
+    environment: dict[str, str] = field(default_factory=dict)
     process: subprocess.Popen[bytes] | None = None
     started_at: float = 0.0
     failures: int = 0
@@ -54,15 +55,19 @@ class Supervisor:
 
     Attributes:
         settings: of this start.
-        extra: further programs to keep, by name (the demo's simulator).
-        on_ready: called once, when the sockets are open.
+        flags: handed on to every role.
+        on_ready: called once with the server's address, when the sockets are open.
     """
 
     settings: Settings
     flags: list[str] = field(default_factory=list)
-    extra: dict[str, list[str]] = field(default_factory=dict)
-    on_ready: Callable[[], None] = lambda: None
+    on_ready: Callable[[str, Settings], None] = lambda _url, _settings: None
+    _roles: list[_Role] = field(default_factory=list)
     _stopping: bool = False
+
+    def add(self, name: str, command: list[str], environment: dict[str, str]) -> None:
+        """Keep a further program running, such as the demo's simulator; may be called from another thread."""
+        self._roles.append(_Role(name, command, environment))
 
     def run(self) -> int:
         """Keep the roles running until SIGTERM or SIGINT; return the exit code."""
@@ -74,14 +79,13 @@ class Supervisor:
             }
             alive_read, alive_write = os.pipe()
             stack.callback(os.close, alive_write)
-            roles = [_Role(name, self._command(name, sockets, alive_read)) for name in ROLES]
-            roles += [_Role(name, command) for name, command in self.extra.items()]
+            self._roles += [_Role(name, self._command(name, sockets, alive_read)) for name in ROLES]
             inherited = [alive_read, lock, *(each.fileno() for each in sockets.values())]
             self._announce(sockets)
             signal.signal(signal.SIGTERM, self._stop)
             signal.signal(signal.SIGINT, self._stop)
-            self._keep(roles, inherited)
-            return _stop_all(roles)
+            self._keep(inherited)
+            return _stop_all(self._roles)
 
     def _command(self, name: str, sockets: dict[str, socket.socket], alive: int) -> list[str]:
         ports = {role: each.getsockname()[1] for role, each in sockets.items()}
@@ -97,16 +101,17 @@ class Supervisor:
         url = f"{self.settings.url.rpartition(':')[0]}:{port}"
         path = self.settings.data_dir / "run" / "server.json"
         aside = path.with_suffix(".aside")
-        aside.write_text(json.dumps({"url": url, "pid": os.getpid()}))
+        roles = {name: f"http://127.0.0.1:{each.getsockname()[1]}" for name, each in sockets.items()}
+        aside.write_text(json.dumps({"url": url, "pid": os.getpid(), "roles": roles}))
         aside.replace(path)
-        self.on_ready()
+        self.on_ready(url, self.settings)
 
     def _stop(self, *_: object) -> None:
         self._stopping = True
 
-    def _keep(self, roles: list[_Role], inherited: list[int]) -> None:
+    def _keep(self, inherited: list[int]) -> None:
         while not self._stopping:
-            for role in roles:
+            for role in list(self._roles):
                 _tend(role, inherited)
             time.sleep(0.1)
 
@@ -184,7 +189,9 @@ def _tend(role: _Role, inherited: list[int]) -> None:
         role.process = None
         log.error("role.exited", name=role.name, code=code, restart_in_s=round(wait_s, 2))
     if clock >= role.start_after:
-        role.process = subprocess.Popen(role.command, pass_fds=inherited, start_new_session=True)  # noqa: S603 - our own program
+        role.process = subprocess.Popen(  # noqa: S603 - our own program
+            role.command, pass_fds=inherited, start_new_session=True, env={**os.environ, **role.environment}
+        )
         role.started_at = clock
 
 

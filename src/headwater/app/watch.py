@@ -7,11 +7,9 @@ from collections.abc import Awaitable, Callable
 from typing import Final
 
 import structlog
-from sqlalchemy import Engine
 from sqlalchemy.exc import SQLAlchemyError
 
-from headwater.control import snapshot
-from headwater.control.secrets import SecretBox
+from headwater.control.service import Control
 from headwater.control.snapshot import Snapshot
 
 _EVERY_S: Final = 0.5
@@ -25,13 +23,15 @@ Use = Callable[[Snapshot], Awaitable[None]]
 class Watch:
     """Polls the version of the control database and hands on a new snapshot when it moved."""
 
-    def __init__(self, engine: Engine, box: SecretBox, use: Use) -> None:
-        self._engine, self._box, self._use = engine, box, use
+    def __init__(self, control: Control, use: Use) -> None:
+        self._control, self._use = control, use
         self._version = -1
 
     async def first(self) -> None:
-        """Wait until another role has made the database, then hand on the first snapshot."""
-        while not await self._look():
+        """Wait until the web role has made the database, then hand on the first snapshot."""
+        while True:
+            if await self._look():
+                return
             await asyncio.sleep(_FIRST_S)
 
     async def run(self) -> None:
@@ -53,6 +53,6 @@ class Watch:
         return self._version >= 0
 
     def _changed(self) -> Snapshot | None:
-        if snapshot.version(self._engine) == self._version:
+        if self._control.version() == self._version:
             return None
-        return snapshot.load(self._engine, self._box)
+        return self._control.snapshot()

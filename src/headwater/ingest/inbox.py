@@ -99,6 +99,11 @@ class InboxMapper:
         self._cursor = -1  # not read yet
         self.counts = Counts()
 
+    @property
+    def cursor(self) -> int:
+        """Where the mapper stands in the inbox; -1 before `run` has read it."""
+        return self._cursor
+
     async def run(self) -> None:
         """Map what is in the inbox and what arrives, until `stop`.
 

@@ -1,0 +1,138 @@
+"""The pipeline role's answers to the web role: deliveries, dead letters, replays and loads as JSON."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+import msgspec
+
+from headwater.control.pipeline import Answer
+from headwater.delivery.dead_letters import DeadLetter, DeadLetterFilter
+from headwater.delivery.engine import Delivery
+from headwater.errors import DeliveryError, HeadwaterError, InvalidRequestError
+from headwater.eventlog.contract import Reader, Topic
+from headwater.ingest.inbox import InboxMapper
+from headwater.loading.engine import Loading
+
+
+class Desk:
+    """Implements `control.pipeline.Pipeline` beside the engines; served to the web role by `rpc`."""
+
+    def __init__(self, reader: Reader, mapper: InboxMapper, delivery: Delivery, loading: Loading) -> None:
+        self._reader, self._mapper, self._delivery, self._loading = reader, mapper, delivery, loading
+
+    async def connections(self) -> Answer:
+        """Return how every connection does; `pending` is what waits in the log or for a retry."""
+        return {"connections": [{**_plain(each), "pending": each.pending} for each in await self._delivery.status()]}
+
+    async def dead_letters(
+        self, destination_id: str | None = None, cursor: str | None = None, count: int = 50
+    ) -> Answer:
+        """Return a page of dead letters, newest first."""
+        before = None if cursor is None else _number(cursor)
+        found = await self._delivery.dead_letters(DeadLetterFilter(destination_id), before=before, count=count)
+        return {
+            "deadLetters": [_dead_letter(each) for each in found],
+            "next": str(found[-1].id) if len(found) == count else None,
+        }
+
+    async def dead_letter(self, dead_letter_id: str) -> Answer:
+        """Return one dead letter with its event and the last attempt."""
+        return _dead_letter(await self._delivery.dead_letter(_number(dead_letter_id)))
+
+    async def retry_dead_letters(self, ids: Sequence[str] | None = None, destination_id: str | None = None) -> Answer:
+        """Deliver these, or all of a destination, again."""
+        return {"count": await self._delivery.retry_dead_letters(_which(ids, destination_id))}
+
+    async def discard_dead_letters(self, ids: Sequence[str] | None = None, destination_id: str | None = None) -> Answer:
+        """Give these, or all of a destination, up for good."""
+        return {"count": await self._delivery.discard_dead_letters(_which(ids, destination_id))}
+
+    async def resume(self, destination_id: str) -> Answer:
+        """Go on with a paused connection."""
+        await self._delivery.resume(destination_id)
+        return {"resumed": True}
+
+    async def replay(
+        self,
+        destination_id: str,
+        *,
+        source_id: str | None = None,
+        since: str | None = None,
+        until: str | None = None,
+        event: str | None = None,
+        dry_run: bool = False,
+    ) -> Answer:
+        """Deliver stored events again; `count` is how many there are."""
+        replay = await self._delivery.replay(
+            destination_id, source_id, since=_instant(since), until=_instant(until), event=event, dry_run=dry_run
+        )
+        return {"count": replay.selected if dry_run else replay.total, "replay": _plain(replay)}
+
+    async def test_destination(self, type_: str, settings: Mapping[str, Any]) -> Answer:
+        """Try a destination's credentials."""
+        try:
+            await self._delivery.test(type_, settings)
+        except (DeliveryError, HeadwaterError) as error:
+            return {"ok": False, "message": str(error)}
+        return {"ok": True, "message": "The destination answered."}
+
+    async def sync(self, warehouse_id: str | None = None, *, wait: bool = False) -> Answer:
+        """Load what is waiting now; with `wait` return once everything accepted before the call is loaded."""
+        inbox_end = await asyncio.to_thread(self._reader.end, Topic.INBOX)
+        if wait:
+            await self._mapper.drain(inbox_end)
+        end = await asyncio.to_thread(self._reader.end, Topic.EVENTS)
+        runs = self._loading.sync(warehouse_id, end)
+        if not wait:
+            self._later = asyncio.ensure_future(runs)
+            return {"syncs": []}
+        return {"syncs": [_plain(run) for run in await runs]}
+
+    async def syncs(self, warehouse_id: str | None = None, count: int = 50) -> Answer:
+        """Return the newest loads."""
+        return {"syncs": [_plain(run) for run in await asyncio.to_thread(self._loading.runs, warehouse_id, count)]}
+
+    async def warehouses(self) -> Answer:
+        """Return where every warehouse stands."""
+        return {"warehouses": [_plain(status) for status in await asyncio.to_thread(self._loading.status)]}
+
+    async def mapper(self) -> Answer:
+        """Return where the inbox mapper stands and what it counted since its start."""
+        end = await asyncio.to_thread(self._reader.end, Topic.INBOX)
+        return {"cursor": self._mapper.cursor, "end": end, **_plain(self._mapper.counts)}
+
+
+def _plain(value: Any) -> Answer:
+    plain = msgspec.to_builtins(value)
+    assert isinstance(plain, dict)  # noqa: S101 - checks our own work
+    return {_camel(name): each for name, each in plain.items()}
+
+
+def _camel(name: str) -> str:
+    first, *rest = name.split("_")
+    return first + "".join(part.capitalize() for part in rest)
+
+
+def _dead_letter(letter: DeadLetter) -> Answer:
+    plain = _plain(letter)
+    for moment in ("firstAt", "diedAt"):
+        plain[moment] = datetime.fromtimestamp(plain[moment], UTC).isoformat()
+    return {**plain, "id": str(letter.id)}
+
+
+def _which(ids: Sequence[str] | None, destination_id: str | None) -> Sequence[int] | DeadLetterFilter:
+    return DeadLetterFilter(destination_id) if ids is None else [_number(each) for each in ids]
+
+
+def _number(text: str) -> int:
+    if not text.isdecimal():
+        raise InvalidRequestError(f"{text[:40]!r} is no dead letter's id; `headwater dead-letters list` shows them.")
+    return int(text)
+
+
+def _instant(text: str | None) -> datetime | None:
+    return None if text is None else datetime.fromisoformat(text)

@@ -1,0 +1,183 @@
+"""`headwater doctor`: look at everything a start needs and everything a promise rests on; say what to do."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import shutil
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any, Final
+
+from pysqlite3 import dbapi2
+
+from headwater import config, sqlite
+from headwater.app.rpc import Caller, internal_token
+from headwater.clock import now
+from headwater.config import Settings
+from headwater.errors import ConfigError, HeadwaterError
+from headwater.eventlog.contract import Topic
+from headwater.eventlog.reader import SegmentReader
+from headwater.eventlog.verify import verify
+from headwater.limits import MIB
+
+_BUILT: Final = datetime(2026, 11, 1, tzinfo=UTC)  # no honest clock is before this program
+_AHEAD_MAX: Final = timedelta(minutes=5)
+_ANSWER_S: Final = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing looked at: `advice` is empty when it is well."""
+
+    name: str
+    found: str
+    advice: str = ""
+
+    @property
+    def is_well(self) -> bool:
+        """Whether nothing has to be done."""
+        return not self.advice
+
+
+def examine(flags: Mapping[str, Any]) -> Iterator[Finding]:
+    """Yield one finding after the other, quick ones first; never raises for what it finds."""
+    try:
+        settings = config.read(flags)
+        yield Finding("settings", f"read, data in {settings.data_dir}")
+    except ConfigError as error:
+        yield Finding("settings", "wrong", str(error))
+        return
+    for name, check in _CHECKS.items():
+        try:
+            yield from check(settings)
+        except (OSError, HeadwaterError) as error:
+            yield Finding(name, "could not be checked", f"{type(error).__name__}: {error}")
+
+
+def _directory(settings: Settings) -> Iterator[Finding]:
+    if not settings.data_dir.exists():
+        yield Finding("data directory", "not there yet", "Start `headwater serve` once, or name another --data-dir.")
+        return
+    writable = os.access(settings.data_dir, os.W_OK)
+    yield Finding(
+        "data directory", "writable" if writable else "read-only", "" if writable else "Give it back to its owner."
+    )
+    key = settings.data_dir / "secret.key"
+    if key.exists():
+        is_private = not key.stat().st_mode & 0o077
+        yield Finding(
+            "secret key", "private" if is_private else "readable by others", "" if is_private else f"chmod 600 {key}"
+        )
+
+
+def _disk(settings: Settings) -> Iterator[Finding]:
+    place = next(path for path in (settings.data_dir, *settings.data_dir.parents) if path.exists())
+    free_mb = shutil.disk_usage(place).free // MIB
+    short = free_mb < settings.disk_free_mb
+    advice = f"Free some space or lower RETENTION_DAYS: below {settings.disk_free_mb} MB nothing is accepted."
+    yield Finding("disk", f"{free_mb:,} MB free", advice if short else "")
+
+
+def _sqlite(_: Settings) -> Iterator[Finding]:
+    old = dbapi2.sqlite_version_info < sqlite.VERSION_MIN
+    yield Finding(
+        "SQLite", dbapi2.sqlite_version, "Install pysqlite3 >= 0.6.1; this version can corrupt data." if old else ""
+    )
+
+
+def _clock(settings: Settings) -> Iterator[Finding]:
+    moment = now()
+    newest = _newest(settings)
+    wrong = moment < _BUILT or (newest is not None and newest > moment + _AHEAD_MAX)
+    advice = "Set the clock: events were stored later than it says." if wrong else ""
+    yield Finding("clock", moment.isoformat(timespec="seconds"), advice)
+
+
+def _newest(settings: Settings) -> datetime | None:
+    if not settings.log_dir.exists():
+        return None
+    reader = SegmentReader(settings.log_dir)
+    try:
+        end = reader.end(Topic.EVENTS)
+        frames = reader.read(Topic.EVENTS, end - 1).frames if end > reader.start(Topic.EVENTS) else ()
+        return frames[-1].received_at if frames else None
+    finally:
+        reader.close()
+
+
+def _log(settings: Settings) -> Iterator[Finding]:
+    if not settings.log_dir.exists():
+        yield Finding("event log", "empty")
+        return
+    report = verify(settings.log_dir)
+    for damage in report.damage:
+        yield Finding(
+            "event log",
+            f"{damage.file} is damaged at byte {damage.offset}: {damage.reason}",
+            f"Records {damage.first} to {damage.last} cannot be read; restore the file from a backup; the rest is readable.",
+        )
+    if not report.damage:
+        yield Finding("event log", f"every block verified, {sum(report.records.values()):,} records")
+
+
+def _server(settings: Settings) -> Iterator[Finding]:
+    address = settings.data_dir / "run" / "server.json"
+    told = json.loads(address.read_text()) if address.exists() else {}
+    if not told or not Path(f"/proc/{told['pid']}").exists():
+        yield Finding("server", "not running on this data directory")
+        return
+    try:
+        with urllib.request.urlopen(f"{told['url']}/health/ready", timeout=_ANSWER_S) as answer:  # noqa: S310 - our own address
+            states = json.loads(answer.read())
+    except urllib.error.HTTPError as error:
+        states = json.loads(error.read())
+    for part, state in states.items():
+        yield Finding(part, state, "" if state == "ok" else "Wait a moment, then look at the service's log.")
+    yield from asyncio.run(_pipeline(settings, told["roles"]["pipeline"]))
+
+
+async def _pipeline(settings: Settings, url: str) -> list[Finding]:
+    caller = Caller(url, internal_token(config.secret_key(settings)), who="pipeline role")
+    try:
+        connections = (await caller.method("connections"))["connections"]
+        warehouses = (await caller.method("warehouses"))["warehouses"]
+    finally:
+        await caller.close()
+    return [*map(_connection, connections), *map(_warehouse, warehouses)]
+
+
+def _connection(status: dict[str, Any]) -> Finding:
+    """Hold the conservation law: what was read is delivered, filtered, waiting, dead or dropped."""
+    name = f"destination {status['destinationId']}"
+    ended = status["deliveredFirstTry"] + status["deliveredOnRetry"] + sum(status["filtered"].values())
+    accounted = ended + status["retrying"] + status["dead"] + status["dropped"]
+    if accounted != status["read"]:
+        return Finding(name, f"{status['read']} read, {accounted} accounted for", "Report this: events went missing.")
+    if status["state"] == "paused":
+        return Finding(
+            name, f"paused: {status['reason']}", "Correct its settings, then `headwater destinations enable`."
+        )
+    if status["dead"]:
+        return Finding(name, f"{status['dead']} dead letters", "See `headwater dead-letters list`.")
+    return Finding(name, f"{ended} of {status['read']} events ended, {status['pending']} pending")
+
+
+def _warehouse(status: dict[str, Any]) -> Finding:
+    error = status.get("lastError") or ""
+    return Finding(f"warehouse {status['warehouseId']}", f"loaded up to {status['cursor']}", str(error))
+
+
+_CHECKS: Final[Mapping[str, Callable[[Settings], Iterator[Finding]]]] = {
+    "data directory": _directory,
+    "disk": _disk,
+    "SQLite": _sqlite,
+    "clock": _clock,
+    "server": _server,
+    "event log": _log,
+}

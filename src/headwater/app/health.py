@@ -1,0 +1,144 @@
+"""`/health/live`, `/health/ready` and `/metrics`, answered at the door so that they tell the truth about it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+import msgspec
+from starlette.responses import Response
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from headwater import telemetry
+from headwater.app.rpc import Caller
+from headwater.errors import HeadwaterError
+from headwater.eventlog.contract import Reader, Topic
+from headwater.telemetry import Sample
+
+_PATIENCE_S: Final = 2.0
+_LOOPBACK: Final = frozenset({"127.0.0.1", "::1"})
+
+
+@dataclass(frozen=True, slots=True)
+class Health:
+    """What the probes look at.
+
+    Attributes:
+        counts: the door's own counters: received, accepted, duplicates, webhooks, and rejected by code.
+        web_answers: whether the web role does.
+        is_token: whether a text is a valid API token; lets a caller from elsewhere read the metrics.
+    """
+
+    log: Reader
+    damaged: Callable[[], int]
+    counts: Callable[[], tuple[Mapping[str, int], Mapping[str, int]]]
+    pipeline: Caller
+    web_answers: Callable[[], Awaitable[bool]]
+    is_token: Callable[[str], bool]
+
+    async def ready(self) -> dict[str, str]:
+        """Return each part's state, "ok" or what is wrong."""
+        web, mapper = await asyncio.gather(self._web(), self._ask("mapper"))
+        return {
+            "log": "damaged: run headwater doctor" if self.damaged() else "ok",
+            "web": "ok" if web else "does not answer yet",
+            "pipeline": "does not answer yet" if mapper is None else "ok",
+        }
+
+    async def metrics(self) -> bytes:
+        """Return Prometheus text."""
+        totals, rejected = self.counts()
+        samples: list[Sample] = [(f"headwater_{name}_total", {}, value) for name, value in totals.items()]
+        samples += [("headwater_rejected_total", {"code": code}, count) for code, count in rejected.items()]
+        samples += [("headwater_log_end", {"topic": topic.value}, self.log.end(topic)) for topic in Topic]
+        samples.append(("headwater_log_damaged_records", {}, self.damaged()))
+        mapper, connections, warehouses = await asyncio.gather(
+            self._ask("mapper"), self._ask("connections"), self._ask("warehouses")
+        )
+        if mapper is not None:
+            samples.append(("headwater_inbox_cursor", {}, mapper["cursor"]))
+        samples += _of_connections((connections or {}).get("connections", []))
+        samples += _of_warehouses((warehouses or {}).get("warehouses", []), self.log.end(Topic.EVENTS))
+        return telemetry.exposition(samples)
+
+    async def _ask(self, method: str) -> dict[str, Any] | None:
+        try:
+            async with asyncio.timeout(_PATIENCE_S):
+                return dict(await self.pipeline.method(method))
+        except (HeadwaterError, TimeoutError):
+            return None
+
+    async def _web(self) -> bool:
+        try:
+            async with asyncio.timeout(_PATIENCE_S):
+                return await self.web_answers()
+        except TimeoutError:
+            return False
+
+
+def _of_connections(statuses: list[dict[str, Any]]) -> list[Sample]:
+    samples: list[Sample] = []
+    for each in statuses:
+        label = {"destination": each["destinationId"]}
+        outcomes = {
+            "delivered_first_try": each["deliveredFirstTry"],
+            "delivered_on_retry": each["deliveredOnRetry"],
+            "filtered": sum(each["filtered"].values()),
+            "dead": each["dead"] + each["dropped"],
+        }
+        samples += [
+            ("headwater_delivery_events_total", {**label, "outcome": outcome}, count)
+            for outcome, count in outcomes.items()
+        ]
+        samples.append(("headwater_delivery_pending", label, each["pending"]))
+    return samples
+
+
+def _of_warehouses(statuses: list[dict[str, Any]], end: int) -> list[Sample]:
+    samples: list[Sample] = []
+    for each in statuses:
+        label = {"warehouse": each["warehouseId"]}
+        samples.append(("headwater_warehouse_cursor", label, each["cursor"]))
+        samples.append(("headwater_warehouse_lag_events", label, max(0, end - each["cursor"])))
+    return samples
+
+
+def probes(app: ASGIApp, health: Health) -> ASGIApp:
+    """Return an app that answers the probes itself and hands everything else to `app`."""
+
+    async def answer(scope: Scope, receive: Receive, send: Send) -> None:
+        path = scope.get("path", "")
+        if scope["type"] != "http" or not path.startswith(("/health/", "/metrics")):
+            await app(scope, receive, send)
+            return
+        await (await _probe(path, scope, health))(scope, receive, send)
+
+    return answer
+
+
+async def _probe(path: str, scope: Scope, health: Health) -> Response:
+    if path == "/health/live":
+        return _json({"status": "ok"})
+    if path == "/health/ready":
+        states = await health.ready()
+        return _json(states, 200 if set(states.values()) == {"ok"} else 503)
+    if path == "/metrics" and (_is_local(scope) or await asyncio.to_thread(health.is_token, _shown(scope))):
+        return Response(await health.metrics(), media_type="text/plain; version=0.0.4")
+    return Response(status_code=404)
+
+
+def _is_local(scope: Scope) -> bool:
+    """Return whether the caller is on this machine and no proxy stands between."""
+    forwarded = any(name == b"x-forwarded-for" for name, _ in scope["headers"])
+    return scope["client"] is not None and scope["client"][0] in _LOOPBACK and not forwarded
+
+
+def _shown(scope: Scope) -> str:
+    shown = dict(scope["headers"]).get(b"authorization", b"").decode("latin-1")
+    return str(shown.removeprefix("Bearer "))
+
+
+def _json(value: object, status: int = 200) -> Response:
+    return Response(msgspec.json.encode(value), status, media_type="application/json")

@@ -1,0 +1,109 @@
+"""The pipeline role: maps the inbox, delivers and loads; answers the web role."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from collections.abc import Mapping
+from typing import Any, Final
+
+import msgspec
+
+from headwater import shelf
+from headwater.app.desk import Desk
+from headwater.app.place import Place
+from headwater.app.rpc import serving
+from headwater.app.serving import Server, alongside
+from headwater.app.watch import Watch
+from headwater.control import database
+from headwater.control.service import Control
+from headwater.control.snapshot import Snapshot
+from headwater.delivery.address import Policy
+from headwater.delivery.connection import Connection
+from headwater.delivery.engine import Delivery
+from headwater.delivery.http import GuardedHttp
+from headwater.eventlog.cursors import Cursors
+from headwater.eventlog.reader import SegmentReader
+from headwater.eventlog.remote import RemoteAppender
+from headwater.ingest.inbox import InboxMapper
+from headwater.loading.engine import Loading, Target
+from headwater.sources.contract import Events
+
+SOURCES: Final = "headwater.sources"
+
+
+class Mappings:
+    """Which function maps a source's webhooks, by the present configuration."""
+
+    def __init__(self) -> None:
+        self._known: dict[str, tuple[Events, Mapping[str, Any]]] = {}
+
+    def apply(self, snapshot: Snapshot) -> None:
+        """Take over a new configuration."""
+        modules = {
+            kind: shelf.take(SOURCES, kind.replace("-", "_")) for kind in {each.type for each in snapshot.sources}
+        }
+        self._known = {
+            source.id: (modules[source.type].events, source.settings)
+            for source in snapshot.sources
+            if hasattr(modules[source.type], "events")
+        }
+
+    def of(self, source_id: str) -> tuple[Events, Mapping[str, Any]] | None:
+        """Return a source's mapping and its settings, None when it is gone or receives no webhooks."""
+        return self._known.get(source_id)
+
+
+def connections(snapshot: Snapshot) -> list[Connection]:
+    """Return what delivery works on: a destination is active only while its source is, too."""
+    enabled = {source.id for source in snapshot.sources if source.enabled}
+    return [
+        Connection(
+            id=each.id,
+            source_id=each.source_id,
+            type=each.type,
+            name=each.name,
+            enabled=each.enabled and each.source_id in enabled,
+            settings=each.settings,
+            created_at=each.created_at,
+            revision=hashlib.sha256(msgspec.json.encode(each.settings, order="sorted")).hexdigest(),
+        )
+        for each in snapshot.destinations
+    ]
+
+
+def targets(snapshot: Snapshot) -> list[Target]:
+    """Return what loading works on."""
+    return [
+        Target(each.id, each.type, each.settings, snapshot.schemas(each), enabled=each.enabled)
+        for each in snapshot.warehouses
+    ]
+
+
+async def run(place: Place) -> None:
+    """Work until this process is told to stop."""
+    settings = place.settings
+    settings.state_dir.mkdir(parents=True, exist_ok=True)
+    reader = SegmentReader(settings.log_dir)
+    http = GuardedHttp(Policy(settings.allow_networks))
+    appender = RemoteAppender(place.ingest_url, place.token)
+    mappings = Mappings()
+    mapper = InboxMapper(reader, appender, Cursors(settings.state_dir / "cursors.db"), mappings.of)
+    delivery = Delivery(reader, settings.state_dir, http)
+    loading = Loading(reader, settings.state_dir, every_s=settings.load_every_s)
+    control = Control(database.open_engine(settings.control_url), place.secret, settings.source_regions)
+
+    async def use(snapshot: Snapshot) -> None:
+        mappings.apply(snapshot)
+        delivery.apply(connections(snapshot))
+        loading.apply(targets(snapshot))
+
+    watch = Watch(control, use)
+    await watch.first()
+    server = Server(serving(Desk(reader, mapper, delivery, loading), place.token))
+    work = {"mapper": mapper.run(), "delivery": delivery.run(), "loading": loading.run(), "watch": watch.run()}
+    async with alongside(server.stop, **work):
+        await server.serve(place.listener)
+        await asyncio.gather(mapper.stop(), delivery.stop(), loading.stop())
+    await appender.close()
+    await http.close()
