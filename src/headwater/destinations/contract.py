@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from email.utils import parsedate_to_datetime
 from typing import Any, ClassVar, Final, Protocol
 
 from headwater.spec.event import Call, Event
@@ -134,14 +135,25 @@ def outcome_of(answer: Answer) -> Outcome:
     if answer.status in {401, 403}:
         return Unauthorized(reason, answer.status, text)
     if answer.status in {408, 425, 429} or 500 <= answer.status < 600:  # noqa: PLR2004
-        return Retry(reason, answer.status, retry_after_s(answer.headers.get("retry-after", "")), text)
+        return Retry(reason, answer.status, retry_after_s(answer.headers), text)
     return Discarded(reason, answer.status, text)
 
 
-def retry_after_s(header: str) -> float | None:
-    """Return the seconds of a `Retry-After` header, None when it is absent, a date or rubbish."""
+def retry_after_s(headers: Mapping[str, str]) -> float | None:
+    """Return the seconds of `retry-after`, None when it is absent, negative or rubbish.
+
+    A date is counted from the answer's own `date`: the service's clock may be wrong, the difference is right.
+    """
+    wanted = headers.get("retry-after", "")
     try:
-        seconds = float(header)
+        seconds = float(wanted)
     except ValueError:
-        return None
+        return _seconds_between(headers.get("date", ""), wanted)
     return seconds if 0 <= seconds < float("inf") else None
+
+
+def _seconds_between(earlier: str, later: str) -> float | None:
+    try:
+        return max(0.0, (parsedate_to_datetime(later) - parsedate_to_datetime(earlier)).total_seconds())
+    except (TypeError, ValueError):
+        return None

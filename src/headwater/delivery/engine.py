@@ -1,0 +1,252 @@
+"""The delivery engine: a worker for each connection, replaced as the configuration changes, and its control desk."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
+from functools import partial
+from pathlib import Path
+from typing import Any, Final
+
+import msgspec
+
+from headwater import shelf
+from headwater.clock import Clock, now
+from headwater.delivery import dead_letters
+from headwater.delivery.attempt import NotedHttp
+from headwater.delivery.connection import Connection, Rules
+from headwater.delivery.dead_letters import DeadLetter, DeadLetterFilter
+from headwater.delivery.keeper import Built, Keeper
+from headwater.delivery.ledger import Lane, Ledger
+from headwater.delivery.selection import Selection
+from headwater.delivery.status import ConnectionStatus, Replay, replay_of, status_of
+from headwater.delivery.stretch import Stretch
+from headwater.delivery.thread import OwnThread
+from headwater.delivery.worker import Parts
+from headwater.destinations.contract import Card, Http
+from headwater.errors import ConfigError, ConflictError, NotFoundError
+from headwater.eventlog.contract import Reader, Topic
+
+SHELF: Final = "headwater.destinations"
+_REPLACE_S: Final = 1.0  # what a changed connection's calls under way are waited for
+_COUNT_MAX: Final = 1_000
+
+Builder = Callable[[str, Mapping[str, Any], Http], Built]
+
+
+def build(kind: str, settings: Mapping[str, Any], http: Http) -> Built:
+    """Return a destination from the shelf and how it presents itself.
+
+    Raises:
+        ConfigError: no such type, or its settings do not fit.
+    """
+    try:
+        module = shelf.take(SHELF, kind)
+    except KeyError as error:
+        raise ConfigError(
+            f"There is no destination type {kind!r}; `headwater destinations catalog` lists them."
+        ) from error
+    try:
+        chosen = msgspec.convert(dict(settings), module.Settings)
+    except msgspec.ValidationError as error:
+        raise ConfigError(f"The destination's settings do not fit: {error}") from error
+    return module.CARD, module.Destination(chosen, http)
+
+
+class Delivery:
+    """Carries the log's events to every connection; one instance, in one process.
+
+    `apply` may be called at any time. `run` works until `stop`. The other methods are the control desk: they block no
+    event loop and may be called while it runs.
+    """
+
+    def __init__(
+        self,
+        reader: Reader,
+        directory: Path,
+        http: Http,
+        *,
+        clock: Clock = now,
+        rules: Rules | None = None,
+        builder: Builder = build,
+    ) -> None:
+        self._rules, self._clock = rules or Rules(), clock
+        self._reader, self._http, self._build = reader, NotedHttp(http), builder
+        self._in_ledger = OwnThread("ledger")
+        self._ledger = Ledger(directory)
+        self._parts = Parts(reader, self._ledger, self._in_ledger, clock, self._rules)
+        self._wanted: dict[str, Connection] = {}
+        self._keepers: dict[str, Keeper] = {}
+        self._changed = asyncio.Event()
+        self._is_stopping = False
+
+    def apply(self, connections: Sequence[Connection]) -> None:
+        """Replace the configuration; workers follow within a second or two, untouched ones go on."""
+        self._wanted = {connection.id: connection for connection in connections}
+        self._changed.set()
+
+    async def run(self) -> None:
+        """Deliver until `stop`; returns when everything under way is settled."""
+        while not self._is_stopping:
+            self._changed.clear()
+            for destination_id in self._wanted.keys() | self._keepers.keys():
+                self._keeper(destination_id).want(self._wanted.get(destination_id))
+            await self._changed.wait()
+        await self._drain()
+
+    async def stop(self) -> None:
+        """Start nothing new, wait up to `drain_s` for answers under way, settle and close the ledger."""
+        self._is_stopping = True
+        self._changed.set()
+        await self._drain()
+        await self._in_ledger(self._ledger.close)
+        self._in_ledger.close()
+
+    async def status(self) -> list[ConnectionStatus]:
+        """Return how every connection does."""
+        end = await asyncio.to_thread(self._reader.end, Topic.EVENTS)
+        moment = self._parts.now()
+        return [
+            await self._in_ledger(status_of, self._ledger, connection, self._unusable(connection.id), end, moment)
+            for connection in self._wanted.values()
+        ]
+
+    async def resume(self, destination_id: str) -> None:
+        """End a pause: the waiting events are tried at once, then the cursor moves on."""
+        connection = self._connection(destination_id)
+        await self._in_ledger(self._ledger.resume, connection.id, self._parts.now())
+        if destination_id in self._keepers:
+            self._keepers[destination_id].resume()
+
+    async def dead_letters(
+        self, chosen: DeadLetterFilter | None = None, *, before: int | None = None, count: int = 50
+    ) -> list[DeadLetter]:
+        """Return dead letters without their bodies, newest first; the next page is `before` the last one's id."""
+        return await self._in_ledger(dead_letters.page, self._ledger, chosen or DeadLetterFilter(), before, count)
+
+    async def count_dead_letters(self, chosen: DeadLetterFilter | None = None) -> int:
+        """Return how many dead letters match."""
+        return await self._in_ledger(dead_letters.count, self._ledger, chosen or DeadLetterFilter())
+
+    async def dead_letter(self, number: int) -> DeadLetter:
+        """Return one dead letter with its event, the last request and answer, and advice."""
+        return await self._in_ledger(dead_letters.one, self._ledger, number)
+
+    async def retry_dead_letters(self, which: Sequence[int] | DeadLetterFilter) -> int:
+        """Try the dead letters again, by number or all that match; return how many."""
+        count = await self._in_ledger(dead_letters.retry, self._ledger, which, self._parts.now())
+        for destination_id in self._keepers:
+            self._wake(destination_id)
+        return count
+
+    async def discard_dead_letters(self, which: Sequence[int] | DeadLetterFilter) -> int:
+        """Give the dead letters up for good; return how many."""
+        return await self._in_ledger(dead_letters.discard, self._ledger, which)
+
+    async def replay(
+        self,
+        destination_id: str,
+        source_id: str | None = None,
+        *,
+        since: datetime | None = None,
+        until: datetime | None = None,
+        event: str | None = None,
+        user_id: str | None = None,
+        dry_run: bool = False,
+    ) -> Replay:
+        """Send stored events to a destination again, with their ids and times; runs in the background.
+
+        Args:
+            destination_id: where to.
+            source_id: whose; the connection's own source if None.
+            since: the earliest time of arrival, with zone.
+            until: the time of arrival it ends before.
+            event: a track call's name.
+            user_id: one person's.
+            dry_run: only count what would be sent.
+
+        Raises:
+            NotFoundError: no such connection.
+            ConflictError: the destination is disabled.
+        """
+        connection = self._connection(destination_id)
+        if not connection.enabled:
+            raise ConflictError("The destination is disabled; enable it, then replay.")
+        selection = Selection(since, until, event, user_id)
+        first, end = await asyncio.to_thread(selection.bounds, self._reader)
+        source = source_id or connection.source_id
+        lane = Lane(0, destination_id, source, first, first, end, selection.to_json(), self._parts.now())
+        if dry_run:
+            card, _ = self._build(connection.type, connection.settings, self._http)
+            return await asyncio.to_thread(_counted, self._reader, lane, selection, card)
+        lane = await self._in_ledger(self._ledger.add_replay, lane)
+        self._wake(destination_id)
+        return await self._in_ledger(replay_of, self._ledger, lane)
+
+    async def replays(self, destination_id: str) -> list[Replay]:
+        """Return the destination's replays with their progress, oldest first."""
+        lanes = await self._in_ledger(self._ledger.replays, destination_id)
+        return [await self._in_ledger(replay_of, self._ledger, lane) for lane in lanes]
+
+    async def cancel_replay(self, replay_id: int) -> None:
+        """Read no further for this replay; what waits for a retry of it stays waiting."""
+        await self._in_ledger(self._ledger.finish, replay_id, self._parts.now())
+
+    async def test(self, kind: str, settings: Mapping[str, Any]) -> None:
+        """Try a destination's settings.
+
+        Raises:
+            ConfigError, UnauthorizedError, RetryableError, DeliveryError: why they do not work.
+        """
+        _, destination = self._build(kind, settings, self._http)
+        await destination.check()
+
+    async def forget(self, destination_id: str) -> None:
+        """Remove what is kept for a deleted destination: cursor, counters, waiting events, dead letters.
+
+        Raises:
+            ConflictError: it is still configured.
+        """
+        if destination_id in self._wanted:
+            raise ConflictError("The destination still exists; delete it first.")
+        if destination_id in self._keepers:
+            await self._keepers[destination_id].stop(_REPLACE_S)
+        await self._in_ledger(self._ledger.forget, destination_id)
+
+    def _connection(self, destination_id: str) -> Connection:
+        try:
+            return self._wanted[destination_id]
+        except KeyError as error:
+            raise NotFoundError("There is no such destination.") from error
+
+    def _keeper(self, destination_id: str) -> Keeper:
+        if destination_id not in self._keepers:
+            self._keepers[destination_id] = Keeper(self._parts, self._made)
+        return self._keepers[destination_id]
+
+    def _made(self, connection: Connection) -> Built:
+        return self._build(connection.type, connection.settings, self._http)
+
+    def _unusable(self, destination_id: str) -> str | None:
+        keeper = self._keepers.get(destination_id)
+        return keeper.unusable if keeper else None
+
+    def _wake(self, destination_id: str) -> None:
+        if destination_id in self._keepers:
+            self._keepers[destination_id].wake()
+
+    async def _drain(self) -> None:
+        await asyncio.gather(*(keeper.stop(self._rules.drain_s) for keeper in self._keepers.values()))
+
+
+def _counted(reader: Reader, lane: Lane, selection: Selection, card: Card) -> Replay:
+    """Return what a replay would send; blocks on the log."""
+    stretch, wanted = Stretch(reader, lane), partial(selection.why_not, card=card)
+    selected, filtered = 0, Counter[str]()
+    while (piece := stretch.take(_COUNT_MAX, wanted)) is not None:
+        selected += len(piece.wanted)
+        filtered.update(fate.reason for _, fate in piece.filtered)
+    total = (lane.until or lane.first) - lane.first
+    return Replay(0, lane.connection, lane.source, total, 0, selected, 0, 0, 0, dict(filtered), lane.started_at)

@@ -1,0 +1,148 @@
+"""What becomes of an event after an attempt: pure decisions, carried out by the ledger in one commit."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final
+
+from headwater.delivery.connection import Rules
+from headwater.destinations.contract import Card, Delivered, Discarded, Outcome, Retry, Unauthorized
+from headwater.spec.event import Event
+
+EXCERPT_CHARS: Final = 1_000
+
+FILTERED_BY_INTEGRATIONS: Final = "FILTERED_BY_INTEGRATIONS_OBJECT"  # Segment's code
+UNSUPPORTED_EVENT_TYPE: Final = "UNSUPPORTED_EVENT_TYPE"  # Segment's code
+DESTINATION_DISABLED: Final = "DESTINATION_DISABLED"  # ours
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """One event on its way, with its past.
+
+    Attributes:
+        lane: the stretch of the log it comes from, as the ledger numbers it.
+        row: its number among the waiting, None when it comes straight from the log.
+        attempts: tries before this one.
+        first_at: epoch seconds of the first try, None before it.
+    """
+
+    lane: int
+    event: Event
+    row: int | None = None
+    attempts: int = 0
+    first_at: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """Not tried: the connection paused or the program stopped before its turn."""
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """How the try of one item ended; `request` is an excerpt of what was sent."""
+
+    item: Item
+    outcome: Outcome | Held
+    request: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """The destination has it; `latency_s` from the server's receipt, None for a replay."""
+
+    first_try: bool
+    latency_s: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Filtered:
+    """Not wanted there, for this reason; no attempt was made."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """To be tried (again) at `due_at`, epoch seconds."""
+
+    due_at: float
+    attempts: int
+    first_at: float | None
+    reason: str
+    status: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Dead:
+    """Given up."""
+
+    attempts: int
+    first_at: float
+    reason: str
+    status: int | None
+    answer: str
+    request: str
+
+
+Fate = Done | Filtered | Waiting | Dead
+
+
+def why_not(event: Event, card: Card, *, enabled: bool) -> str | None:
+    """Return the reason an event is kept from a destination, None when it is wanted.
+
+    A name in `integrations` is case-sensitive and beats `All`; an options object counts as enabled.
+
+    Source: Segment spec, integrations object; unsupported types are checked after it.
+    """
+    if not enabled:
+        return DESTINATION_DISABLED
+    chosen = event.body.get("integrations")
+    if isinstance(chosen, Mapping) and not _chosen(chosen, card.name):
+        return FILTERED_BY_INTEGRATIONS
+    if event.type not in card.calls:
+        return UNSUPPORTED_EVENT_TYPE
+    return None
+
+
+def _chosen(integrations: Mapping[str, Any], name: str) -> bool:
+    return integrations.get(name, integrations.get("All", True)) is not False
+
+
+def fate_of(attempt: Attempt, rules: Rules, now: float) -> Fate:
+    """Return what follows from the end of an attempt, at `now` in epoch seconds."""
+    item, tries = attempt.item, attempt.item.attempts + 1
+    first_at = now if item.first_at is None else item.first_at
+    match attempt.outcome:
+        case Delivered():
+            return Done(first_try=item.attempts == 0, latency_s=latency_s(item.event, now))
+        case Held():
+            return Waiting(now, item.attempts, item.first_at, "held")
+        case Unauthorized(reason, status):
+            return Waiting(now, tries, first_at, reason, status)
+        case Discarded(reason, status, answer):
+            return Dead(tries, first_at, reason, status, answer[:EXCERPT_CHARS], attempt.request)
+        case Retry(reason, status, after_s, answer):
+            due_at = now + wait_s(tries, after_s, rules)
+            last_at = first_at + rules.retry_for_s
+            if now >= last_at:
+                return Dead(tries, first_at, reason, status, answer[:EXCERPT_CHARS], attempt.request)
+            return Waiting(min(due_at, max(last_at, now)), tries, first_at, reason, status)
+
+
+def wait_s(tries: int, after_s: float | None, rules: Rules) -> float:
+    """Return the wait before the next try: random below an exponential bound, and not less than was asked for."""
+    bound = min(rules.retry_max_s, rules.retry_first_s * 2.0 ** min(tries - 1, 30))
+    asked = min(after_s or 0.0, rules.retry_after_max_s)
+    return asked + rules.chance() * bound
+
+
+def latency_s(event: Event, now: float) -> float | None:
+    """Return the seconds since the server received the event, None when it does not say."""
+    try:
+        return max(0.0, now - datetime.fromisoformat(event.body["receivedAt"]).timestamp())
+    except (KeyError, TypeError, ValueError):
+        return None

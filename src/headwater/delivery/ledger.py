@@ -1,0 +1,414 @@
+"""The ledger of delivery: where each connection stands, and a row for each event that is not finished.
+
+`settle` is the only way an event changes its state: outcomes, retries, dead letters, counters and the cursor move in
+one transaction, so that a crash before it means the same stretch of the log is read again, and after it nothing is.
+For each lane holds at any time: read = delivered + filtered + waiting + dead + dropped.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from headwater import sqlite
+from headwater.delivery.fate import Dead, Done, Fate, Filtered, Item, Waiting
+from headwater.delivery.latency import bucket_of
+from headwater.spec.event import Body, Event
+
+FILE: Final = "delivery.sqlite"
+_SCHEMA: Final = Path(__file__).with_name("schema.sql")
+_LATENCY_HOURS: Final = 24  # ours: percentiles are about the last day
+_decode = msgspec.json.Decoder(Body).decode
+
+
+@dataclass(frozen=True, slots=True)
+class Move:
+    """A lane's cursor goes from `cursor` to `next_cursor`, past `read` events of its source.
+
+    Attributes:
+        missed: sequences between the two that the log could not give any more.
+    """
+
+    lane: int
+    cursor: int
+    next_cursor: int
+    read: int
+    missed: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Settlement:
+    """What one round leads to.
+
+    Attributes:
+        move: set for a round that read the log, None for one of retries.
+        paused: why the connection pauses from now on.
+    """
+
+    connection: str
+    fates: Sequence[tuple[Item, Fate]]
+    move: Move | None = None
+    paused: str | None = None
+    revision: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Lane:
+    """A stretch of the log on its way to a connection: begun at `first`, read up to `cursor`, ends before `until`."""
+
+    id: int
+    connection: str
+    source: str
+    first: int
+    cursor: int
+    until: int | None = None
+    selection: str | None = None
+    started_at: float = 0.0
+    finished_at: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Balance:
+    """The counters of one lane; `holds` is the law of conservation."""
+
+    read: int
+    delivered_first: int
+    delivered_retry: int
+    dropped: int
+    missed: int
+    waiting: int
+    dead: int
+    filtered: dict[str, int] = field(default_factory=dict)
+
+    @property
+    def holds(self) -> bool:
+        """Every event that was read is in exactly one place."""
+        delivered = self.delivered_first + self.delivered_retry
+        return self.read == delivered + sum(self.filtered.values()) + self.waiting + self.dead + self.dropped
+
+
+@dataclass(frozen=True, slots=True)
+class Pause:
+    """Why and since when (epoch seconds) a connection rests, and which settings were refused."""
+
+    reason: str
+    since: float
+    revision: str
+
+
+class Ledger:
+    """One SQLite file, one writer; methods block and may be called from any thread."""
+
+    def __init__(self, directory: Path, *, read_only: bool = False) -> None:
+        if not read_only:
+            directory.mkdir(parents=True, exist_ok=True)
+        self.db = sqlite.connect(directory / FILE, read_only=read_only)
+        self._lock = threading.RLock()
+        if not read_only:
+            self.db.executescript(_SCHEMA.read_text())
+
+    def close(self) -> None:
+        """Close the file."""
+        with self._lock:
+            self.db.close()
+
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        """Make what happens inside one commit; nothing of it stays when it raises."""
+        with self._lock:
+            self.db.execute("begin immediate")
+            try:
+                yield
+            except BaseException:
+                self.db.execute("rollback")
+                raise
+            self.db.execute("commit")
+
+    @contextmanager
+    def snapshot(self) -> Iterator[None]:
+        """Let what is read inside be of one instant."""
+        with self._lock:
+            self.db.execute("begin")
+            try:
+                yield
+            finally:
+                self.db.execute("commit")
+
+    def settle(self, settlement: Settlement, now: float) -> None:
+        """Commit what a round leads to; all of it or nothing.
+
+        Args:
+            settlement: the round's fates, and the cursor's move.
+            now: epoch seconds.
+        """
+        with self.transaction():
+            if settlement.move is not None:
+                self._move(settlement.move)
+            self._count(settlement.fates)
+            self._leave_waiting(settlement.fates)
+            self._keep_waiting(settlement)
+            self._bury(settlement, now)
+            self._note(settlement, now)
+
+    def live_lane(self, connection: str, source: str, cursor: int, now: float) -> Lane:
+        """Return the connection's live lane; a new one starts at `cursor`."""
+        with self.transaction():
+            self.db.execute("insert or ignore into connection (id) values (?)", (connection,))
+            self.db.execute(
+                "insert or ignore into lane (connection, source, kind, first, cursor, started_at)"
+                " values (?, ?, 'live', ?, ?, ?)",
+                (connection, source, cursor, cursor, now),
+            )
+            return self._lanes("live", connection)[0]
+
+    def live_lanes(self, connection: str) -> list[Lane]:
+        """Return the connection's live lane; empty when it is new here."""
+        with self._lock:
+            return self._lanes("live", connection)
+
+    def add_replay(self, lane: Lane) -> Lane:
+        """Store a replay; the returned one has its number."""
+        with self.transaction():
+            self.db.execute("insert or ignore into connection (id) values (?)", (lane.connection,))
+            number = self.db.execute(
+                "insert into lane (connection, source, kind, first, cursor, until, selection, started_at)"
+                " values (?, ?, 'replay', ?, ?, ?, ?, ?)",
+                (lane.connection, lane.source, lane.first, lane.cursor, lane.until, lane.selection, lane.started_at),
+            ).lastrowid
+            return self.lane(number)
+
+    def replays(self, connection: str) -> list[Lane]:
+        """Return the connection's replays, oldest first."""
+        with self._lock:
+            return self._lanes("replay", connection)
+
+    def lane(self, number: int) -> Lane:
+        """Return a lane as it stands."""
+        with self._lock:
+            row = self.db.execute(
+                "select id, connection, source, first, cursor, until, selection, started_at, finished_at"
+                " from lane where id = ?",
+                (number,),
+            ).fetchone()
+        return Lane(*row)
+
+    def finish(self, lane: int, now: float) -> None:
+        """Mark a replay as finished: nothing more is read for it."""
+        with self.transaction():
+            self.db.execute("update lane set finished_at = ? where id = ? and kind = 'replay'", (now, lane))
+
+    def forget(self, connection: str) -> None:
+        """Remove everything that is kept for a connection."""
+        with self.transaction():
+            for table in ("waiting", "dead", "latency"):
+                self.db.execute(f"delete from {table} where connection = ?", (connection,))  # noqa: S608 - names of ours
+            self.db.execute(
+                "delete from filtered where lane in (select id from lane where connection = ?)", (connection,)
+            )
+            self.db.execute("delete from lane where connection = ?", (connection,))
+            self.db.execute("delete from connection where id = ?", (connection,))
+
+    def due(self, connection: str, now: float, limit: int) -> list[Item]:
+        """Return what waits and may be tried now, the longest due first."""
+        with self._lock:
+            rows = self.db.execute(
+                "select id, lane, seq, source, line, attempts, first_at from waiting"
+                " where connection = ? and due_at <= ? order by due_at limit ?",
+                (connection, now, limit),
+            ).fetchall()
+        return [
+            Item(lane, Event(seq, source, bytes(line), _decode(line)), row, attempts, first_at)
+            for row, lane, seq, source, line, attempts, first_at in rows
+        ]
+
+    def next_due_at(self, connection: str) -> float | None:
+        """Return when (epoch seconds) the first waiting event may be tried, None when none waits."""
+        with self._lock:
+            found = self.db.execute("select min(due_at) from waiting where connection = ?", (connection,)).fetchone()
+        return None if found[0] is None else float(found[0])
+
+    def pause(self, connection: str) -> Pause | None:
+        """Return why the connection rests, None when it does not."""
+        with self._lock:
+            row = self.db.execute(
+                "select paused_reason, paused_at, paused_revision from connection"
+                " where id = ? and paused_reason is not null",
+                (connection,),
+            ).fetchone()
+        return Pause(*row) if row else None
+
+    def resume(self, connection: str, now: float) -> None:
+        """End a pause; what waits may be tried at once, and its retry time starts anew."""
+        with self.transaction():
+            self.db.execute("update connection set paused_reason = null where id = ?", (connection,))
+            self.db.execute(
+                "update waiting set due_at = ?, first_at = case when first_at is null then null else ? end"
+                " where connection = ?",
+                (now, now, connection),
+            )
+
+    def balance(self, lane: int) -> Balance:
+        """Return the lane's counters, and the rows that stand for it, at one instant."""
+        with self.snapshot():
+            counters = self.db.execute(
+                "select read, delivered_first, delivered_retry, dropped, missed,"
+                " (select count(*) from waiting where lane = lane.id), (select count(*) from dead where lane = lane.id)"
+                " from lane where id = ?",
+                (lane,),
+            ).fetchone()
+            filtered = self.db.execute("select reason, count from filtered where lane = ?", (lane,)).fetchall()
+        read, first, retry, dropped, missed, waiting, dead = counters
+        return Balance(read, first, retry, dropped, missed, waiting, dead, dict(filtered))
+
+    def latencies(self, connection: str, now: float) -> dict[int, int]:
+        """Return the counts of each latency bucket over the last day."""
+        with self._lock:
+            rows = self.db.execute(
+                "select bucket, sum(count) from latency where connection = ? and hour > ? group by bucket",
+                (connection, _hour(now) - _LATENCY_HOURS),
+            ).fetchall()
+        return dict(rows)
+
+    def last_seen(self, connection: str) -> tuple[str | None, float | None]:
+        """Return the last error and when something was delivered last."""
+        with self._lock:
+            row = self.db.execute(
+                "select last_error, last_delivered_at from connection where id = ?", (connection,)
+            ).fetchone()
+        return row or (None, None)
+
+    def _lanes(self, kind: str, connection: str) -> list[Lane]:
+        rows = self.db.execute(
+            "select id, connection, source, first, cursor, until, selection, started_at, finished_at from lane"
+            " where kind = ? and connection = ? order by id",
+            (kind, connection),
+        ).fetchall()
+        return [Lane(*row) for row in rows]
+
+    def _move(self, move: Move) -> None:
+        moved = self.db.execute(
+            "update lane set cursor = ?, read = read + ?, missed = missed + ? where id = ? and cursor = ?",
+            (move.next_cursor, move.read, move.missed, move.lane, move.cursor),
+        ).rowcount
+        assert moved == 1, "two readers moved one cursor"  # noqa: S101 - checks our own work
+
+    def _count(self, fates: Sequence[tuple[Item, Fate]]) -> None:
+        done = Counter((item.lane, fate.first_try) for item, fate in fates if isinstance(fate, Done))
+        for (lane, first_try), count in done.items():
+            self.db.execute(
+                "update lane set delivered_first = delivered_first + ?, delivered_retry = delivered_retry + ?"
+                " where id = ?",
+                (count if first_try else 0, 0 if first_try else count, lane),
+            )
+        kept_out = Counter((item.lane, fate.reason) for item, fate in fates if isinstance(fate, Filtered))
+        self.db.executemany(
+            "insert into filtered (lane, reason, count) values (?, ?, ?)"
+            " on conflict do update set count = count + excluded.count",
+            [(lane, reason, count) for (lane, reason), count in kept_out.items()],
+        )
+
+    def _leave_waiting(self, fates: Sequence[tuple[Item, Fate]]) -> None:
+        over = [(item.row,) for item, fate in fates if item.row is not None and not isinstance(fate, Waiting)]
+        self.db.executemany("delete from waiting where id = ?", over)
+
+    def _keep_waiting(self, settlement: Settlement) -> None:
+        waiting = [(item, fate) for item, fate in settlement.fates if isinstance(fate, Waiting)]
+        self.db.executemany(
+            "update waiting set attempts = ?, first_at = ?, due_at = ?, reason = ?, status = ? where id = ?",
+            [
+                (fate.attempts, fate.first_at, fate.due_at, fate.reason, fate.status, item.row)
+                for item, fate in waiting
+                if item.row is not None
+            ],
+        )
+        self.db.executemany(
+            "insert into waiting (connection, lane, seq, source, line, attempts, first_at, due_at, reason, status)"
+            " values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            [
+                (
+                    *_origin(settlement.connection, item),
+                    item.event.line,
+                    *_try(fate),
+                    fate.due_at,
+                    fate.reason,
+                    fate.status,
+                )
+                for item, fate in waiting
+                if item.row is None
+            ],
+        )
+
+    def _bury(self, settlement: Settlement, now: float) -> None:
+        self.db.executemany(
+            "insert into dead (connection, lane, seq, source, line, attempts, first_at, died_at, reason, status,"
+            " message_id, type, event, answer, request) values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            [
+                (
+                    *_origin(settlement.connection, item),
+                    item.event.line,
+                    *_try(fate),
+                    now,
+                    fate.reason,
+                    fate.status,
+                    *_shown(item.event),
+                    fate.answer,
+                    fate.request,
+                )
+                for item, fate in settlement.fates
+                if isinstance(fate, Dead)
+            ],
+        )
+
+    def _note(self, settlement: Settlement, now: float) -> None:
+        done = [fate for _, fate in settlement.fates if isinstance(fate, Done)]
+        failed = [fate.reason for _, fate in settlement.fates if isinstance(fate, Waiting | Dead)]
+        if done:
+            self.db.execute("update connection set last_delivered_at = ? where id = ?", (now, settlement.connection))
+        if failed:
+            self.db.execute(
+                "update connection set last_error = ?, last_error_at = ? where id = ?",
+                (failed[-1], now, settlement.connection),
+            )
+        if settlement.paused is not None:
+            self.db.execute(
+                "update connection set paused_reason = ?, paused_at = ?, paused_revision = ? where id = ?",
+                (settlement.paused, now, settlement.revision, settlement.connection),
+            )
+        self._time(settlement.connection, done, _hour(now))
+
+    def _time(self, connection: str, done: Sequence[Done], hour: int) -> None:
+        buckets = Counter(bucket_of(fate.latency_s) for fate in done if fate.latency_s is not None)
+        if not buckets:
+            return
+        self.db.executemany(
+            "insert into latency (connection, hour, bucket, count) values (?, ?, ?, ?)"
+            " on conflict do update set count = count + excluded.count",
+            [(connection, hour, bucket, count) for bucket, count in buckets.items()],
+        )
+        self.db.execute(
+            "delete from latency where connection = ? and hour <= ?", (connection, hour - 2 * _LATENCY_HOURS)
+        )
+
+
+def _origin(connection: str, item: Item) -> tuple[str, int, int, str]:
+    return connection, item.lane, item.event.seq, item.event.source_id
+
+
+def _try(fate: Waiting | Dead) -> tuple[int, float | None]:
+    return fate.attempts, fate.first_at
+
+
+def _shown(event: Event) -> tuple[str, str, str]:
+    """Return what a list of dead letters shows and filters by."""
+    return event.message_id, event.type, str(event.body.get("event", ""))
+
+
+def _hour(now: float) -> int:
+    return int(now // 3600)

@@ -1,0 +1,140 @@
+"""How a connection and a replay do, as the control plane shows it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Final
+
+from headwater.delivery.connection import Connection
+from headwater.delivery.latency import percentile
+from headwater.delivery.ledger import Balance, Lane, Ledger
+
+ACTIVE: Final = "active"
+PAUSED: Final = "paused"
+DISABLED: Final = "disabled"
+
+
+@dataclass(frozen=True, slots=True)
+class ConnectionStatus:
+    """One connection's state; plain numbers, also for the metrics.
+
+    Attributes:
+        state: active, paused (nothing is tried, everything is kept) or disabled.
+        reason: why it is paused, "" otherwise.
+        behind: records of the log, of any source, that its cursor has still to pass.
+        read: events taken from the log; = delivered + filtered + retrying + dead + dropped.
+        retrying: events that wait for another try.
+        dead: dead letters that stand.
+        dropped: dead letters that a user discarded.
+        missed: records, of any source, that were damaged or expired before they were read.
+        p50_s, p95_s, p99_s: from the server's receipt to delivery, over the last day.
+    """
+
+    destination_id: str
+    source_id: str
+    state: str
+    reason: str
+    cursor: int
+    behind: int
+    read: int
+    delivered_first_try: int
+    delivered_on_retry: int
+    filtered: dict[str, int]
+    retrying: int
+    dead: int
+    dropped: int
+    missed: int
+    last_error: str | None
+    last_delivered_at: float | None
+    p50_s: float | None
+    p95_s: float | None
+    p99_s: float | None
+
+    @property
+    def pending(self) -> int:
+        """Everything not finished: exact for what was read, an upper bound for what was not."""
+        return self.behind + self.retrying
+
+
+@dataclass(frozen=True, slots=True)
+class Replay:
+    """A run over stored events.
+
+    Attributes:
+        id: 0 for a dry run.
+        total: records of the log, of any source, that it goes through; `passed` of them are behind it.
+        selected: events chosen so far; in a dry run, all.
+        started_at, finished_at: epoch seconds.
+    """
+
+    id: int
+    destination_id: str
+    source_id: str
+    total: int
+    passed: int
+    selected: int
+    delivered: int
+    retrying: int
+    dead: int
+    filtered: dict[str, int] = field(default_factory=dict)
+    started_at: float = 0.0
+    finished_at: float | None = None
+
+
+def status_of(ledger: Ledger, connection: Connection, unbuilt: str | None, end: int, now: float) -> ConnectionStatus:
+    """Return a connection's state; blocks on the ledger.
+
+    Args:
+        ledger: where it is kept.
+        connection: whose.
+        unbuilt: why its settings cannot be used, None when they can.
+        end: the log's end.
+        now: epoch seconds.
+    """
+    lanes = ledger.live_lanes(connection.id)
+    lane = lanes[0] if lanes else Lane(0, connection.id, connection.source_id, end, end)
+    balance = ledger.balance(lane.id) if lanes else Balance(0, 0, 0, 0, 0, 0, 0)
+    pause = ledger.pause(connection.id)
+    reason = unbuilt or (pause.reason if pause else "")
+    counts = ledger.latencies(connection.id, now)
+    last_error, last_delivered_at = ledger.last_seen(connection.id)
+    return ConnectionStatus(
+        destination_id=connection.id,
+        source_id=connection.source_id,
+        state=DISABLED if not connection.enabled else PAUSED if reason else ACTIVE,
+        reason=reason,
+        cursor=lane.cursor,
+        behind=max(0, end - lane.cursor),
+        read=balance.read,
+        delivered_first_try=balance.delivered_first,
+        delivered_on_retry=balance.delivered_retry,
+        filtered=balance.filtered,
+        retrying=balance.waiting,
+        dead=balance.dead,
+        dropped=balance.dropped,
+        missed=balance.missed,
+        last_error=last_error,
+        last_delivered_at=last_delivered_at,
+        p50_s=percentile(counts, 0.50),
+        p95_s=percentile(counts, 0.95),
+        p99_s=percentile(counts, 0.99),
+    )
+
+
+def replay_of(ledger: Ledger, lane: Lane) -> Replay:
+    """Return a replay's progress; blocks on the ledger."""
+    balance = ledger.balance(lane.id)
+    return Replay(
+        id=lane.id,
+        destination_id=lane.connection,
+        source_id=lane.source,
+        total=(lane.until or lane.first) - lane.first,
+        passed=min(lane.cursor, lane.until or lane.first) - lane.first,
+        selected=balance.read - sum(balance.filtered.values()),
+        delivered=balance.delivered_first + balance.delivered_retry,
+        retrying=balance.waiting,
+        dead=balance.dead,
+        filtered=balance.filtered,
+        started_at=lane.started_at,
+        finished_at=lane.finished_at,
+    )

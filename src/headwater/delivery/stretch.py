@@ -1,0 +1,104 @@
+"""Read the log for one connection: the events of its source, in pieces that are settled whole."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final
+
+from headwater.delivery.fate import Filtered, Item
+from headwater.delivery.ledger import Lane, Move
+from headwater.eventlog.contract import Reader, Topic
+from headwater.spec.event import Batch, Event
+
+_READ_RECORDS: Final = 1_000
+_READ_BYTES: Final = 1024 * 1024
+_FILTERED_MAX: Final = 2_000  # events one piece may leave out, so that its commit stays small
+_FOREIGN_MAX: Final = 100_000  # events of other sources after which a cursor is worth a commit of its own
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """Some events in log order, and the cursor's move that settling them means.
+
+    Attributes:
+        wanted: to be attempted.
+        filtered: kept out before an attempt.
+    """
+
+    move: Move
+    wanted: tuple[Item, ...]
+    filtered: tuple[tuple[Item, Filtered], ...]
+
+
+class Stretch:
+    """A lane's reader. `take` blocks on the log's files; call it from a thread, one at a time."""
+
+    def __init__(self, reader: Reader, lane: Lane) -> None:
+        self._reader, self._lane, self._source, self._until = reader, lane.id, lane.source, lane.until
+        self._settled = self._read_to = lane.cursor
+        self._missed = 0
+        self._ready: deque[Event] = deque()
+
+    @property
+    def cursor(self) -> int:
+        """The sequence that is read next."""
+        return self._read_to
+
+    @property
+    def is_finished(self) -> bool:
+        """Everything up to the end was taken."""
+        return self._until is not None and not self._ready and self._read_to >= self._until
+
+    def take(self, wanted_max: int, why_not: Callable[[Event], str | None]) -> Piece | None:
+        """Return the next piece with up to `wanted_max` wanted events, None when the log has nothing new.
+
+        A piece without events appears only now and then, so that the traffic of other sources costs no commits.
+        """
+        while not self._ready and not self.is_finished and not self._is_far() and self._read():
+            pass
+        if not self._ready and not self._is_far() and not self._is_at_end():
+            return None
+        wanted: list[Item] = []
+        filtered: list[tuple[Item, Filtered]] = []
+        while self._ready and len(wanted) < wanted_max and len(filtered) < _FILTERED_MAX:
+            item = Item(self._lane, self._ready.popleft())
+            reason = why_not(item.event)
+            if reason is None:
+                wanted.append(item)
+            else:
+                filtered.append((item, Filtered(reason)))
+        return Piece(self._move(len(wanted) + len(filtered)), tuple(wanted), tuple(filtered))
+
+    def _is_far(self) -> bool:
+        return self._missed > 0 or self._read_to - self._settled >= _FOREIGN_MAX
+
+    def _is_at_end(self) -> bool:
+        return self.is_finished and self._read_to > self._settled
+
+    def _move(self, count: int) -> Move:
+        reached = self._ready[0].seq if self._ready else self._read_to
+        move = Move(self._lane, self._settled, reached, count, self._missed)
+        self._settled, self._missed = reached, 0
+        return move
+
+    def _read(self) -> bool:
+        batch = self._reader.read(Topic.EVENTS, self._read_to, records_max=_READ_RECORDS, bytes_max=_READ_BYTES)
+        if batch.next_cursor <= self._read_to:
+            return False
+        self._missed += _missing(batch, self._read_to)
+        for frame in batch.frames:
+            if frame.source_id == self._source:
+                self._ready.extend(event for event in frame.events() if self._is_within(event.seq))
+        self._read_to = batch.next_cursor
+        return True
+
+    def _is_within(self, seq: int) -> bool:
+        return seq >= self._read_to and (self._until is None or seq < self._until)
+
+
+def _missing(batch: Batch, cursor: int) -> int:
+    # Sequences have no gaps: what is not there was damaged, or went with the retention before it was read.
+    present = sum(frame.first_seq + frame.count - max(frame.first_seq, cursor) for frame in batch.frames)
+    return batch.next_cursor - cursor - present

@@ -1,0 +1,235 @@
+"""Everything that runs for one connection: its new events, its retries and its replays, each at a pace of its own."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, Final
+
+import structlog
+
+from headwater.clock import Clock
+from headwater.delivery.attempt import Sender
+from headwater.delivery.connection import Connection, Rules
+from headwater.delivery.fate import Attempt, Dead, Done, Filtered, Item, Waiting, fate_of, why_not
+from headwater.delivery.ledger import Lane, Ledger, Move, Settlement
+from headwater.delivery.pace import Pace
+from headwater.delivery.selection import Selection, sent_again
+from headwater.delivery.stretch import Stretch
+from headwater.delivery.thread import OwnThread
+from headwater.destinations.contract import Card, Destination, Unauthorized
+from headwater.eventlog.contract import Reader, Topic
+
+_IDLE_S: Final = 1.0  # how long one wait lasts; something new ends it at once
+_FAILURE_WAIT_S: Final = 1.0
+_FAILURE_WAIT_MAX_S: Final = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What every worker of one engine shares."""
+
+    reader: Reader
+    ledger: Ledger
+    in_ledger: OwnThread
+    clock: Clock
+    rules: Rules
+
+    def now(self) -> float:
+        """Return the wall clock in epoch seconds."""
+        return self.clock().timestamp()
+
+
+class Course:
+    """One of a connection's three activities: what it sends with, how fast, and how it is woken."""
+
+    def __init__(self, name: str, destination: Destination, rules: Rules, failed: Callable[[Exception], None]) -> None:
+        self.name = name
+        self.sender = Sender(destination, rules.in_flight, failed)
+        self.pace = Pace(rules, time.monotonic)
+        self.changed = asyncio.Event()
+
+    async def sleep(self, seconds: float) -> None:
+        """Wait, but not longer than until something changes."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(max(0.0, seconds)):
+                await self.changed.wait()
+        self.changed.clear()
+
+    async def sleep_until(self, something: Coroutine[Any, Any, object]) -> None:
+        """Wait until `something` is done or something changes."""
+        tasks = {asyncio.create_task(something), asyncio.create_task(self.changed.wait())}
+        try:
+            await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.wait(tasks)
+        self.changed.clear()
+
+
+class Worker:
+    """Carries one connection's events until it is stopped."""
+
+    def __init__(self, connection: Connection, card: Card, destination: Destination, lane: Lane, parts: Parts) -> None:
+        self.connection, self._card, self._lane, self._parts = connection, card, lane, parts
+        self._log = structlog.get_logger().bind(destination=connection.id, source=connection.source_id)
+        self._failures_logged: set[str] = set()
+        self._live, self._retries, self._replays = self._courses = tuple(
+            Course(name, destination, parts.rules, self._code_failed) for name in ("live", "retry", "replay")
+        )
+        self._is_stopping = self._is_paused = False
+
+    async def run(self) -> None:
+        """Return once `stop` was called and everything under way is settled."""
+        self._is_paused = await self._parts.in_ledger(self._parts.ledger.pause, self.connection.id) is not None
+        await asyncio.gather(
+            self._supervise(self._live, self._deliver_new),
+            self._supervise(self._retries, self._retry),
+            self._supervise(self._replays, self._replay),
+        )
+
+    def stop(self) -> None:
+        """Start nothing new."""
+        self._is_stopping = True
+        for course in self._courses:
+            course.sender.halt()
+        self.wake()
+
+    def cut(self) -> None:
+        """Do not wait for answers any longer."""
+        for course in self._courses:
+            course.sender.cut()
+
+    def wake(self) -> None:
+        """Look again at what is to be done: something was added from outside."""
+        for course in self._courses:
+            course.changed.set()
+
+    def resume(self) -> None:
+        """Go on after a pause that the ledger has ended."""
+        self._is_paused = False
+        for course in self._courses:
+            course.sender.go_on()
+            course.pace.recover()
+        self.wake()
+
+    async def _supervise(self, course: Course, loop: Callable[[], Awaitable[None]]) -> None:
+        wait_s = _FAILURE_WAIT_S
+        while not self._is_stopping:
+            try:
+                await loop()
+            except Exception as error:  # noqa: BLE001 - the outermost loop: a full disk passes, delivery goes on
+                self._log.error("delivery.failed", course=course.name, error=type(error).__name__)
+                await course.sleep(wait_s)
+                wait_s = min(_FAILURE_WAIT_MAX_S, wait_s * 2)
+
+    async def _deliver_new(self) -> None:
+        lane = await self._parts.in_ledger(self._parts.ledger.lane, self._lane.id)
+        stretch = Stretch(self._parts.reader, lane)
+        wanted = partial(why_not, card=self._card, enabled=self.connection.enabled)
+        while not self._is_stopping:
+            if await self._must_wait(self._live):
+                continue
+            piece = await asyncio.to_thread(stretch.take, self._live.pace.window, wanted)
+            if piece is None:
+                await self._live.sleep_until(self._parts.reader.wait(Topic.EVENTS, stretch.cursor, timeout_s=_IDLE_S))
+            else:
+                await self._round(self._live, piece.wanted, piece.filtered, piece.move)
+
+    async def _retry(self) -> None:
+        ledger, destination = self._parts.ledger, self.connection.id
+        while not self._is_stopping:
+            if await self._must_wait(self._retries) or not self.connection.enabled:
+                await self._retries.sleep(0 if self.connection.enabled else _IDLE_S)
+                continue
+            items = await self._parts.in_ledger(ledger.due, destination, self._parts.now(), self._retries.pace.window)
+            if items:
+                await self._round(self._retries, items)
+                continue
+            due_at = await self._parts.in_ledger(ledger.next_due_at, destination)
+            await self._retries.sleep(_IDLE_S if due_at is None else min(_IDLE_S, due_at - self._parts.now()))
+
+    async def _replay(self) -> None:
+        while not self._is_stopping:
+            for lane in await self._parts.in_ledger(self._parts.ledger.replays, self.connection.id):
+                if lane.finished_at is None and self.connection.enabled:
+                    await self._send_again(lane)
+            await self._replays.sleep(_IDLE_S)
+
+    async def _send_again(self, lane: Lane) -> None:
+        selection = Selection.from_json(lane.selection or "{}")
+        stretch = Stretch(self._parts.reader, lane)
+        wanted = partial(selection.why_not, card=self._card)
+        while not stretch.is_finished and not self._is_stopping:
+            if await self._must_wait(self._replays):
+                continue
+            if (await self._parts.in_ledger(self._parts.ledger.lane, lane.id)).finished_at is not None:
+                return  # cancelled
+            started = time.monotonic()
+            piece = await asyncio.to_thread(stretch.take, self._replays.pace.window, wanted)
+            if piece is None:
+                break
+            items = [sent_again(item, self._card.name) for item in piece.wanted]
+            await self._round(self._replays, items, piece.filtered, piece.move)
+            await self._replays.sleep(len(items) / self._parts.rules.replay_per_s - (time.monotonic() - started))
+        if stretch.is_finished:
+            await self._parts.in_ledger(self._parts.ledger.finish, lane.id, self._parts.now())
+            self._log.info("replay.finished", replay=lane.id)
+
+    async def _round(
+        self,
+        course: Course,
+        wanted: Sequence[Item],
+        filtered: Sequence[tuple[Item, Filtered]] = (),
+        move: Move | None = None,
+    ) -> None:
+        """Carry some events to the destination and settle every one of them."""
+        started = time.monotonic()
+        attempts = await course.sender.attempt(wanted)
+        now = self._parts.now()
+        fates = [(attempt.item, fate_of(attempt, self._parts.rules, now)) for attempt in attempts]
+        refusal = next((end.outcome.reason for end in attempts if isinstance(end.outcome, Unauthorized)), None)
+        settlement = Settlement(self.connection.id, [*fates, *filtered], move, refusal, self.connection.revision)
+        await self._parts.in_ledger(self._parts.ledger.settle, settlement, now)
+        self._learn(course, attempts, refusal)
+        self._report(course, settlement, time.monotonic() - started)
+
+    def _learn(self, course: Course, attempts: Sequence[Attempt], refusal: str | None) -> None:
+        if course.pace.note(attempts):
+            for other in self._courses:
+                other.pace.recover()
+        if refusal is not None:
+            self._is_paused = True
+            for other in self._courses:
+                other.sender.halt()
+            self._log.warning("connection.paused", reason=refusal)
+
+    def _report(self, course: Course, settlement: Settlement, seconds: float) -> None:
+        counts = {
+            name: sum(isinstance(fate, kind) for _, fate in settlement.fates)
+            for name, kind in (("delivered", Done), ("filtered", Filtered), ("waiting", Waiting), ("dead", Dead))
+        }
+        happened = "batch.retried" if counts["waiting"] and not counts["delivered"] else "batch.delivered"
+        self._log.info(happened, course=course.name, **counts, duration_ms=round(seconds * 1000))
+        if counts["waiting"]:
+            self._retries.changed.set()
+        if settlement.move is not None and settlement.move.missed:
+            self._log.error("log.gap", cursor=settlement.move.cursor, missed=settlement.move.missed)
+
+    async def _must_wait(self, course: Course) -> bool:
+        """Wait a while, and return True, when this course may not start a round now."""
+        hold_s = course.pace.wait_s()
+        if self._is_paused or hold_s > 0:
+            await course.sleep(max(hold_s, _IDLE_S) if self._is_paused else hold_s)
+            return True
+        return False
+
+    def _code_failed(self, error: Exception) -> None:
+        if type(error).__name__ not in self._failures_logged:
+            self._failures_logged.add(type(error).__name__)
+            self._log.error("destination.failed", error=type(error).__name__)

@@ -1,0 +1,166 @@
+"""Segment: batches to any HTTP API that speaks Segment's: Segment itself, US or EU, or another Headwater.
+
+Events keep their `messageId` and their corrected `timestamp`. No `sentAt` goes along: the receiver would correct the
+time a second time, and a replay of last year would become today.
+
+Source: Segment HTTP API (batch, limits, authentication); Segment spec, common fields, timestamps.
+"""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, Final
+
+import msgspec
+
+from headwater.destinations.contract import (
+    Answer,
+    Card,
+    Delivered,
+    Discarded,
+    Http,
+    Outcome,
+    Retry,
+    Unauthorized,
+    outcome_of,
+    setting,
+)
+from headwater.errors import ConfigError, DeliveryError, RetryableError, UnauthorizedError
+from headwater.limits import BATCH_BYTES_MAX, EVENT_BYTES_MAX
+from headwater.spec.event import Body, Event
+
+CARD = Card(
+    name="Segment",
+    description="Sends events to Segment, or to anything that speaks Segment's HTTP API.",
+    categories=("Customer data platforms",),
+)
+
+_ENVELOPE: Final = b'{"batch":[%s]}'
+_BATCH_BYTES: Final = BATCH_BYTES_MAX - 1024  # room for the envelope
+_BAD_REQUEST: Final = 400
+_TOO_LARGE: Final = 413
+# What the sending server knows of an event's arrival means nothing to the receiver, which stamps its own.
+_OURS: Final = frozenset({"receivedAt", "sentAt", "originalTimestamp", "writeKey", "projectId"})
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What a user fills in."""
+
+    write_key: str = field(repr=False, metadata=setting("Write key", "Of the source that receives.", secret=True))
+    url: str = field(
+        default="https://api.segment.io",
+        metadata=setting(
+            "Base URL",
+            "https://api.segment.io, https://events.eu1.segmentapis.com, or another Headwater.",
+            required=False,
+        ),
+    )
+
+
+class Destination:
+    """Posts batches to `/v1/batch`."""
+
+    batch_max: ClassVar[int] = 100
+
+    def __init__(self, settings: Settings, http: Http) -> None:
+        if not settings.write_key or not settings.url:
+            raise ConfigError("The write key and the base URL must not be empty.")
+        self._url, self._http = f"{settings.url.rstrip('/')}/v1/batch", http
+        token = base64.b64encode(f"{settings.write_key}:".encode()).decode()
+        self._headers = {"authorization": f"Basic {token}", "content-type": "application/json"}
+
+    async def check(self) -> None:
+        """Send an empty batch; Segment itself accepts unknown keys, so only the address is proven there.
+
+        Raises:
+            UnauthorizedError, RetryableError, DeliveryError: the key is refused, or nothing speaks the API there.
+        """
+        answer = await self._post([])
+        match meaning(answer):
+            case Unauthorized():
+                raise UnauthorizedError("The write key is refused; copy it again from the receiving source.")
+            case Retry(reason):
+                raise RetryableError(f"The receiver does not work at the moment ({reason}); try again later.")
+            case Discarded(reason) if answer.status not in {_BAD_REQUEST, _TOO_LARGE}:
+                raise DeliveryError(f"Nothing speaks Segment's HTTP API at this base URL ({reason}).")
+
+    async def send(self, events: Sequence[Event]) -> list[Outcome]:
+        """Send up to 100 events, in as many requests as the limits of size need."""
+        bodies = [payload(event) for event in events]
+        outcomes: list[Outcome] = [Discarded("The event is larger than 32 KB.")] * len(events)
+        for places in _requests(bodies):
+            for place, outcome in zip(places, await self._deliver([bodies[place] for place in places]), strict=True):
+                outcomes[place] = outcome
+        return outcomes
+
+    async def _deliver(self, bodies: Sequence[bytes]) -> list[Outcome]:
+        try:
+            answer = await self._post(bodies)
+        except RetryableError as error:
+            # Other parts of the batch may be out already, so it is these events' outcome and not the batch's.
+            return [Retry(str(error), after_s=error.after_s)] * len(bodies)
+        outcome = meaning(answer)
+        if isinstance(outcome, Delivered):
+            return _per_item(answer, len(bodies))
+        if answer.status in {_BAD_REQUEST, _TOO_LARGE} and isinstance(outcome, Discarded) and len(bodies) > 1:
+            # A receiver may refuse a whole batch for one bad event: halve it until that one stands alone.
+            middle = len(bodies) // 2
+            return await self._deliver(bodies[:middle]) + await self._deliver(bodies[middle:])
+        return [outcome] * len(bodies)
+
+    async def _post(self, bodies: Sequence[bytes]) -> Answer:
+        return await self._http.request("POST", self._url, body=_ENVELOPE % b",".join(bodies), headers=self._headers)
+
+
+def payload(event: Event) -> bytes:
+    """Return the event as the receiver gets it, as JSON."""
+    body: Body = {key: value for key, value in event.body.items() if key not in _OURS}
+    chosen = body.get("integrations")
+    if isinstance(chosen, dict):
+        # These two were said to us; the other names may be the receiver's.
+        body["integrations"] = {name: wish for name, wish in chosen.items() if name not in {"All", CARD.name}}
+    return msgspec.json.encode(body)
+
+
+def meaning(answer: Answer) -> Outcome:
+    """Return what an answer means; Segment tells of a wrong key with 400."""
+    outcome = outcome_of(answer)
+    if answer.status == _BAD_REQUEST and b"write key" in answer.body.lower():
+        return Unauthorized("HTTP 400: invalid write key", answer.status)
+    return outcome
+
+
+def _requests(bodies: Sequence[bytes]) -> Iterator[list[int]]:
+    """Yield the places of events that fit into one request; those that fit into none are left out."""
+    places: list[int] = []
+    size = 0
+    for place, body in enumerate(bodies):
+        if len(body) > EVENT_BYTES_MAX:
+            continue
+        if places and size + len(body) + 1 > _BATCH_BYTES:
+            yield places
+            places, size = [], 0
+        places.append(place)
+        size += len(body) + 1
+    if places:
+        yield places
+
+
+def _per_item(answer: Answer, count: int) -> list[Outcome]:
+    """Return an outcome an event: a Headwater lists what it rejected, with the discard code."""
+    outcomes: list[Outcome] = [Delivered(answer.status)] * count
+    for index, code in _rejected(answer.body):
+        if 0 <= index < count:
+            outcomes[index] = Discarded(f"The receiver rejected the event: {code}", answer.status)
+    return outcomes
+
+
+def _rejected(body: bytes) -> list[tuple[int, str]]:
+    try:
+        told: Any = msgspec.json.decode(body)
+        return [(int(item["index"]), str(item["code"])) for item in told["rejected"]]
+    except (msgspec.DecodeError, KeyError, TypeError, ValueError):
+        return []
