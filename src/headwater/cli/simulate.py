@@ -1,0 +1,30 @@
+"""`headwater simulate`: the outside world, for demos and tests."""
+
+from __future__ import annotations
+
+import click
+
+
+class _Simulators(click.Group):
+    """Loads a simulator when it is called."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        del ctx
+        return ["activecampaign"]
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in self.list_commands(ctx):
+            return None
+        from headwater.simulators.activecampaign.command import command as simulator
+
+        return simulator
+
+
+@click.group(cls=_Simulators)
+def command() -> None:
+    """Play the outside world for tests and demos.
+
+    \b
+    Example:
+      headwater simulate activecampaign --webhook-url http://localhost:8080/webhooks/activecampaign/SECRET
+    """
