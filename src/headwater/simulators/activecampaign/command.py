@@ -109,7 +109,7 @@ async def _until_signalled(program: Program) -> None:
     except asyncio.CancelledError:
         return
     except OSError as error:
-        raise ConfigError(
+        raise click.ClickException(
             f"Port {program.port} cannot be used ({error.strerror}); choose another with --port."
         ) from None
 
