@@ -1,0 +1,196 @@
+"""From the shapes of a batch to tables and columns: names, types, winners and what goes to `_overflow`. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from headwater.limits import COLUMNS_MAX, TABLES_MAX
+from headwater.loading.columns import Column, Value
+from headwater.loading.shapes import Kind, Leaf, Path, column_type, leaves, value_at
+from headwater.loading.tables import CONTEXT, OVERFLOW_TABLE, Route, route
+from headwater.spec.event import Call
+from headwater.spec.names import pointer, quote_text
+from headwater.warehouses.contract import Columns, ColumnType
+
+CONTEXT_COLUMNS_MAX: Final = 100  # ours, a schema: context is the same few fields in every event
+BODY_COLUMNS_MAX: Final = COLUMNS_MAX - CONTEXT_COLUMNS_MAX - 1  # one is for `_overflow`
+SPELLINGS_MAX: Final = 8  # ours: names of a sender that become one column of ours
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """Rows of one kind of call whose document has the same structure.
+
+    Attributes:
+        row: the first of them.
+    """
+
+    call: str
+    event: str
+    structure: str
+    count: int
+    row: int
+
+
+@dataclass(frozen=True, slots=True)
+class Extraction:
+    """How a JSON document becomes columns.
+
+    Attributes:
+        pointers: what to extract, once per document.
+        columns: made of the extracted texts.
+        added: the columns that are new.
+        spilled: the structures of which something has no column: the whole document goes to `_overflow`.
+    """
+
+    pointers: tuple[str, ...] = ()
+    columns: tuple[Column, ...] = ()
+    added: Columns = field(default_factory=dict)
+    spilled: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """One of the two JSON columns that are flattened.
+
+    Attributes:
+        name: its column in staging.
+        label: what its members are called in `_overflow`: `properties`, `traits` or `context`.
+        texts: the column with the extracted texts.
+    """
+
+    name: str
+    label: str
+    texts: str
+
+
+CONTEXT_DOCUMENT: Final = Document("context", "context", "context_texts")
+
+First = Callable[[int], Any]
+"""Gives the decoded document of a row."""
+
+
+@dataclass(slots=True)
+class _Found:
+    """What a batch says of one column: the kinds at each path, and its first value."""
+
+    first: tuple[int, Path, Kind] | None = None
+    kinds: dict[Path, set[Kind]] = field(default_factory=dict)
+
+    def add(self, leaf: Leaf, row: int) -> None:
+        """Note one more leaf; rows come in log order."""
+        self.kinds.setdefault(leaf.path, set()).add(leaf.kind)
+        if self.first is None and leaf.kind is not Kind.OBJECT:
+            self.first = (row, leaf.path, leaf.kind)
+
+
+def routes_of(calls: Iterable[tuple[str, str]], tables: Iterable[str]) -> list[Route]:
+    """Return where each kind of call goes; events beyond the last allowed table share one.
+
+    Args:
+        calls: type and event, in the order of their first rows.
+        tables: what the schema has already.
+    """
+    known = set(tables)
+    routes = []
+    for call, event in calls:
+        wanted = route(call, event)
+        if wanted.table not in known and len(known) >= TABLES_MAX and call == Call.TRACK:
+            wanted = Route(call, event, OVERFLOW_TABLE, wanted.slug)
+        known.add(wanted.table)
+        routes.append(wanted)
+    return routes
+
+
+def extraction(
+    shapes: Sequence[Shape],
+    document: Document,
+    name_of: Callable[[Path], str],
+    known: Columns,
+    columns_max: int,
+    first: First,
+) -> Extraction:
+    """Return how the documents of these shapes become columns.
+
+    Args:
+        shapes: in the order of their first rows.
+        document: which JSON column they are of.
+        name_of: the column of a path.
+        known: columns that exist, with their types.
+        columns_max: how many columns of this kind there may be.
+        first: for the value that decides a new column's type.
+    """
+    found = _found(shapes, name_of)
+    added: dict[str, ColumnType] = {}
+    without: set[Path] = set()
+    columns: list[Column] = []
+    pointers: list[str] = []
+    for name, column in found.items():
+        if column.first is None:
+            continue
+        kind = known.get(name) or _first_type(column.first, first)
+        if kind is None:
+            continue
+        paths = _ranked(name, column.kinds)
+        if name not in known and len(known) + len(added) >= columns_max:
+            without.update(paths)
+            continue
+        if name not in known:
+            added[name] = kind
+        without.update(paths[SPELLINGS_MAX:])
+        values = []
+        for path in paths[:SPELLINGS_MAX]:
+            pointers.append(pointer(path))
+            values.append(_value(document, path, len(pointers), column.kinds[path]))
+        columns.append(Column(name, kind, tuple(values)))
+    return Extraction(tuple(pointers), tuple(columns), added, _spilled(shapes, without))
+
+
+def context_types(schema: Mapping[str, Columns]) -> dict[str, ColumnType]:
+    """Return the context columns of a schema; a context field has one type in all its tables."""
+    return {name: kind for columns in schema.values() for name, kind in columns.items() if name.startswith(CONTEXT)}
+
+
+def _found(shapes: Sequence[Shape], name_of: Callable[[Path], str]) -> dict[str, _Found]:
+    """Return what the shapes say of each column, in the order of first appearance."""
+    found: dict[str, _Found] = {}
+    for shape in shapes:
+        for leaf in leaves(shape.structure):
+            name = name_of(leaf.path)
+            if name not in found:
+                found[name] = _Found()
+            found[name].add(leaf, shape.row)
+    return found
+
+
+def _first_type(seen: tuple[int, Path, Kind], first: First) -> ColumnType | None:
+    """Return the type that a column's first value asks for."""
+    row, path, kind = seen
+    return column_type(kind, value_at(first(row), path))
+
+
+def _ranked(name: str, kinds: Mapping[Path, set[Kind]]) -> list[Path]:
+    """Return the paths of one column: the spelling that is the column's own name first, then by alphabet."""
+    paths = [path for path, seen in kinds.items() if seen != {Kind.OBJECT}]
+    return sorted(paths, key=lambda path: (path != (name,), path))
+
+
+def _value(document: Document, path: Path, position: int, kinds: set[Kind]) -> Value:
+    """Return one value of a column, the `position`-th extracted text of its document."""
+    return Value(
+        text=f"{document.texts}[{position}]",
+        json=f"json_extract({document.name}, {quote_text(pointer(path))})",
+        label=".".join((document.label, *path)),
+        kinds=frozenset(kinds),
+    )
+
+
+def _spilled(shapes: Sequence[Shape], without: set[Path]) -> frozenset[str]:
+    """Return the structures that have a path without a column."""
+    if not without:
+        return frozenset()
+    return frozenset(
+        shape.structure for shape in shapes if any(leaf.path in without for leaf in leaves(shape.structure))
+    )

@@ -1,0 +1,112 @@
+"""What a JSON object is made of: the text DuckDB's `json_structure` gives, read once per distinct shape. Pure."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from datetime import datetime
+from enum import Enum, auto
+from functools import lru_cache
+from typing import Any, Final, NamedTuple
+
+import msgspec
+
+from headwater.warehouses.contract import ColumnType
+
+Path = tuple[str, ...]
+"""The keys from the outside in."""
+
+
+class Kind(Enum):
+    """What JSON has at a path, as far as columns care."""
+
+    BOOLEAN = auto()
+    INTEGER = auto()
+    FLOAT = auto()
+    TEXT = auto()
+    ARRAY = auto()
+    OBJECT = auto()  # its members are leaves of their own
+    ANY = auto()  # an empty object, or a key that stands twice with different types
+
+
+class Leaf(NamedTuple):
+    """One value that is not null."""
+
+    path: Path
+    kind: Kind
+
+
+_KINDS: Final = {
+    "VARCHAR": Kind.TEXT,
+    "BIGINT": Kind.INTEGER,
+    "UBIGINT": Kind.INTEGER,
+    "HUGEINT": Kind.INTEGER,
+    "DOUBLE": Kind.FLOAT,
+    "BOOLEAN": Kind.BOOLEAN,
+}
+_TYPES: Final = {
+    Kind.BOOLEAN: ColumnType.BOOLEAN,
+    Kind.FLOAT: ColumnType.FLOAT,
+    Kind.ARRAY: ColumnType.VARCHAR,
+}
+
+# A date without a time stays text when it makes a column: codes and versions look like it too.
+MOMENT: Final = r"\d{4}-\d{2}-\d{2}[T ]\d{2}:\d{2}(:\d{2}(\.\d{1,9})?)?(Z|[+-]\d{2}:?\d{2})?"
+_MOMENT: Final = re.compile(MOMENT, re.ASCII)
+_INTEGERS: Final = range(-(2**63), 2**63)
+
+
+@lru_cache(maxsize=20_000)
+def leaves(structure: str) -> tuple[Leaf, ...]:
+    """Return the values of a shape, nested objects before their members; nulls are none.
+
+    Args:
+        structure: what `json_structure` gave; "" or a structure that is no object has no leaves.
+    """
+    shape = msgspec.json.decode(structure) if structure else None
+    return tuple(_leaves(shape, ())) if isinstance(shape, dict) else ()
+
+
+def _leaves(shape: Mapping[str, Any], above: Path) -> Iterator[Leaf]:
+    """Yield the leaves of one level and below."""
+    for key, below in shape.items():
+        path = (*above, key)
+        if isinstance(below, dict):
+            yield Leaf(path, Kind.OBJECT)
+            yield from _leaves(below, path)
+        elif isinstance(below, list):
+            yield Leaf(path, Kind.ARRAY)
+        elif below != "NULL":
+            yield Leaf(path, _KINDS.get(below, Kind.ANY))
+
+
+def column_type(kind: Kind, value: Any) -> ColumnType | None:
+    """Return the type of a column whose first value is `value`, None when the value makes no column.
+
+    Source: Segment, warehouse schemas: timestamp, integer, float, boolean, varchar by the first value.
+    """
+    if kind in _TYPES:
+        return _TYPES[kind]
+    if kind is Kind.INTEGER:
+        return ColumnType.INTEGER if isinstance(value, int) and value in _INTEGERS else ColumnType.VARCHAR
+    if kind is Kind.TEXT and isinstance(value, str) and is_moment(value):
+        return ColumnType.TIMESTAMP
+    return None if value == {} else ColumnType.VARCHAR
+
+
+def is_moment(text: str) -> bool:
+    """Return whether a string is an ISO-8601 date and time that exists."""
+    if not _MOMENT.fullmatch(text):
+        return False
+    try:
+        datetime.fromisoformat(text)
+    except ValueError:
+        return False
+    return True
+
+
+def value_at(document: Any, path: Path) -> Any:
+    """Return the value at a path of a decoded document, None when there is none."""
+    for key in path:
+        document = document.get(key) if isinstance(document, dict) else None
+    return document

@@ -1,0 +1,148 @@
+"""An in-process DuckDB that turns lines of JSON into typed tables, a statement a table and never a row at a time."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import duckdb
+import msgspec
+from duckdb import DuckDBPyConnection
+
+from headwater.loading.plan import Shape
+from headwater.spec.event import Frame
+from headwater.spec.names import quote_text
+
+MEMORY: Final = "320MB"
+_OBJECT_BYTES_MAX: Final = 4 * 1024 * 1024  # DuckDB keeps a few buffers of this size
+
+# What is read of a line; all as text, so that no value makes a line unreadable.
+_READ: Final = {
+    **dict.fromkeys(
+        (
+            *("type", "event", "messageId", "anonymousId", "userId", "groupId", "previousId", "name", "category"),
+            *("receivedAt", "sentAt", "originalTimestamp", "timestamp"),
+        ),
+        "VARCHAR",
+    ),
+    **dict.fromkeys(("properties", "traits", "context"), "JSON"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Read:
+    """What `read` put into the table `raw`: rows in log order, and how many lines could not be read at all."""
+
+    rows: int
+    unreadable: int
+
+
+class Staging:
+    """One connection and one scratch directory; used by one thread at a time."""
+
+    def __init__(self, directory: Path) -> None:
+        directory.mkdir(parents=True, exist_ok=True)
+        self._lines = directory / "lines.ndjson"
+        self.connection: DuckDBPyConnection = duckdb.connect(
+            config={"threads": 1, "memory_limit": MEMORY, "temp_directory": str(directory / "spill")}
+        )
+        self.connection.execute("set TimeZone = 'UTC'")
+
+    def read(self, frames: Sequence[Frame]) -> Read:
+        """Fill `raw` with the frames' events."""
+        with self._lines.open("wb") as file:
+            file.writelines(frame.lines for frame in frames)
+        expected = sum(frame.count for frame in frames)
+        try:
+            self._fill(frames)
+            rows, unread = self._counts()
+            if rows == expected and not unread:
+                return Read(rows, 0)
+        except duckdb.Error:  # one line that DuckDB's reader cannot place, such as one beyond its buffer
+            pass
+        self._repair(frames)
+        self._fill(frames)
+        rows, unread = self._counts()
+        self.connection.execute("delete from raw where type is null")
+        return Read(rows - unread, unread)
+
+    def shapes(self, document: str) -> list[Shape]:
+        """Return the distinct shapes of a JSON column of `raw`, in the order of their first rows."""
+        rows = self.connection.execute(
+            f"select type, coalesce(event, ''), coalesce(json_structure({document})::varchar, ''), "
+            "count(*), min(rowid) from raw group by all order by 5"
+        ).fetchall()
+        return [Shape(*row) for row in rows]
+
+    def documents(self, column: str, rows: Iterable[int]) -> dict[int, Any]:
+        """Return the decoded documents of these rows of `raw`."""
+        wanted = ", ".join(str(row) for row in sorted(set(rows)))
+        found = self.connection.execute(f"select rowid, {column}::varchar from raw where rowid in ({wanted})")
+        return {row: msgspec.json.decode(text) for row, text in found.fetchall() if text is not None}
+
+    def fill(self, table: str, columns: str, rows: Sequence[Sequence[str | int]]) -> None:
+        """Make a small table of our own values; at least one row."""
+        values = ", ".join(
+            f"({', '.join(quote_text(value) if isinstance(value, str) else str(value) for value in row)})"
+            for row in rows
+        )
+        self.connection.execute(f"create or replace temp table {table} as from (values {values}) as {table}({columns})")
+
+    def drop(self, *tables: str) -> None:
+        """Forget tables that are done with."""
+        for table in tables:
+            self.connection.execute(f"drop table if exists {table}")
+
+    def close(self) -> None:
+        """Give the memory back."""
+        self.connection.close()
+        self._lines.unlink(missing_ok=True)
+
+    def _fill(self, frames: Sequence[Frame]) -> None:
+        """Read the file of lines into `raw`."""
+        columns = ", ".join(f"{name}: '{kind}'" for name, kind in _READ.items())
+        source = (
+            f"read_ndjson({quote_text(str(self._lines))}, columns = {{{columns}}}, ignore_errors = true, "
+            f"maximum_object_size = {_OBJECT_BYTES_MAX})"
+        )
+        self.connection.execute(
+            f"""create or replace temp table raw as select type, event, messageId as id, anonymousId as anonymous_id,
+            userId as user_id, groupId as group_id, previousId as previous_id, name, category,
+            receivedAt as received_at, sentAt as sent_at, originalTimestamp as original_timestamp, timestamp,
+            case type when 'identify' then traits when 'group' then traits else properties end as body, context
+            from {source}"""
+        )
+        self._number(frames)
+
+    def _number(self, frames: Sequence[Frame]) -> None:
+        """Fill `stretch`: which row of `raw` starts at which sequence."""
+        rows: list[tuple[int, int]] = []
+        row = 0
+        for frame in frames:
+            if not rows or frame.first_seq - row != rows[-1][1] - rows[-1][0]:
+                rows.append((row, frame.first_seq))
+            row += frame.count
+        self.fill("stretch", "first_row, first_seq", rows)
+
+    def _counts(self) -> tuple[int, int]:
+        """Return how many rows there are and how many of them could not be read."""
+        found = self.connection.execute("select count(*), count(*) filter (where type is null) from raw").fetchone()
+        return (0, 0) if found is None else (int(found[0]), int(found[1]))
+
+    def _repair(self, frames: Sequence[Frame]) -> None:
+        """Write the lines again as every JSON reader takes them; one that is no JSON becomes an empty object."""
+        with self._lines.open("wb") as file:
+            for frame in frames:
+                file.writelines(_repaired(line) for line in frame.lines.splitlines())
+
+
+def _repaired(line: bytes) -> bytes:
+    """Return a line with lone surrogates replaced by U+FFFD."""
+    try:
+        text = json.dumps(json.loads(line), ensure_ascii=False, allow_nan=False)
+    except (ValueError, RecursionError):
+        return b"{}\n"
+    return text.encode("utf-8", "surrogatepass").decode("utf-8", "replace").encode() + b"\n"

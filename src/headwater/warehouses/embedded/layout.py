@@ -1,0 +1,129 @@
+"""Where the embedded warehouse keeps what, and how a file becomes visible: written aside, synced, renamed.
+
+```
+lock                                  held by the one process that loads
+registry.json                         every schema, table and column, before any file uses it
+layout.json                           which batches are merged, and up to which sequence
+views.duckdb                          what readers open
+live/schema/<schema>/<table>.parquet  no rows, all columns: gives every view its types
+live/<first>-<next>/<schema>/<table>.parquet     one directory a batch, one file a table
+merged/<first>-<next>/<schema>/<table>.parquet   many batches in one file
+generations/<n>.parquet               no rows; gone once views of that generation must not be used any more
+staging/                              unfinished work, removed at start
+```
+
+A batch is published by renaming its directory: all its tables appear at once, and the names are the cursor.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final, NamedTuple
+
+import msgspec
+
+from headwater.warehouses.contract import Table
+
+SCHEMA_DIRECTORY: Final = "schema"
+_RANGE: Final = re.compile(r"(\d{19})-(\d{19})")
+
+
+class Stretch(NamedTuple):
+    """A range of log sequences, `first .. next - 1`, and its directory's name."""
+
+    first: int
+    next: int
+
+    @property
+    def name(self) -> str:
+        """The directory: sorts by `first`, as sequences do."""
+        return f"{self.first:019d}-{self.next:019d}"
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """The directory of one embedded warehouse."""
+
+    root: Path
+
+    @property
+    def live(self) -> Path:
+        """Batches as they were loaded."""
+        return self.root / "live"
+
+    @property
+    def merged(self) -> Path:
+        """Batches that were merged."""
+        return self.root / "merged"
+
+    @property
+    def staging(self) -> Path:
+        """Unfinished work; on the same file system, so that a rename is enough."""
+        return self.root / "staging"
+
+    @property
+    def views(self) -> Path:
+        """What readers open."""
+        return self.root / "views.duckdb"
+
+    def marker(self, table: Table) -> Path:
+        """Return the file that has all columns of a table and no rows."""
+        return self.live / SCHEMA_DIRECTORY / table.schema / f"{table.name}.parquet"
+
+    def generation(self, number: int) -> Path:
+        """Return the file without which views of this generation refuse to work."""
+        return self.root / "generations" / f"{number}.parquet"
+
+    def make(self) -> None:
+        """Make what is missing and remove what a crash left unfinished."""
+        shutil.rmtree(self.staging, ignore_errors=True)
+        for directory in (self.live / SCHEMA_DIRECTORY, self.merged, self.staging, self.root / "generations"):
+            directory.mkdir(parents=True, exist_ok=True)
+        sync(self.root)
+
+
+def stretches(directory: Path) -> list[Stretch]:
+    """Return the batches of a directory in log order."""
+    found = (_RANGE.fullmatch(entry.name) for entry in os.scandir(directory))
+    return sorted(Stretch(int(match[1]), int(match[2])) for match in found if match)
+
+
+def tables_of(batch: Path) -> Iterator[Table]:
+    """Yield the tables that have a file in a batch's directory."""
+    for file in sorted(batch.glob("*/*.parquet")):
+        yield Table(file.parent.name, file.stem)
+
+
+def publish(staged: Path, target: Path) -> None:
+    """Make a file, or a directory with everything in it, visible under its name: durable on return."""
+    for directory, _, files in os.walk(staged):
+        for file in files:
+            sync(Path(directory, file))
+        sync(Path(directory))
+    if staged.is_file():
+        sync(staged)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    staged.replace(target)
+    sync(target.parent)
+    sync(target.parent.parent)
+
+
+def write_json(path: Path, staging: Path, value: Any) -> None:
+    """Replace a file of JSON as a whole."""
+    staged = staging / path.name
+    staged.write_bytes(msgspec.json.format(msgspec.json.encode(value), indent=1))
+    publish(staged, path)
+
+
+def sync(path: Path) -> None:
+    """Return once a file's content, or a directory's names, are on disk."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
