@@ -23,11 +23,18 @@ HEADERS_MAX: Final = 100  # ours
 HEADER_DEADLINE_S: Final = 10.0  # ours: from the first byte to the last header
 BODY_DEADLINE_S: Final = 30.0  # ours: from the headers to the last byte
 IDLE_DEADLINE_S: Final = 15.0  # ours: keep-alive without a request
+BODY_BYTES_PER_S_MIN: Final = 1_024  # ours: a body that comes slower is given up
+BODY_GRACE_S: Final = 5.0  # ours: before a body's speed is judged
+READ_DEADLINE_S: Final = 60.0  # ours: a peer that takes nothing of its answer
+LINGER_DEADLINE_S: Final = 2.0  # ours: between our last byte and the end of a refused connection
+LINGER_BYTES_MAX: Final = 2 * MIB  # ours: swallowed meanwhile, so that the refusal is read
+SWEEP_S: Final = 0.5  # ours: how often deadlines are looked at
 CONNECTIONS_MAX: Final = 4_096  # ours
 
 # ActiveCampaign webhooks
 WEBHOOK_BYTES_MAX: Final = 1 * MIB  # ours: far above any body that was seen
 WEBHOOK_PAIRS_MAX: Final = 5_000  # ours: form members that are parsed; the rest stays in the raw body
+WEBHOOK_EVENT_BYTES_MAX: Final = 256 * KIB  # ours: an event mapped from a webhook; a larger one is quarantined
 WEBHOOK_DEPTH_MAX: Final = 32  # ours: bracket levels that are parsed
 
 # Event log

@@ -9,19 +9,22 @@ from __future__ import annotations
 import asyncio
 import random
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 import msgspec
 import structlog
 
+from headwater.clock import Clock, now
 from headwater.errors import LogOverloadedError, LogUnavailableError
 from headwater.eventlog.contract import Appended, Appender, Reader, Topic
 from headwater.eventlog.cursors import Cursors
+from headwater.limits import WEBHOOK_EVENT_BYTES_MAX
 from headwater.sources.contract import Events, Mapped, Webhook
 from headwater.spec.event import Batch, Frame, Record
+from headwater.spec.times import format_time
 
 NAME: Final = "inbox"
 """The mapper's cursor."""
@@ -29,8 +32,14 @@ NAME: Final = "inbox"
 EventsOf = Callable[[str], tuple[Events, Mapping[str, Any]] | None]
 """Returns a source's function `events` and its settings, None for a source that is not there (any more)."""
 
+Sources = Mapping[str, tuple[Events, Mapping[str, Any]] | None]
+"""What `EventsOf` answered for the sources of a batch."""
+
 _WEBHOOKS_MAX: Final = 500  # a batch: mapped in one thread call, appended as one group a source
 _BATCH_BYTES_MAX: Final = 1024 * 1024  # likewise, unless one webhook alone is larger
+_APPEND_BYTES_MAX: Final = 4 * 1024 * 1024  # an append travels in one request, whose bound is twice this
+_NEWS_S: Final = 5.0  # a webhook may be faster than the news of its source: the roles poll the configuration
+_NEWS_PAUSE_S: Final = 0.1
 _WAIT_S: Final = 1.0
 _PAUSE_S_MAX: Final = 5.0
 _REASONS_MAX: Final = 100  # different reasons that are counted apart; unknown webhook types must not fill the memory
@@ -81,7 +90,14 @@ class InboxMapper:
     """The reader of the inbox. `run` works until `stop`; `drain` waits until it has come as far as a given cursor."""
 
     def __init__(
-        self, reader: Reader, appender: Appender, cursors: Cursors, events_of: EventsOf, *, pause_s: float = 0.1
+        self,
+        reader: Reader,
+        appender: Appender,
+        cursors: Cursors,
+        events_of: EventsOf,
+        *,
+        pause_s: float = 0.1,
+        clock: Clock = now,
     ) -> None:
         """Take the log's two sides, the cursors, the way to a source's mapping and the first wait when the log is full.
 
@@ -91,9 +107,10 @@ class InboxMapper:
             cursors: where the mapper's place is kept.
             events_of: asked once a batch and source, on the event loop; answers from memory.
             pause_s: doubles with every refusal of the log, up to some seconds.
+            clock: tells how old a webhook of an unknown source is.
         """
         self._reader, self._appender, self._cursors, self._events_of = reader, appender, cursors, events_of
-        self._pause_s = pause_s
+        self._pause_s, self._clock = pause_s, clock
         self._stopped = asyncio.Event()
         self._moved = asyncio.Condition()
         self._cursor = -1  # not read yet
@@ -158,7 +175,9 @@ class InboxMapper:
 
     async def _settle(self, batch: Batch) -> None:
         """Map one batch, append what came of it, then advance; returns early, without advancing, when stopped."""
-        sources = {frame.source_id: self._events_of(frame.source_id) for frame in batch.frames}
+        sources = await self._sources(batch)
+        if sources is None:
+            return
         works = await asyncio.to_thread(_map, batch.frames, sources)
         for source_id, work in works.items():
             stored = await self._append(Topic.EVENTS, source_id, work.received_at, work.events)
@@ -171,12 +190,38 @@ class InboxMapper:
         self._report(batch)
         await self._move(batch.next_cursor)
 
+    async def _sources(self, batch: Batch) -> Sources | None:
+        """Return the mapping of every source in the batch; None when stopped.
+
+        A source that is not known yet although its webhook is seconds old gets a little time to become known.
+        """
+        while True:
+            sources = {frame.source_id: self._events_of(frame.source_id) for frame in batch.frames}
+            unknown = [frame.received_at for frame in batch.frames if sources[frame.source_id] is None]
+            if not unknown or self._clock() - max(unknown) > timedelta(seconds=_NEWS_S):
+                return sources
+            if await self._stopped_within(_NEWS_PAUSE_S):
+                return None
+
     async def _append(
+        self, topic: Topic, source_id: str, received_at: datetime, records: Sequence[Record]
+    ) -> Appended | None:
+        """Append in pieces that fit into a request; None when stopped before the log took them all."""
+        count, duplicates = 0, list[int]()
+        for piece in pieces(records):
+            stored = await self._append_piece(topic, source_id, received_at, piece)
+            if stored is None:
+                return None
+            count += stored.count
+            duplicates.extend(stored.duplicates)
+        return Appended(0, count, tuple(duplicates))
+
+    async def _append_piece(
         self, topic: Topic, source_id: str, received_at: datetime, records: Sequence[Record]
     ) -> Appended | None:
         """Append, as often as it takes; None when stopped before the log took the records."""
         pause_s = self._pause_s
-        while records:
+        while True:
             try:
                 return await self._appender.append(topic, source_id, received_at, records)
             except (LogUnavailableError, LogOverloadedError) as error:
@@ -184,7 +229,6 @@ class InboxMapper:
             if await self._stopped_within(random.uniform(pause_s / 2, pause_s)):  # noqa: S311 - spreads retries
                 return None
             pause_s = min(pause_s * 2, _PAUSE_S_MAX)
-        return Appended(0, 0)
 
     async def _stopped_within(self, seconds: float) -> bool:
         try:
@@ -220,9 +264,6 @@ def _bump(counter: Counter[str], reason: str) -> None:
     counter[reason if reason in counter or len(counter) < _REASONS_MAX else _OTHER] += 1
 
 
-Sources = Mapping[str, tuple[Events, Mapping[str, Any]] | None]
-
-
 def _map(frames: Iterable[Frame], sources: Sources) -> dict[str, _Work]:
     """Return what every source's webhooks became, in the order they arrived."""
     works: dict[str, _Work] = {}
@@ -233,11 +274,26 @@ def _map(frames: Iterable[Frame], sources: Sources) -> dict[str, _Work]:
         for offset, line in enumerate(frame.lines.splitlines()):
             seq = frame.first_seq + offset
             mapped = map_record(seq, frame.source_id, line, sources[frame.source_id])
+            events = [Record(str(body["messageId"]), _encode(body)) for body in mapped.events]
+            if any(len(event.line) > WEBHOOK_EVENT_BYTES_MAX for event in events):
+                mapped, events = Mapped(quarantined="the event is too large"), []
             work.results.append(mapped)
-            work.events.extend(Record(str(body["messageId"]), _encode(body)) for body in mapped.events)
+            work.events.extend(events)
             if mapped.quarantined:
                 work.rejected.append(_rejection(seq, frame.received_at, mapped.quarantined))
     return works
+
+
+def pieces(records: Sequence[Record]) -> Iterator[Sequence[Record]]:
+    """Yield the records in order, in stretches of bounded bytes, at least one record each."""
+    first, size = 0, 0
+    for position, record in enumerate(records):
+        if size and size + len(record.line) > _APPEND_BYTES_MAX:
+            yield records[first:position]
+            first, size = position, 0
+        size += len(record.line)
+    if first < len(records):
+        yield records[first:]
 
 
 def map_record(seq: int, source_id: str, line: bytes, source: tuple[Events, Mapping[str, Any]] | None) -> Mapped:
@@ -260,6 +316,11 @@ def map_record(seq: int, source_id: str, line: bytes, source: tuple[Events, Mapp
 
 def _rejection(seq: int, received_at: datetime, reason: str) -> Record:
     """Return what is kept of a webhook that could not be mapped; its bytes stay in the inbox under `inboxSeq`."""
-    received = received_at.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-    line = {"code": "quarantined", "message": reason, "inboxSeq": seq, "receivedAt": received}
+    line = {
+        "code": "quarantined",
+        "message": reason,
+        "count": 1,
+        "receivedAt": format_time(received_at),
+        "inboxSeq": seq,
+    }
     return Record("", _encode(line))

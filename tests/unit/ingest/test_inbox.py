@@ -147,6 +147,7 @@ async def test_what_cannot_be_mapped_is_kept_with_its_reason_and_its_place_in_th
     assert rejected.body == {
         "code": "quarantined",
         "message": "no type",
+        "count": 1,
         "inboxSeq": 1,
         "receivedAt": "2025-07-01T12:00:00.000Z",
     }
@@ -175,6 +176,37 @@ async def test_a_webhook_of_a_deleted_source_is_quarantined_and_not_lost(log: Lo
     (rejected,) = log.kept(Topic.REJECTED)
     assert (rejected.source_id, rejected.body["message"]) == ("gone", "the source does not exist any more")
     assert ids(log) == []
+
+
+async def test_a_webhook_that_outruns_the_news_of_its_source_waits_for_it(log: Log, cursors: Cursors) -> None:
+    asked: list[str] = []
+
+    def known_at_the_third_question(source_id: str) -> tuple[Callable[..., Mapped], dict[str, Any]] | None:
+        asked.append(source_id)
+        return (echo, {}) if len(asked) > 2 else None
+
+    await log.arrive("new", b"map a", at=datetime.now(UTC))
+    async with mapping(log, cursors, known_at_the_third_question) as mapper:
+        await mapper.drain(1)
+    assert (ids(log), log.kept(Topic.REJECTED)) == (["a"], [])
+
+
+async def test_an_event_too_large_to_carry_is_quarantined_and_large_ones_go_in_pieces(
+    log: Log, cursors: Cursors
+) -> None:
+    def large(webhook: Webhook, _: Mapping[str, Any]) -> Mapped:
+        count, size = (int(word) for word in webhook.body.split())
+        return Mapped(
+            events=tuple({"messageId": f"{size}-{n}", "type": "track", "x": "x" * size} for n in range(count))
+        )
+
+    await log.arrive("s1", b"2 300000", b"30 200000", b"1 5")
+    async with mapping(log, cursors, lambda _: (large, {})) as mapper:
+        await mapper.drain(3)
+    assert ids(log) == [*(f"200000-{number}" for number in range(30)), "5-0"]
+    assert len(log.read(Topic.EVENTS, 0, bytes_max=2**40).frames) == 2
+    assert mapper.counts.quarantined == {"the event is too large": 1}
+    assert (mapper.counts.mapped, mapper.counts.events) == (2, 31)
 
 
 async def test_a_mapping_that_fails_costs_its_own_webhook_and_no_other(log: Log, cursors: Cursors) -> None:

@@ -28,6 +28,7 @@ from headwater.sources.activecampaign.settings import Settings
 from headwater.sources.activecampaign.times import Moment
 from headwater.sources.contract import Mapped, Webhook
 from headwater.spec.event import Body
+from headwater.spec.times import format_time
 
 NAMES: Final = {
     Kind.DELIVERED: "Email Delivered",
@@ -156,7 +157,7 @@ def _delivered(occurrence: _Occurrence) -> tuple[Body, ...]:
 def _track(
     occurrence: _Occurrence, kind: Kind, id_: str, properties: Properties, extra_context: Mapping[str, str]
 ) -> Body:
-    happened, arrived = times.written(occurrence.moment.at), times.written(occurrence.webhook.received_at)
+    happened, arrived = format_time(occurrence.moment.at), format_time(occurrence.webhook.received_at)
     return {
         "type": "track",
         "event": NAMES[kind],

@@ -95,8 +95,3 @@ def _zone(name: str) -> ZoneInfo:
         return ZoneInfo(name)
     except (KeyError, ValueError, OSError):
         return ZoneInfo(CENTRAL)
-
-
-def written(instant: datetime) -> str:
-    """Return an instant as the log spells it: UTC, milliseconds, Z."""
-    return instant.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from headwater.sources.activecampaign.times import Moment, moment, written
+from headwater.sources.activecampaign.times import Moment, moment
+from headwater.spec.times import format_time
 
 ARRIVAL = datetime(2025, 7, 1, 12, tzinfo=UTC)
 
@@ -83,7 +84,7 @@ def test_the_notation_of_the_offset_does_not_matter(local: datetime, minutes: in
     instant = local.replace(microsecond=0, tzinfo=UTC) - timedelta(minutes=minutes)
     same = moment(text, ARRIVAL)
     assert (same.at.replace(microsecond=0), same.flag) == (instant, "")
-    assert moment(written(instant), ARRIVAL) == same
+    assert moment(format_time(instant), ARRIVAL) == same
 
 
 @given(st.text())
