@@ -1,0 +1,135 @@
+"""What is done with a topic's files before the first append after a start.
+
+Sealed segments are trusted (readers and `verify` check every byte they touch); the one that holds the end is read
+whole. Intact blocks beyond the mark are kept. An invalid tail beyond it is a torn write that nobody was told about: it
+is cut. Anything else that is not intact held acknowledged records: it is left as it is, located and reported, and
+writing goes on in a new segment behind it.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from headwater.eventlog.blocks import FIRST_LINK, Block, Flaw, walk
+from headwater.eventlog.mark import MARK_FILE, Mark, MarkFile
+from headwater.eventlog.places import segment_path, segments
+from headwater.spec.event import Damage
+
+
+@dataclass(slots=True)
+class Recovered:
+    """Where writing continues.
+
+    Attributes:
+        mark: the topic's end; everything before it is on disk.
+        fresh: the next block has to begin a new segment.
+        damage: acknowledged records that were found unreadable, in order.
+    """
+
+    mark: Mark
+    fresh: bool = False
+    damage: list[Damage] = field(default_factory=list)
+
+
+def recover(directory: Path, marks: MarkFile) -> Recovered:
+    """Return where a topic continues, with its torn tail cut and the new mark stored and on disk."""
+    known = marks.load()
+    firsts = segments(directory)
+    if known is None and not firsts:
+        recovered = Recovered(Mark(0, 0, 0, 0, FIRST_LINK), fresh=True)
+        _report_lost_mark(recovered, marks, directory)
+    elif known is None:
+        recovered = _scan(directory, firsts[-1:], Mark(firsts[0], firsts[-1], firsts[-1], 0, FIRST_LINK), chained=False)
+        _report_lost_mark(recovered, marks, directory)
+    else:
+        kept = _without_trimmed(directory, firsts, known.start)
+        chained = known.offset == 0 and known.end == known.segment
+        recovered = _scan(directory, [first for first in kept if first >= known.segment], known, chained=chained)
+    marks.store(recovered.mark)
+    marks.sync()
+    return recovered
+
+
+def _report_lost_mark(recovered: Recovered, marks: MarkFile, directory: Path) -> None:
+    """A mark that is unreadable, or gone from beside segments, could hide a loss: say so."""
+    if recovered.mark.end or not marks.is_blank():
+        end = recovered.mark.end
+        reason = "the high-water mark is lost; the end was taken from the segments"
+        recovered.damage.insert(0, Damage(end, end - 1, str(directory / MARK_FILE), 0, reason))
+
+
+def _without_trimmed(directory: Path, firsts: list[int], start: int) -> list[int]:
+    """Remove the files that a crash in mid-retention left behind."""
+    while len(firsts) > 1 and firsts[1] <= start:
+        segment_path(directory, firsts.pop(0)).unlink()
+    return firsts
+
+
+class _Scan:
+    """The walk over the last files: what was seen so far."""
+
+    def __init__(self, mark: Mark, *, chained: bool) -> None:
+        self.seq, self.link, self.linked = mark.segment, mark.link, chained
+        self.damage: list[Damage] = []
+
+    def take(self, block: Block, path: Path, flaw: Flaw | None) -> bool:
+        """Note one intact block; return whether it continues the topic."""
+        if block.header.first_seq < self.seq:
+            reason = "a block stands in a wrong place"
+            self.damage.append(Damage(self.seq, self.seq - 1, str(path), block.offset, reason))
+            return False
+        if block.header.first_seq > self.seq:
+            at, reason = (flaw.offset, flaw.reason) if flaw else (block.offset, "blocks are missing")
+            self.lose(block.header.first_seq, path, at, reason)
+        elif self.linked and block.header.previous != self.link:
+            reason = "the chain is broken: the block before is not the one that was written"
+            self.damage.append(Damage(self.seq, self.seq - 1, str(path), block.offset, reason))
+        self.seq, self.link, self.linked = block.header.next_seq, block.header.link, True
+        return True
+
+    def lose(self, until: int, path: Path, offset: int, reason: str) -> None:
+        """Note that everything up to `until` is unreadable."""
+        self.damage.append(Damage(self.seq, until - 1, str(path), offset, reason))
+        self.seq, self.linked = until, False
+
+
+def _scan(directory: Path, firsts: list[int], mark: Mark, *, chained: bool) -> Recovered:
+    scan = _Scan(mark, chained=chained)
+    segment, end, flaw = mark.segment, 0, None
+    if mark.end > mark.segment and mark.segment not in firsts:
+        lost_until = firsts[0] if firsts else mark.end
+        scan.lose(lost_until, segment_path(directory, mark.segment), 0, "the segment file is missing")
+    for first in firsts:
+        path = segment_path(directory, first)
+        if first > scan.seq:
+            scan.lose(first, segment_path(directory, segment), end, "the segment ends early")
+        segment, end, flaw = first, 0, None
+        for piece in walk(path.read_bytes()):
+            if isinstance(piece, Flaw):
+                flaw = piece
+            elif scan.take(piece, path, flaw):
+                end, flaw = piece.end, None
+    path = segment_path(directory, segment)
+    if scan.seq < mark.end:
+        at, reason = (flaw.offset, flaw.reason) if flaw else (end, "the segment ends before the high-water mark")
+        scan.lose(mark.end, path, at, reason)
+        return Recovered(Mark(mark.start, mark.end, mark.end, 0, mark.link), fresh=True, damage=scan.damage)
+    if scan.damage and scan.seq > segment:
+        return Recovered(Mark(mark.start, scan.seq, scan.seq, 0, scan.link), fresh=True, damage=scan.damage)
+    if not firsts:
+        return Recovered(Mark(mark.start, scan.seq, scan.seq, 0, scan.link), fresh=True)
+    cut(path, end)
+    return Recovered(Mark(mark.start, scan.seq, segment, end, scan.link), damage=scan.damage)
+
+
+def cut(path: Path, size: int) -> None:
+    """Return once a segment is on disk and holds nothing behind `size`."""
+    descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+    try:
+        if os.fstat(descriptor).st_size != size:
+            os.ftruncate(descriptor, size)
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,192 @@
+"""The durable log on this machine's disk: one writer, group commit, exact dedupe.
+
+A line of the `events` topic carries its record's `message_id` as `messageId`: the index of ids is derived from there.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import time
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import Final, Self
+
+import msgspec
+
+from headwater import clock as wall
+from headwater.clock import Clock
+from headwater.errors import LogUnavailableError
+from headwater.eventlog.blocks import Entry, microseconds
+from headwater.eventlog.committer import Committer, Waiting, end_process
+from headwater.eventlog.contract import Appended, Topic
+from headwater.eventlog.dedupe import Dedupe
+from headwater.eventlog.mark import Mark
+from headwater.eventlog.places import WriterLock, sync_directory
+from headwater.eventlog.stretch import TopicReader
+from headwater.eventlog.topic import TopicFiles
+from headwater.limits import DISK_FREE_BYTES_MIN, DISK_RESERVED_BYTES, SEGMENT_BYTES_MAX
+from headwater.spec.event import Batch, Damage, Record
+
+_FREE_CHECK_S: Final = 0.2
+
+
+class _Identified(msgspec.Struct, rename={"message_id": "messageId"}):
+    message_id: str = ""
+
+
+_identified = msgspec.json.Decoder(_Identified).decode
+
+
+class SegmentLog:
+    """Both sides of the log, for the one process that writes it; made by `open`, used inside one event loop."""
+
+    def __init__(
+        self, directory: Path, lock: WriterLock, files: dict[Topic, TopicFiles], dedupe: Dedupe, free_bytes_min: int
+    ) -> None:
+        self._directory, self._lock, self._files, self._dedupe = directory, lock, files, dedupe
+        self._free_bytes_min = free_bytes_min
+        self._free_bytes, self._free_at = 0, -_FREE_CHECK_S
+        self._readers = {topic: TopicReader(directory / topic, self._mark_of(topic)) for topic in Topic}
+        self._committers: dict[Topic, Committer] = {}
+        self._waiting: dict[Topic, list[tuple[int, asyncio.Future[bool]]]] = {topic: [] for topic in Topic}
+
+    @classmethod
+    def open(
+        cls,
+        directory: Path,
+        *,
+        segment_bytes: int = SEGMENT_BYTES_MAX,
+        disk_free_bytes_min: int = DISK_FREE_BYTES_MIN,
+        disk_reserved_bytes: int = DISK_RESERVED_BYTES,
+        clock: Clock = wall.now,
+        on_failure: Callable[[Exception], None] = end_process,
+    ) -> Self:
+        """Take the right to write, recover what a crash left, and return the log; it blocks, so not on a busy loop.
+
+        Args:
+            directory: made when it is not there.
+            segment_bytes: a segment is cut before it grows beyond this.
+            disk_free_bytes_min: with less free space only `reserved` appends are taken.
+            disk_reserved_bytes: the same, as the floor of `disk_free_bytes_min`.
+            clock: labels commits; never decides an order.
+            on_failure: called, on a thread of the log, when the disk failed; the log takes nothing any more.
+
+        Raises:
+            ConfigError: another process writes this log.
+        """
+        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        lock = WriterLock(directory)
+        sync_directory(directory)
+        files = {topic: TopicFiles(directory / topic, segment_bytes=segment_bytes, clock=clock) for topic in Topic}
+        log = cls(directory, lock, files, Dedupe(b"secret"), max(disk_free_bytes_min, disk_reserved_bytes))
+        for topic in Topic:
+            log._committers[topic] = log._committer(topic, on_failure)
+        log._fill()
+        return log
+
+    def _fill(self) -> None:
+        cursor, end = self.start(Topic.EVENTS), self.end(Topic.EVENTS)
+        while cursor < end:
+            batch = self.read(Topic.EVENTS, cursor)
+            for frame in batch.frames:
+                records = [Record(_identified(line).message_id, line) for line in frame.lines.splitlines()]
+                self._dedupe.admit(frame.source_id, records)
+            cursor = batch.next_cursor
+
+    @property
+    def damage(self) -> tuple[Damage, ...]:
+        """What `open` found unreadable at the end of the topics; `verify` looks at every byte."""
+        return tuple(damage for files in self._files.values() for damage in files.damage)
+
+    async def append(
+        self, topic: Topic, source_id: str, received_at: datetime, records: Sequence[Record], *, reserved: bool = False
+    ) -> Appended:
+        """Store the records and return once they are on disk; see the contract."""
+        committer = self._committers[topic]
+        committer.admit()
+        if not reserved:
+            self._need_space(committer.waiting_bytes)
+        keys: Sequence[bytes] = ()
+        duplicates: tuple[int, ...] = ()
+        if topic is Topic.EVENTS:
+            lines, keys, duplicates = self._dedupe.admit(source_id, records)
+        else:
+            lines = [record.line for record in records]
+        text = b"\n".join([*lines, b""])
+        if text.count(b"\n") != len(lines):
+            self._dedupe.withdraw(keys)
+            raise ValueError("a record's line contains a newline")
+        entry = Entry(source_id.encode(), microseconds(received_at), len(lines), len(duplicates), text)
+        return await committer.submit(entry, duplicates, keys)
+
+    def _need_space(self, waiting_bytes: int) -> None:
+        if time.monotonic() - self._free_at >= _FREE_CHECK_S:
+            status = os.statvfs(self._directory)
+            self._free_bytes, self._free_at = status.f_bavail * status.f_frsize, time.monotonic()
+        if self._free_bytes - waiting_bytes < self._free_bytes_min:
+            raise LogUnavailableError("The disk is nearly full; free some space or lower the retention.")
+
+    def start(self, topic: Topic) -> int:
+        """Return the oldest cursor that can still be read."""
+        return self._files[topic].mark.start
+
+    def end(self, topic: Topic) -> int:
+        """Return the sequence that comes next."""
+        return self._files[topic].mark.end
+
+    def read(self, topic: Topic, cursor: int, *, records_max: int = 10_000, bytes_max: int = 8 * 1024 * 1024) -> Batch:
+        """Return what follows `cursor`; see the contract."""
+        return self._readers[topic].read(cursor, records_max=records_max, bytes_max=bytes_max)
+
+    async def wait(self, topic: Topic, cursor: int, *, timeout_s: float) -> bool:
+        """Return True as soon as there is something behind `cursor`, False after `timeout_s`."""
+        if self.end(topic) > cursor:
+            return True
+        news = asyncio.get_running_loop().create_future()
+        self._waiting[topic].append((cursor, news))
+        try:
+            async with asyncio.timeout(timeout_s):
+                return bool(await news)
+        except TimeoutError:
+            return False
+        finally:
+            self._waiting[topic] = [waiting for waiting in self._waiting[topic] if waiting[1] is not news]
+
+    def trim(self, topic: Topic, *, before: datetime) -> int:
+        """Remove the sealed segments whose newest commit is older than `before`; return the topic's new start."""
+        start = self._readers[topic].sealed_before(microseconds(before))
+        self._files[topic].trim(start)
+        return self.start(topic)
+
+    async def close(self) -> None:
+        """Store what was submitted, then close the files and give the right to write back."""
+        for committer in self._committers.values():
+            await committer.close()
+        for topic in Topic:
+            self._readers[topic].close()
+            self._files[topic].close()
+        self._lock.release()
+
+    def _committer(self, topic: Topic, on_failure: Callable[[Exception], None]) -> Committer:
+        def stored(_first_seq: int, _group: Sequence[Waiting]) -> None:
+            self._tell(topic)
+
+        def refused(group: Sequence[Waiting]) -> None:
+            for waiting in group:
+                self._dedupe.withdraw(waiting.keys)
+
+        return Committer(
+            self._files[topic], name=f"log-{topic}", on_stored=stored, on_refused=refused, on_failure=on_failure
+        )
+
+    def _tell(self, topic: Topic) -> None:
+        """Wake those who wait for what is now durable."""
+        end = self.end(topic)
+        for cursor, news in self._waiting[topic]:
+            if end > cursor and not news.done():
+                news.set_result(True)
+
+    def _mark_of(self, topic: Topic) -> Callable[[], Mark]:
+        return lambda: self._files[topic].mark
