@@ -1,0 +1,87 @@
+"""What the door says back, ready to send: an answer is built once where it can be, and never says more than it must."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, MutableMapping
+from typing import Any, Final, NamedTuple
+
+import msgspec
+
+Scope = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
+Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+App = Callable[[Scope, Receive, Send], Awaitable[None]]
+"""An ASGI application."""
+
+Headers = list[tuple[bytes, bytes]]
+
+JSON_TYPE: Final = (b"content-type", b"application/json; charset=utf-8")
+ANY_ORIGIN: Final = (b"access-control-allow-origin", b"*")
+NO_SNIFF: Final = (b"x-content-type-options", b"nosniff")
+CLOSE: Final = (b"connection", b"close")
+
+_encode = msgspec.json.Encoder().encode
+
+
+class Answer(NamedTuple):
+    """A whole HTTP answer; `start` and `content` are the two ASGI messages, used for every request alike."""
+
+    start: MutableMapping[str, Any]
+    content: MutableMapping[str, Any]
+
+    @property
+    def status(self) -> int:
+        """The HTTP status."""
+        return int(self.start["status"])
+
+
+def answer(status: int, body: bytes, *headers: tuple[bytes, bytes]) -> Answer:
+    """Return an answer with these headers and the length of `body`."""
+    length = (b"content-length", b"%d" % len(body))
+    return Answer(
+        {"type": "http.response.start", "status": status, "headers": [length, *headers]},
+        {"type": "http.response.body", "body": body},
+    )
+
+
+def json_answer(status: int, value: Any, *headers: tuple[bytes, bytes]) -> Answer:
+    """Return `value` as JSON, readable by pages of any origin: there are no cookies on these routes."""
+    return answer(status, _encode(value), JSON_TYPE, NO_SNIFF, ANY_ORIGIN, *headers)
+
+
+def refusal(status: int, code: str, message: str, *, retry_after_s: int | None = None, close: bool = False) -> Answer:
+    """Return the error shape of all our addresses; 429 and 503 name the seconds to wait."""
+    headers: Headers = []
+    if retry_after_s is not None:
+        headers.append((b"retry-after", b"%d" % retry_after_s))
+        if status == 429:  # noqa: PLR2004 - Segment's header for this status alone
+            headers.append((b"x-ratelimit-reset", b"%d" % retry_after_s))
+    if close:
+        headers.append(CLOSE)
+    return json_answer(status, {"success": False, "code": code, "message": message}, *headers)
+
+
+async def reply(send: Send, ready: Answer) -> None:
+    """Send an answer."""
+    await send(ready.start)
+    await send(ready.content)
+
+
+SUCCESS: Final = answer(200, b'{"success": true}', JSON_TYPE, NO_SNIFF, ANY_ORIGIN)
+
+PREFLIGHT: Final = answer(
+    204,
+    b"",
+    ANY_ORIGIN,
+    (b"access-control-allow-methods", b"GET, POST, OPTIONS"),
+    (b"access-control-allow-headers", b"Authorization, Content-Type, Content-Encoding, X-Requested-With"),
+    (b"access-control-max-age", b"86400"),
+)
+
+NOT_FOUND: Final = refusal(404, "not_found", "There is nothing at this address.")
+
+
+def wrong_method(allowed: bytes) -> Answer:
+    """Return 405, naming what is allowed, such as b"GET, HEAD"."""
+    error = {"success": False, "code": "method_not_allowed", "message": f"Use {allowed.decode()}."}
+    return json_answer(405, error, (b"allow", allowed))
