@@ -49,6 +49,14 @@ def decode(found: bytes) -> tuple[int, Mark] | None:
     return max(slots, default=None)
 
 
+def flaws(found: bytes) -> list[int]:
+    """Return where the bytes of a mark file are not as they were stored."""
+    used = _SLOT.size + _CHECK.size
+    padded = found.ljust(MARK_BYTES, b"\xff")
+    wrong = [at for at in (0, _SECTOR) if any(slot := padded[at : at + used]) and _decode_slot(slot) is None]
+    return wrong + [at + used for at in (0, _SECTOR) if any(padded[at + used : at + _SECTOR])]
+
+
 def _decode_slot(found: bytes) -> tuple[int, Mark] | None:
     if len(found) < _SLOT.size + _CHECK.size or crc32c(found[: _SLOT.size]) != _CHECK.unpack_from(found, _SLOT.size)[0]:
         return None

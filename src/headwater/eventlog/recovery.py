@@ -12,9 +12,10 @@ import os
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from headwater.eventlog.blocks import FIRST_LINK, Block, Flaw, walk
+from headwater.eventlog.blocks import FIRST_LINK
 from headwater.eventlog.mark import MARK_FILE, Mark, MarkFile
 from headwater.eventlog.places import segment_path, segments
+from headwater.eventlog.scan import Scan
 from headwater.spec.event import Damage
 
 
@@ -47,7 +48,8 @@ def recover(directory: Path, marks: MarkFile) -> Recovered:
         kept = _without_trimmed(directory, firsts, known.start)
         chained = known.offset == 0 and known.end == known.segment
         recovered = _scan(directory, [first for first in kept if first >= known.segment], known, chained=chained)
-    marks.store(recovered.mark)
+    for _ in range(2):  # both slots: a torn one is healed
+        marks.store(recovered.mark)
     marks.sync()
     return recovered
 
@@ -67,61 +69,23 @@ def _without_trimmed(directory: Path, firsts: list[int], start: int) -> list[int
     return firsts
 
 
-class _Scan:
-    """The walk over the last files: what was seen so far."""
-
-    def __init__(self, mark: Mark, *, chained: bool) -> None:
-        self.seq, self.link, self.linked = mark.segment, mark.link, chained
-        self.damage: list[Damage] = []
-
-    def take(self, block: Block, path: Path, flaw: Flaw | None) -> bool:
-        """Note one intact block; return whether it continues the topic."""
-        if block.header.first_seq < self.seq:
-            reason = "a block stands in a wrong place"
-            self.damage.append(Damage(self.seq, self.seq - 1, str(path), block.offset, reason))
-            return False
-        if block.header.first_seq > self.seq:
-            at, reason = (flaw.offset, flaw.reason) if flaw else (block.offset, "blocks are missing")
-            self.lose(block.header.first_seq, path, at, reason)
-        elif self.linked and block.header.previous != self.link:
-            reason = "the chain is broken: the block before is not the one that was written"
-            self.damage.append(Damage(self.seq, self.seq - 1, str(path), block.offset, reason))
-        self.seq, self.link, self.linked = block.header.next_seq, block.header.link, True
-        return True
-
-    def lose(self, until: int, path: Path, offset: int, reason: str) -> None:
-        """Note that everything up to `until` is unreadable."""
-        self.damage.append(Damage(self.seq, until - 1, str(path), offset, reason))
-        self.seq, self.linked = until, False
-
-
 def _scan(directory: Path, firsts: list[int], mark: Mark, *, chained: bool) -> Recovered:
-    scan = _Scan(mark, chained=chained)
-    segment, end, flaw = mark.segment, 0, None
-    if mark.end > mark.segment and mark.segment not in firsts:
-        lost_until = firsts[0] if firsts else mark.end
-        scan.lose(lost_until, segment_path(directory, mark.segment), 0, "the segment file is missing")
+    scan = Scan(mark.segment, mark.link, linked=chained)
+    scan.path = segment_path(directory, mark.segment)
     for first in firsts:
         path = segment_path(directory, first)
-        if first > scan.seq:
-            scan.lose(first, segment_path(directory, segment), end, "the segment ends early")
-        segment, end, flaw = first, 0, None
-        for piece in walk(path.read_bytes()):
-            if isinstance(piece, Flaw):
-                flaw = piece
-            elif scan.take(piece, path, flaw):
-                end, flaw = piece.end, None
-    path = segment_path(directory, segment)
+        scan.segment(path, first, path.read_bytes())
     if scan.seq < mark.end:
-        at, reason = (flaw.offset, flaw.reason) if flaw else (end, "the segment ends before the high-water mark")
-        scan.lose(mark.end, path, at, reason)
+        missing = not scan.path.exists()
+        scan.leave(
+            mark.end, "the segment file is missing" if missing else "the segment ends before the high-water mark"
+        )
         return Recovered(Mark(mark.start, mark.end, mark.end, 0, mark.link), fresh=True, damage=scan.damage)
-    if scan.damage and scan.seq > segment:
+    last = firsts[-1] if firsts else scan.seq
+    if not firsts or (scan.damage and scan.seq > last):
         return Recovered(Mark(mark.start, scan.seq, scan.seq, 0, scan.link), fresh=True, damage=scan.damage)
-    if not firsts:
-        return Recovered(Mark(mark.start, scan.seq, scan.seq, 0, scan.link), fresh=True)
-    cut(path, end)
-    return Recovered(Mark(mark.start, scan.seq, segment, end, scan.link), damage=scan.damage)
+    cut(scan.path, scan.end)
+    return Recovered(Mark(mark.start, scan.seq, last, scan.end, scan.link), damage=scan.damage)
 
 
 def cut(path: Path, size: int) -> None:
