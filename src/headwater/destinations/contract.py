@@ -155,5 +155,5 @@ def retry_after_s(headers: Mapping[str, str]) -> float | None:
 def _seconds_between(earlier: str, later: str) -> float | None:
     try:
         return max(0.0, (parsedate_to_datetime(later) - parsedate_to_datetime(earlier)).total_seconds())
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         return None

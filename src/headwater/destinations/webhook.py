@@ -70,6 +70,8 @@ class Destination:
 
     def __init__(self, settings: Settings, http: Http, clock: Clock = now) -> None:
         self._settings, self._http, self._clock = settings, http, clock
+        if settings.segment_signature and not settings.secret:
+            raise ConfigError("Segment's signature needs a signing secret; enter one or leave the signature out.")
         self._key = _key(settings.secret) if settings.secret else b""
 
     async def check(self) -> None:

@@ -6,10 +6,10 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 from aiohttp import web
-from conftest import QUICK, append, body, settled, until, webhook
 
 from headwater.delivery.dead_letters import DeadLetterFilter
 from headwater.errors import ConflictError, NotFoundError
+from receiver import QUICK, append, body, settled, until, webhook
 
 
 async def test_every_event_arrives_complete_and_in_order(log, receiver, delivering):

@@ -1,0 +1,136 @@
+"""Webhook: signed so that the public Standard Webhooks library accepts it, with one id for all attempts."""
+
+import base64
+import hashlib
+import hmac
+import json
+from datetime import UTC, datetime
+
+import pytest
+from standardwebhooks import Webhook, WebhookVerificationError
+
+from headwater.destinations.contract import Answer, Delivered, Discarded, Retry, Unauthorized
+from headwater.destinations.webhook import Destination, Settings, webhook_id
+from headwater.errors import ConfigError, DeliveryError, RetryableError, UnauthorizedError
+from headwater.spec.event import Event
+
+SECRET = "whsec_" + base64.b64encode(bytes(range(32))).decode()
+BODY = {"type": "track", "event": "Email Opened", "messageId": "m1", "properties": {"\u00fc": [1, None]}}
+EVENT = Event(7, "s1", json.dumps(BODY).encode(), BODY)
+
+
+class Wire:
+    """The outside of the client: keeps what was sent, answers what it is told."""
+
+    def __init__(self, *answers: Answer):
+        self.answers, self.sent = list(answers), []
+
+    async def request(self, method, url, *, body=b"", headers=None):
+        self.sent.append((method, url, body, headers))
+        return self.answers.pop(0) if self.answers else Answer(200, {}, b"")
+
+
+async def sent(settings: Settings, event: Event = EVENT):
+    wire = Wire()
+    await Destination(settings, wire).send([event])
+    return wire.sent[0]
+
+
+async def test_the_body_is_the_complete_event_as_it_is_stored():
+    method, url, body, headers = await sent(Settings("https://example.com/hook"))
+    assert (method, url, body) == ("POST", "https://example.com/hook", EVENT.line)
+    assert headers["content-type"] == "application/json"
+    assert "webhook-signature" not in headers
+
+
+async def test_the_public_library_verifies_the_signature():
+    _, _, body, headers = await sent(Settings("https://example.com", SECRET))
+    assert Webhook(SECRET).verify(body.decode(), headers) == BODY
+
+
+@pytest.mark.parametrize("part", ["body", "webhook-id", "webhook-timestamp", "webhook-signature"])
+async def test_any_change_on_the_way_is_noticed(part):
+    _, _, body, headers = await sent(Settings("https://example.com", SECRET))
+    if part == "body":
+        body = body.replace(b"Opened", b"opened")
+    else:
+        last = headers[part][-2]
+        headers[part] = headers[part][:-2] + ("1" if last != "1" else "2") + headers[part][-1]
+    with pytest.raises(WebhookVerificationError):
+        Webhook(SECRET).verify(body.decode(), headers)
+
+
+async def test_the_timestamp_is_that_of_the_attempt():
+    wire = Wire()
+    at = datetime(2026, 5, 4, 12, 0, 0, 999999, tzinfo=UTC)
+    await Destination(Settings("https://example.com"), wire, lambda: at).send([EVENT])
+    assert wire.sent[0][3]["webhook-timestamp"] == str(int(at.timestamp()))
+
+
+def test_the_id_names_source_and_message_and_nothing_else():
+    same = Event(99, "s1", b"other bytes", {"messageId": "m1"})
+    assert webhook_id(same) == webhook_id(EVENT)
+    assert webhook_id(Event(7, "s2", b"", {"messageId": "m1"})) != webhook_id(EVENT)
+    assert webhook_id(Event(7, "s1", b"", {"messageId": "m2"})) != webhook_id(EVENT)
+    assert webhook_id(EVENT).startswith("msg_")
+
+
+async def test_segments_signature_is_hex_hmac_sha1_of_the_body():
+    _, _, body, headers = await sent(Settings("https://example.com", SECRET, segment_signature=True))
+    assert headers["x-signature"] == hmac.new(SECRET.encode(), body, hashlib.sha1).hexdigest()
+
+
+@pytest.mark.parametrize("secret", ["plain", "whsec_", "whsec_!!!", "whsec_" + base64.b64encode(b"short").decode()])
+def test_a_secret_that_no_receiver_could_use_is_refused(secret):
+    with pytest.raises(ConfigError, match="whsec_"):
+        Destination(Settings("https://example.com", secret), Wire())
+
+
+def test_segments_signature_needs_a_secret():
+    with pytest.raises(ConfigError):
+        Destination(Settings("https://example.com", segment_signature=True), Wire())
+
+
+@pytest.mark.parametrize(
+    ("status", "kind"),
+    [(200, Delivered), (202, Delivered), (204, Delivered), (401, Unauthorized), (403, Unauthorized), (408, Retry),
+     (425, Retry), (429, Retry), (500, Retry), (502, Retry), (503, Retry), (504, Retry), (301, Discarded),
+     (304, Discarded), (307, Discarded), (400, Discarded), (404, Discarded), (410, Discarded), (413, Discarded),
+     (422, Discarded), (600, Discarded), (999, Discarded)],
+)  # fmt: skip
+async def test_each_status_has_its_outcome(status, kind):
+    wire = Wire(Answer(status, {}, b"said"))
+    (outcome,) = await Destination(Settings("https://example.com"), wire).send([EVENT])
+    assert (type(outcome), outcome.status) == (kind, status)
+
+
+@pytest.mark.parametrize(
+    ("header", "seconds"),
+    [("30", 30.0), ("0", 0.0), ("-5", None), ("1000000000", 1e9), ("soon", None), ("", None), ("inf", None),
+     ("nan", None), ("Mon, 04 May 2026 12:00:30 GMT", 30.0), ("Mon, 04 May 2026 11:00:00 GMT", 0.0), ("Mon, 99 May 2026", None),
+     ("Mon, 04 May 99999999 12:00:30 GMT", None)],
+)  # fmt: skip
+async def test_each_form_of_retry_after_is_understood(header, seconds):
+    headers = {"retry-after": header, "date": "Mon, 04 May 2026 12:00:00 GMT"}
+    wire = Wire(Answer(429, headers, b""))
+    (outcome,) = await Destination(Settings("https://example.com"), wire).send([EVENT])
+    assert outcome.after_s == seconds
+
+
+async def test_a_check_is_signed_and_changes_nothing():
+    wire = Wire()
+    await Destination(Settings("https://example.com", SECRET), wire).check()
+    _, _, body, headers = wire.sent[0]
+    assert Webhook(SECRET).verify(body.decode(), headers) == {"type": "check"}
+
+
+@pytest.mark.parametrize(
+    ("status", "error"), [(401, UnauthorizedError), (503, RetryableError), (404, DeliveryError), (301, DeliveryError)]
+)
+async def test_a_check_says_why_it_failed(status, error):
+    with pytest.raises(error, match=f"HTTP {status}"):
+        await Destination(Settings("https://example.com"), Wire(Answer(status, {}, b""))).check()
+
+
+def test_the_secret_is_not_shown():
+    assert SECRET not in repr(Settings("https://example.com", SECRET))
