@@ -70,8 +70,8 @@ class Settings:
 
     @property
     def warehouse_dir(self) -> Path:
-        """Where the embedded warehouse lies."""
-        return self.data_dir / "warehouse"
+        """Where the embedded warehouse of the first start lies."""
+        return self.data_dir / "warehouses" / "embedded"
 
     @property
     def state_dir(self) -> Path:

@@ -92,7 +92,7 @@ def test_another_process_reads_the_same_count_while_events_keep_flowing(program)
         "import duckdb,sys;"
         "print(duckdb.connect(sys.argv[1], read_only=True).sql('select count(*) from flowing.tracks').fetchone()[0])"
     )
-    views = str(program.data_dir / "warehouse" / "views.duckdb")
+    views = str(program.data_dir / "warehouses" / "embedded" / "views.duckdb")
     for _ in range(5):
         assert (
             program.http("POST", "/v1/track", {"writeKey": source["writeKeys"][0], "userId": "u", "event": "More"})[0]

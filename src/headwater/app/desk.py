@@ -16,6 +16,7 @@ from headwater.errors import DeliveryError, HeadwaterError, InvalidRequestError
 from headwater.eventlog.contract import Reader, Topic
 from headwater.ingest.inbox import InboxMapper
 from headwater.loading.engine import Loading
+from headwater.loading.runs import SyncRun
 
 
 class Desk:
@@ -94,7 +95,12 @@ class Desk:
 
     async def syncs(self, warehouse_id: str | None = None, count: int = 50) -> Answer:
         """Return the newest loads."""
-        return {"syncs": [_plain(run) for run in await asyncio.to_thread(self._loading.runs, warehouse_id, count)]}
+        return {"syncs": [_plain(run) for run in await asyncio.to_thread(self._latest, warehouse_id, count)]}
+
+    def _latest(self, warehouse_id: str | None, count: int) -> list[SyncRun]:
+        ids = [status.warehouse_id for status in self._loading.status()] if warehouse_id is None else [warehouse_id]
+        runs = [run for each in ids for run in self._loading.runs(each, count)]
+        return sorted(runs, key=lambda run: run.started_at, reverse=True)[:count]
 
     async def warehouses(self) -> Answer:
         """Return where every warehouse stands."""

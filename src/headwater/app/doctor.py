@@ -120,7 +120,7 @@ def _log(settings: Settings) -> Iterator[Finding]:
         yield Finding(
             "event log",
             f"{damage.file} is damaged at byte {damage.offset}: {damage.reason}",
-            f"Records {damage.first} to {damage.last} cannot be read; restore the file from a backup; the rest is readable.",
+            f"Records {damage.first} to {damage.last} are unreadable; restore it from a backup, the rest is well.",
         )
     if not report.damage:
         yield Finding("event log", f"every block verified, {sum(report.records.values()):,} records")

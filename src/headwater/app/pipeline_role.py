@@ -90,7 +90,7 @@ async def run(place: Place) -> None:
     mappings = Mappings()
     mapper = InboxMapper(reader, appender, Cursors(settings.state_dir / "cursors.db"), mappings.of)
     delivery = Delivery(reader, settings.state_dir, http)
-    loading = Loading(reader, settings.state_dir, every_s=settings.load_every_s)
+    loading = Loading(reader, settings.data_dir, every_s=settings.load_every_s)
     control = Control(database.open_engine(settings.control_url), place.secret, settings.source_regions)
 
     async def use(snapshot: Snapshot) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 import inspect
+from collections.abc import Awaitable, Callable
 from typing import Any, Final
 
 import aiohttp
@@ -19,7 +20,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from headwater import errors
-from headwater.errors import HeadwaterError, RetryableError
+from headwater.errors import HeadwaterError, LogUnavailableError
 
 _DEADLINE_S: Final = 600.0  # a first sync of a long history is one call
 
@@ -60,7 +61,7 @@ class Caller:
         """Return what the other role's method returned.
 
         Raises:
-            HeadwaterError: the same class as there; `RetryableError` when the role does not answer.
+            HeadwaterError: the same class as there; `LogUnavailableError` when the role does not answer.
         """
         if self._session is None:
             self._session = aiohttp.ClientSession(
@@ -73,7 +74,7 @@ class Caller:
             ) as answer:
                 body, status = await answer.read(), answer.status
         except (aiohttp.ClientError, TimeoutError) as error:
-            raise RetryableError(f"The {self._who} does not answer yet; try again in a moment.") from error
+            raise LogUnavailableError(f"The {self._who} does not answer yet; try again in a moment.") from error
         if status == 200:  # noqa: PLR2004 - HTTP OK
             return msgspec.json.decode(body)
         raise _failure(body, self._who)
@@ -84,6 +85,22 @@ class Caller:
             await self._session.close()
 
 
+class Remote:
+    """Stands in for an object of another role: every method of the contract becomes a call."""
+
+    def __init__(self, contract: type, caller: Caller) -> None:
+        self._contract, self._caller = contract, caller
+
+    def __getattr__(self, name: str) -> Callable[..., Awaitable[Any]]:
+        signature = inspect.signature(getattr(self._contract, name))
+
+        def call(*values: Any, **named: Any) -> Awaitable[Any]:
+            arguments = signature.bind(self, *values, **named).arguments
+            return self._caller.method(name, **{each: arguments[each] for each in list(arguments)[1:]})
+
+        return call
+
+
 def _failure(body: bytes, who: str) -> HeadwaterError:
     try:
         told = msgspec.json.decode(body)
@@ -92,6 +109,6 @@ def _failure(body: bytes, who: str) -> HeadwaterError:
             return errors.InvalidRequestError(told["message"], field=told["field"])
         made = kind(told["message"])
     except (msgspec.DecodeError, KeyError, AttributeError, TypeError):
-        return RetryableError(f"The {who} could not do it; its log says why.")
+        return LogUnavailableError(f"The {who} could not do it; its log says why.")
     assert isinstance(made, HeadwaterError)  # noqa: S101 - checks our own work
     return made

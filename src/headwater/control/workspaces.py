@@ -17,6 +17,7 @@ from headwater.errors import NotFoundError
 
 DEFAULT_SLUG: Final = "default"
 EMBEDDED: Final = "embedded"  # the warehouse that needs no server and nothing to set
+FIRST_WAREHOUSE: Final = "embedded"  # its id, so that people find its files at a place that docs can name
 
 
 class Workspaces:
@@ -49,7 +50,7 @@ class Workspaces:
                 "created_at": created_at,
             }
             warehouse = {
-                "id": naming.new_id(),
+                "id": FIRST_WAREHOUSE,
                 "workspace_id": workspace["id"],
                 "type": EMBEDDED,
                 "name": "Embedded",

@@ -1,0 +1,122 @@
+"""The ingest role: the public door and the log's only writer; hands every other path on to the web role."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from datetime import timedelta
+from typing import Final, Literal, cast
+
+import aiohttp
+import structlog
+
+from headwater.app.directory import SnapshotDirectory
+from headwater.app.health import Health, probes
+from headwater.app.place import Place
+from headwater.app.rpc import Caller
+from headwater.app.serving import alongside
+from headwater.app.watch import Watch
+from headwater.clock import now
+from headwater.control import database
+from headwater.control.service import Control
+from headwater.control.snapshot import Snapshot
+from headwater.eventlog.contract import Topic
+from headwater.eventlog.segments import SegmentLog
+from headwater.ingest.collector import Collector
+from headwater.ingest.forward import Forward
+from headwater.ingest.internal import Internal
+from headwater.ingest.rejections import Rejections
+from headwater.ingest.server import serve
+from headwater.limits import MIB
+
+_TRIM_EVERY_S: Final = 3_600
+_REJECTED_KEPT: Final = timedelta(days=7)
+
+log = structlog.get_logger()
+
+
+class _Known:
+    """The present directory: empty until the first snapshot, then replaced as a whole."""
+
+    def __init__(self, public_url: str) -> None:
+        self._public_url = public_url
+        self.directory = SnapshotDirectory(Snapshot(0, (), (), ()), public_url)
+
+    async def use(self, snapshot: Snapshot) -> None:
+        """Take over a new configuration."""
+        self.directory = SnapshotDirectory(snapshot, self._public_url)
+
+
+async def run(place: Place) -> None:
+    """Accept events until this process is told to stop."""
+    settings = place.settings
+    stored = SegmentLog.open(settings.log_dir, disk_free_bytes_min=settings.disk_free_mb * MIB)
+    for damage in stored.damage:
+        log.error("log.damaged", file=damage.file, offset=damage.offset, first=damage.first, last=damage.last)
+    control = Control(database.open_engine(settings.control_url), place.secret, settings.source_regions)
+    known = _Known(place.public_url)
+    forward = Forward(place.web_url)
+    rejections = Rejections(stored, clock=now)
+    collector = Collector(
+        stored,
+        lambda: known.directory,
+        rejections,
+        clock=now,
+        fallback=forward,
+        unknown_write_key=cast("Literal['reject', 'accept']", settings.unknown_write_key),
+        internal=Internal(stored, place.token),
+    )
+    pipeline = Caller(place.pipeline_url, place.token, who="pipeline role")
+    async with aiohttp.ClientSession() as session:
+        health = Health(
+            log=stored,
+            damaged=lambda: sum(damage.last - damage.first + 1 for damage in stored.damage),
+            counts=lambda: _counts(collector, rejections),
+            pipeline=pipeline,
+            web_answers=lambda: _answers(session, f"{place.web_url}/sign-in"),
+            is_token=lambda text: control.authenticate(text) is not None,
+        )
+        watch = Watch(control, known.use)
+        stop = asyncio.Event()
+        await watch.first()
+        work = {
+            "watch": watch.run(),
+            "rejections": rejections.run(),
+            "retention": _retain(stored, settings.retention_days),
+        }
+        async with alongside(stop.set, **work):
+            await serve(probes(collector, health), sock=place.listener, stop=stop)
+    await forward.close()
+    await pipeline.close()
+    await stored.close()
+
+
+async def _retain(stored: SegmentLog, days: int) -> None:
+    """Give expired segments back to the disk, once an hour."""
+    kept = {Topic.INBOX: timedelta(days=days), Topic.EVENTS: timedelta(days=days), Topic.REJECTED: _REJECTED_KEPT}
+    while True:
+        for topic, age in kept.items():
+            stored.trim(topic, before=now() - age)
+        await asyncio.sleep(_TRIM_EVERY_S)
+
+
+async def _answers(session: aiohttp.ClientSession, url: str) -> bool:
+    try:
+        async with session.get(url, allow_redirects=False) as answer:
+            return answer.status < 500  # noqa: PLR2004 - server errors begin there
+    except aiohttp.ClientError:
+        return False
+
+
+def _counts(collector: Collector, rejections: Rejections) -> tuple[dict[str, int], dict[str, int]]:
+    counts = collector.counts
+    by_code: Counter[str] = Counter()
+    for (code, _), count in rejections.counts.items():
+        by_code[code] += count
+    totals = {
+        "received": counts.received,
+        "accepted": counts.accepted - counts.duplicates,
+        "duplicates": counts.duplicates,
+        "webhooks": counts.webhooks,
+    }
+    return totals, dict(by_code)
