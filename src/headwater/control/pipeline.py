@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime
 from typing import Any, Protocol
 
 Answer = dict[str, Any]
@@ -48,12 +47,21 @@ class Pipeline(Protocol):
         destination_id: str,
         *,
         source_id: str | None = None,
-        since: datetime | None = None,
-        until: datetime | None = None,
+        since: str | None = None,
+        until: str | None = None,
         event: str | None = None,
         dry_run: bool = False,
     ) -> Answer:
-        """Deliver stored events again; return {"count": n}, with `dry_run` only counted."""
+        """Deliver stored events again; return {"count": n}, with `dry_run` only counted.
+
+        Args:
+            destination_id: who gets them.
+            source_id: None for the destination's own source.
+            since: ISO 8601 with zone, by `receivedAt`; None is the log's beginning.
+            until: likewise; None is now.
+            event: only events of this name.
+            dry_run: count, deliver nothing.
+        """
         ...
 
     async def test_destination(self, type_: str, settings: Mapping[str, Any]) -> Answer:

@@ -15,7 +15,7 @@ from headwater.control import database
 from headwater.control.catalog import Catalog
 from headwater.control.destinations import Destinations
 from headwater.control.models import Caller
-from headwater.control.secrets import SecretBox
+from headwater.control.secrets import SecretBox, derived_key
 from headwater.control.snapshot import Snapshot, load, version
 from headwater.control.sources import Sources
 from headwater.control.tokens import Tokens
@@ -34,7 +34,7 @@ class Control:
         clock: Clock = wall.now,
     ) -> None:
         box = SecretBox(secret_key)
-        self._engine, self._box = engine, box
+        self._engine, self._box, self._secret_key = engine, box, secret_key
         self.catalog = Catalog(source_regions)
         self.workspaces = Workspaces(engine, clock)
         self.sources = Sources(engine, box, self.catalog, clock)
@@ -53,6 +53,10 @@ class Control:
     def authenticate(self, token: str) -> Caller | None:
         """Return who holds this Public API token, None when it is unknown, expired or revoked."""
         return self.tokens.authenticate(token, self.workspaces.get().id)
+
+    def key(self, purpose: str) -> bytes:
+        """Return a signing key for one purpose, derived from SECRET_KEY."""
+        return derived_key(self._secret_key, purpose)
 
     def close(self) -> None:
         """Close the database."""

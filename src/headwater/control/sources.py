@@ -62,6 +62,7 @@ class Sources:
         name: str | None = None,
         enabled: bool = True,
         settings: Mapping[str, Any] | None = None,
+        join_warehouses: bool = True,
     ) -> Source:
         """Make a source with one write key, join it to every warehouse of the workspace and return it.
 
@@ -72,6 +73,7 @@ class Sources:
             name: what people see; None takes the slug.
             enabled: a disabled source refuses what is sent to it.
             settings: of the type.
+            join_warehouses: False leaves it out of every warehouse.
 
         Raises:
             InvalidRequestError: slug, name or settings are wrong.
@@ -102,7 +104,8 @@ class Sources:
                 _room_for_one_more(connection, workspace_id)
                 connection.execute(insert(sources).values(row))
                 _add_key(connection, source_id, created_at)
-                _join_all_warehouses(connection, workspace_id, source_id)
+                if join_warehouses:
+                    _join_all_warehouses(connection, workspace_id, source_id)
         except IntegrityError as error:
             raise ConflictError(
                 f"The slug {slug} (schema {naming.schema_name(slug)}) is taken; choose another."

@@ -17,6 +17,9 @@ from headwater.control.models import Caller, Role, Token
 from headwater.control.moments import moment, text_of
 from headwater.errors import ConflictError, InvalidRequestError, NotFoundError
 
+LOCAL: Final = "local"
+"""Stands for the id of a token made from SECRET_KEY."""
+
 PREFIX: Final = "hwt_"  # lets secret scanners recognise a leaked one
 _PREFIX_CHARS: Final = 10
 _TOKEN_CHARS_MAX: Final = 200
@@ -96,7 +99,7 @@ class Tokens:
             return None
         if token.startswith(local_token.PREFIX):
             valid = local_token.verify(self._secret_key, token, now)
-            return Caller(workspace_id, Role.OWNER, "local", "command line") if valid else None
+            return Caller(workspace_id, Role.OWNER, LOCAL, "command line") if valid else None
         digest = _digest(token)
         with self._engine.connect() as connection:
             row = connection.execute(select(tokens).where(tokens.c.sha256 == digest)).one_or_none()
@@ -107,6 +110,14 @@ class Tokens:
             with noting(self._engine) as connection:
                 connection.execute(update(tokens).where(tokens.c.id == row.id).values(last_used_at=text_of(now)))
         return Caller(row.workspace_id, Role(row.role), row.id, row.name)
+
+    def is_valid(self, token_id: str) -> bool:
+        """Return whether a token that was valid still is: for answers that last, such as a stream."""
+        if token_id == LOCAL:
+            return True
+        with self._engine.connect() as connection:
+            found = connection.execute(select(tokens.c.revoked_at).where(tokens.c.id == token_id)).one_or_none()
+        return found is not None and found.revoked_at is None
 
 
 def _digest(token: str) -> str:

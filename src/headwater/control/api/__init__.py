@@ -1,0 +1,53 @@
+"""The Public API: Segment's shapes for what Segment has, our own operations in the same style."""
+
+from __future__ import annotations
+
+from starlette.routing import Route
+
+from headwater.control.api.destinations import DestinationOperations
+from headwater.control.api.door import Door, Operation
+from headwater.control.api.events import EventOperations
+from headwater.control.api.operations import Query, StoredEventOperations
+from headwater.control.api.paging import Pager
+from headwater.control.api.sources import SourceOperations
+from headwater.control.api.warehouses import WarehouseOperations
+from headwater.control.api.workspace import WorkspaceOperations
+from headwater.control.live import Live
+from headwater.control.pipeline import Pipeline
+from headwater.control.service import Control
+from headwater.control.volume import Volume
+
+BASE = "/api"
+
+
+def build(
+    control: Control, live: Live, rejected: Live, volume: Volume, pipeline: Pipeline, query: Query
+) -> list[Route]:
+    """Return the API's routes, whole paths under `/api`; each endpoint is a `Door`, which lets nobody in unasked.
+
+    Args:
+        control: the configuration.
+        live: the log's events.
+        rejected: the log's rejections.
+        volume: the counts.
+        pipeline: the way to the pipeline role.
+        query: asks a warehouse.
+    """
+    pager = Pager(control.key("page cursors"))
+    operations = [
+        *WorkspaceOperations(control, pager).operations(),
+        *SourceOperations(control, pager).operations(),
+        *DestinationOperations(control, pager, pipeline).operations(),
+        *WarehouseOperations(control, pager, pipeline).operations(),
+        *EventOperations(control, live, rejected, volume).operations(),
+        *StoredEventOperations(control, pipeline, query).operations(),
+    ]
+    by_path: dict[str, list[Operation]] = {}
+    for operation in operations:
+        by_path.setdefault(operation.path, []).append(operation)
+    # A path with fewer parameters first: /dead-letters/retry is no dead letter called "retry".
+    paths = sorted(by_path, key=lambda path: path.count("{"))
+    routes = [Route(BASE + path, Door(by_path[path], control.authenticate)) for path in paths]
+    routes.append(Route(BASE, Door(by_path["/"], control.authenticate)))
+    routes.append(Route(BASE + "/{rest:path}", Door([], control.authenticate)))  # the token is asked for here too
+    return routes

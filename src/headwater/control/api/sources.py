@@ -1,0 +1,165 @@
+"""`/sources`: Segment's operations on sources, their write keys and what is connected to them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+from msgspec import UNSET, UnsetType
+
+from headwater.control.api import shapes
+from headwater.control.api.door import Answer, Asked, Operation
+from headwater.control.api.paging import Pager
+from headwater.control.models import Destination, Role, Source, WarehouseEntry
+from headwater.control.moments import text_of
+from headwater.control.service import Control
+from headwater.errors import InvalidRequestError
+
+
+class CreateSource(msgspec.Struct, forbid_unknown_fields=True):
+    """What `POST /sources` takes; `disconnectAllWarehouses` as in Segment."""
+
+    slug: str
+    enabled: bool
+    metadataId: str  # noqa: N815 - Segment's spelling
+    name: str | UnsetType = UNSET
+    settings: dict[str, Any] | UnsetType = UNSET
+    disconnectAllWarehouses: bool = False  # noqa: N815
+
+
+class UpdateSource(msgspec.Struct, forbid_unknown_fields=True):
+    """What `PATCH /sources/{sourceId}` takes; `slug` only as it is."""
+
+    name: str | UnsetType = UNSET
+    enabled: bool | UnsetType = UNSET
+    slug: str | UnsetType = UNSET
+    settings: dict[str, Any] | UnsetType = UNSET
+
+
+class SourceOperations:
+    """Everything under `/sources` that changes or shows configuration."""
+
+    def __init__(self, control: Control, pager: Pager) -> None:
+        self._control, self._pager = control, pager
+
+    def operations(self) -> list[Operation]:
+        """Return the operations with the role each needs."""
+        one = "/sources/{sourceId}"
+        return [
+            Operation("GET", "/sources", Role.READ_ONLY, self.list),
+            Operation("POST", "/sources", Role.MEMBER, self.create, CreateSource),
+            Operation("GET", one, Role.READ_ONLY, self.get),
+            Operation("PATCH", one, Role.MEMBER, self.update, UpdateSource),
+            Operation("DELETE", one, Role.OWNER, self.delete),
+            Operation("POST", f"{one}/writekey", Role.MEMBER, self.add_write_key),
+            Operation("DELETE", f"{one}/writekey/{{writeKey}}", Role.MEMBER, self.remove_write_key),
+            Operation("POST", f"{one}/webhook-secret", Role.OWNER, self.rotate_webhook_secret),
+            Operation("GET", f"{one}/connected-destinations", Role.READ_ONLY, self.destinations),
+            Operation("GET", f"{one}/connected-warehouses", Role.READ_ONLY, self.warehouses),
+        ]
+
+    def list(self, asked: Asked) -> Answer:
+        """Return a page of sources, oldest first."""
+        found = self._control.sources.all(asked.caller.workspace_id)
+        page, pagination = self._pager.page(asked, "sources", found, position)
+        return {"sources": [self._shape(asked, source) for source in page], "pagination": pagination}
+
+    def create(self, asked: Asked) -> Answer:
+        """Make a source."""
+        wanted: CreateSource = asked.body
+        workspace_id = asked.caller.workspace_id
+        made = self._control.sources.create(
+            workspace_id,
+            wanted.slug,
+            wanted.metadataId,
+            name=wanted.name or None,
+            enabled=wanted.enabled,
+            settings=wanted.settings or None,
+            join_warehouses=not wanted.disconnectAllWarehouses,
+        )
+        return {"source": self._shape(asked, made)}
+
+    def get(self, asked: Asked) -> Answer:
+        """Return one source, by id or slug."""
+        return {"source": self._shape(asked, self._source(asked))}
+
+    def update(self, asked: Asked) -> Answer:
+        """Change name, settings, or whether it accepts anything."""
+        wanted: UpdateSource = asked.body
+        refuse_empty(wanted)
+        source = self._source(asked)
+        if wanted.slug is not UNSET and wanted.slug != source.slug:
+            raise InvalidRequestError("the slug is fixed: it is the schema in your warehouses", field="slug")
+        changed = self._control.sources.update(source.workspace_id, source.id, **given(wanted, "slug"))
+        return {"source": self._shape(asked, changed)}
+
+    def delete(self, asked: Asked) -> Answer:
+        """Delete a source with its keys and destinations."""
+        self._control.sources.delete(asked.caller.workspace_id, asked.path["sourceId"])
+        return {"status": "SUCCESS"}
+
+    def add_write_key(self, asked: Asked) -> Answer:
+        """Add a write key."""
+        changed = self._control.sources.add_write_key(asked.caller.workspace_id, asked.path["sourceId"])
+        return {"source": self._shape(asked, changed)}
+
+    def remove_write_key(self, asked: Asked) -> Answer:
+        """Take a write key away."""
+        path = asked.path
+        changed = self._control.sources.remove_write_key(asked.caller.workspace_id, path["sourceId"], path["writeKey"])
+        return {"source": self._shape(asked, changed)}
+
+    def rotate_webhook_secret(self, asked: Asked) -> Answer:
+        """Make a new webhook address; this answer is the only one that shows it."""
+        changed = self._control.sources.rotate_webhook_secret(asked.caller.workspace_id, asked.path["sourceId"])
+        path = f"/webhooks/{changed.type}/{changed.webhook_secret}"
+        return {"source": self._shape(asked, changed), "webhookPath": path}
+
+    def destinations(self, asked: Asked) -> Answer:
+        """Return a page of the destinations connected to a source."""
+        source = self._source(asked)
+        found = self._control.destinations.all(source.workspace_id, source.id)
+        page, pagination = self._pager.page(asked, f"sources/{source.id}/destinations", found, position)
+        shown = [shapes.destination(destination, self._control.catalog) for destination in page]
+        return {"destinations": shown, "pagination": pagination}
+
+    def warehouses(self, asked: Asked) -> Answer:
+        """Return a page of the warehouses a source is loaded into."""
+        source = self._source(asked)
+        found = [each for each in self._control.warehouses.all(source.workspace_id) if source.id in each.source_ids]
+        page, pagination = self._pager.page(asked, f"sources/{source.id}/warehouses", found, position)
+        return {
+            "warehouses": [shapes.warehouse(each, self._control.catalog) for each in page],
+            "pagination": pagination,
+        }
+
+    def _source(self, asked: Asked) -> Source:
+        return self._control.sources.get(asked.caller.workspace_id, asked.path["sourceId"])
+
+    def _shape(self, asked: Asked, source: Source) -> shapes.Shape:
+        return shapes.source(source, self._control.catalog, asked.caller.role)
+
+
+def position(value: Source | Destination | WarehouseEntry) -> str:
+    """Return where something stands in a list that is sorted by age."""
+    return f"{text_of(value.created_at)} {value.id}"
+
+
+def given(wanted: msgspec.Struct, *without: str) -> dict[str, Any]:
+    """Return the members that the request named."""
+    return {
+        name: value
+        for name, value in msgspec.structs.asdict(wanted).items()
+        if value is not UNSET and name not in without
+    }
+
+
+def refuse_empty(wanted: msgspec.Struct) -> None:
+    """Return when the request names anything to change.
+
+    Raises:
+        InvalidRequestError: it does not.
+    """
+    if not given(wanted):
+        names = ", ".join(wanted.__struct_fields__)
+        raise InvalidRequestError(f"nothing to change; name one of {names}")
