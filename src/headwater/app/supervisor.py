@@ -26,7 +26,6 @@ import structlog
 from headwater.config import Settings
 from headwater.errors import ConfigError
 
-ROLES: Final = ("web", "ingest", "pipeline")
 _BACKLOG: Final = 1_024
 _LOCK_PATIENCE_S: Final = 1.5
 _STOP_PATIENCE_S: Final = 20.0
@@ -43,6 +42,7 @@ class _Role:
     name: str
     command: list[str]
     environment: dict[str, str] = field(default_factory=dict)
+    inherits: tuple[int, ...] = ()
     process: subprocess.Popen[bytes] | None = None
     started_at: float = 0.0
     failures: int = 0
@@ -63,11 +63,16 @@ class Supervisor:
     flags: list[str] = field(default_factory=list)
     on_ready: Callable[[str, Settings], None] = lambda _url, _settings: None
     _roles: list[_Role] = field(default_factory=list)
+    _alive_fd: int = -1
     _stopping: bool = False
 
     def add(self, name: str, command: list[str], environment: dict[str, str]) -> None:
-        """Keep a further program running, such as the demo's simulator; may be called from another thread."""
-        self._roles.append(_Role(name, command, environment))
+        """Keep a further program running, such as the demo's simulator; may be called from another thread.
+
+        `{alive}` in its command stands for the pipe that closes with this process.
+        """
+        spoken = [part.format(alive=self._alive_fd) for part in command]
+        self._roles.append(_Role(name, spoken, environment, (self._alive_fd,)))
 
     def run(self) -> int:
         """Keep the roles running until SIGTERM or SIGINT; return the exit code."""
@@ -77,22 +82,23 @@ class Supervisor:
                 "web": stack.enter_context(listen("127.0.0.1", 0)),
                 "pipeline": stack.enter_context(listen("127.0.0.1", 0)),
             }
-            alive_read, alive_write = os.pipe()
+            self._alive_fd, alive_write = os.pipe()
             stack.callback(os.close, alive_write)
-            self._roles += [_Role(name, self._command(name, sockets, alive_read)) for name in ROLES]
-            inherited = [alive_read, lock, *(each.fileno() for each in sockets.values())]
+            for name, listener in sockets.items():
+                inherits = (self._alive_fd, lock, listener.fileno())
+                self._roles.append(_Role(name, self._command(name, sockets), inherits=inherits))
             self._announce(sockets)
             signal.signal(signal.SIGTERM, self._stop)
             signal.signal(signal.SIGINT, self._stop)
-            self._keep(inherited)
+            self._keep()
             return _stop_all(self._roles)
 
-    def _command(self, name: str, sockets: dict[str, socket.socket], alive: int) -> list[str]:
+    def _command(self, name: str, sockets: dict[str, socket.socket]) -> list[str]:
         ports = {role: each.getsockname()[1] for role, each in sockets.items()}
         return [
             *(sys.executable, "-m", "headwater", "serve", "--role", name, *self.flags),
             *("--data-dir", str(self.settings.data_dir)),
-            *("--socket-fd", str(sockets[name].fileno()), "--alive-fd", str(alive)),
+            *("--socket-fd", str(sockets[name].fileno()), "--alive-fd", str(self._alive_fd)),
             *("--peers", f"{ports['ingest']},{ports['web']},{ports['pipeline']}"),
         ]
 
@@ -109,10 +115,10 @@ class Supervisor:
     def _stop(self, *_: object) -> None:
         self._stopping = True
 
-    def _keep(self, inherited: list[int]) -> None:
+    def _keep(self) -> None:
         while not self._stopping:
             for role in list(self._roles):
-                _tend(role, inherited)
+                _tend(role)
             time.sleep(0.1)
 
 
@@ -176,7 +182,7 @@ def listen(host: str, port: int) -> socket.socket:
     return listener
 
 
-def _tend(role: _Role, inherited: list[int]) -> None:
+def _tend(role: _Role) -> None:
     """Start a role that does not run, with growing waits while it keeps failing."""
     clock = time.monotonic()
     if role.process is not None:
@@ -190,7 +196,7 @@ def _tend(role: _Role, inherited: list[int]) -> None:
         log.error("role.exited", name=role.name, code=code, restart_in_s=round(wait_s, 2))
     if clock >= role.start_after:
         role.process = subprocess.Popen(  # noqa: S603 - our own program
-            role.command, pass_fds=inherited, start_new_session=True, env={**os.environ, **role.environment}
+            role.command, pass_fds=role.inherits, start_new_session=True, env={**os.environ, **role.environment}
         )
         role.started_at = clock
 

@@ -11,14 +11,20 @@ from starlette.applications import Starlette
 from headwater.app.place import Place
 from headwater.app.rpc import Caller, Remote
 from headwater.app.serving import Server, alongside
+from headwater.config import Settings
 from headwater.control import api
 from headwater.control.live import Live
+from headwater.control.models import WarehouseEntry
 from headwater.control.pipeline import Pipeline
 from headwater.control.secrets import derived_key
 from headwater.control.service import open_control
 from headwater.control.volume import Volume
+from headwater.control.workspaces import EMBEDDED
+from headwater.errors import QueryError
+from headwater.eventlog.contract import Topic
 from headwater.eventlog.reader import SegmentReader
 from headwater.reports import query
+from headwater.warehouses import embedded
 from headwater.web import app as pages
 
 
@@ -33,18 +39,38 @@ async def run(place: Place) -> None:
     live = Live(reader)
     caller = Caller(place.pipeline_url, place.token, who="pipeline role")
     pipeline = cast("Pipeline", Remote(Pipeline, caller))
+    answers = partial(ask, settings)
+
+    async def ask_first(sql: str) -> query.Result:
+        return await asyncio.to_thread(query.run, settings.warehouse_dir, sql)
+
     routes = pages.build(
         control,
         volume,
         live,
         pipeline,
-        partial(asyncio.to_thread, query.run, settings.warehouse_dir),
+        ask_first,
         session_secret=derived_key(place.secret, "sessions"),
         public_url=place.public_url,
         open_access=place.open_access,
     )
-    server = Server(Starlette(routes=[*api.build(control, live, volume, pipeline), *routes]))
+    server = Server(
+        Starlette(routes=[*api.build(control, live, Live(reader, Topic.REJECTED), volume, pipeline, answers), *routes])
+    )
     async with alongside(server.stop, volume=volume.run()):
         await server.serve(place.listener)
     await caller.close()
     control.close()
+
+
+def ask(settings: Settings, warehouse: WarehouseEntry, sql: str, rows_max: int) -> query.Result:
+    """Return what a warehouse answers.
+
+    Raises:
+        QueryError: the SQL is refused or failed, or this kind of warehouse is not asked here.
+    """
+    if warehouse.type != EMBEDDED:
+        raise QueryError(f"{warehouse.name} is asked with its own tools; here you can ask embedded warehouses.")
+    home = settings.data_dir / "warehouses" / warehouse.id
+    directory = embedded.directory(embedded.Settings(**warehouse.settings), home)
+    return query.run(directory, sql, rows_max=rows_max)

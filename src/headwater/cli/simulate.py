@@ -21,10 +21,15 @@ class _Simulators(click.Group):
 
 
 @click.group(cls=_Simulators)
-def command() -> None:
+@click.option("--alive-fd", type=int, hidden=True)
+def command(*, alive_fd: int | None) -> None:
     """Play the outside world for tests and demos.
 
     \b
     Example:
       headwater simulate activecampaign --webhook-url http://localhost:8080/webhooks/activecampaign/SECRET
     """
+    if alive_fd is not None:
+        from headwater.app.place import end_with
+
+        end_with(alive_fd)
