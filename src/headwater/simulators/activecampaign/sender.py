@@ -27,8 +27,8 @@ class Address:
 class Sender:
     """Posts each webhook to every address that is active."""
 
-    def __init__(self, http: aiohttp.ClientSession, urls: tuple[str, ...]) -> None:
-        self._http = http
+    def __init__(self, http: aiohttp.ClientSession, urls: tuple[str, ...], *, timeout_s: float = TIMEOUT_S) -> None:
+        self._http, self._timeout = http, aiohttp.ClientTimeout(total=timeout_s)
         self.addresses = [Address(url) for url in urls]
 
     async def send(self, webhook: Webhook) -> None:
@@ -38,10 +38,9 @@ class Sender:
                 address.answers[await self._post(address, webhook.body)] += 1
 
     async def _post(self, address: Address, body: bytes) -> str:
-        timeout = aiohttp.ClientTimeout(total=TIMEOUT_S)
         headers = {"content-type": CONTENT_TYPE}
         try:
-            async with self._http.post(address.url, data=body, headers=headers, timeout=timeout) as answer:
+            async with self._http.post(address.url, data=body, headers=headers, timeout=self._timeout) as answer:
                 await answer.read()
         except TimeoutError:
             return "timeout"

@@ -8,10 +8,12 @@ from random import Random
 from typing import Any, Final
 from urllib.parse import urlsplit
 
+from headwater.simulators.activecampaign.campaigns import Link
 from headwater.simulators.activecampaign.happenings import Happening
 
 Call = dict[str, Any]
 
+_URL_CHARS_MAX: Final = 2_000  # what a page's script would send; longer calls are refused by the Tracking API
 _VISIT_SHARE: Final = 0.85
 _VIEW_SHARE: Final = 0.8
 _ADD_SHARE: Final = 0.45
@@ -51,7 +53,7 @@ def _steps(chance: Random, click: Happening) -> Iterator[tuple[str, Call]]:
     product = {"product_id": sku, "sku": sku, "name": name, "price": price, "currency": "USD"}
     names = {"firstName": contact.first_name, "lastName": contact.last_name}
     yield "identify", {"traits": {"email": contact.email, **{key: value for key, value in names.items() if value}}}
-    yield "page", {"name": name, "properties": {"url": click.link.url, "path": urlsplit(click.link.url).path}}
+    yield "page", {"name": name, "properties": _page(click.link)}
     if chance.random() >= _VIEW_SHARE:
         return
     yield "track", {"event": "Product Viewed", "properties": product}
@@ -67,12 +69,17 @@ def _steps(chance: Random, click: Happening) -> Iterator[tuple[str, Call]]:
     yield "track", {"event": "Order Completed", "properties": {**order, "products": [bought]}}
 
 
+def _page(link: Link) -> dict[str, str]:
+    url = link.url[:_URL_CHARS_MAX]
+    return {"url": url, "path": urlsplit(url).path}
+
+
 def _context(click: Happening) -> Call:
     assert click.link is not None  # noqa: S101 - `visit` has seen to it
     campaign = {"name": click.campaign.name, "source": "activecampaign", "medium": "email"}
     return {
         "campaign": campaign,
-        "page": {"url": click.link.url, "path": urlsplit(click.link.url).path},
+        "page": _page(click.link),
         "userAgent": _AGENT,
         "library": {"name": "headwater-simulator", "version": "1"},
     }
