@@ -49,6 +49,15 @@ class Pace:
         self.window = min(self._rules.chunk_max, self.window * 2)
         return True
 
+    @property
+    def is_failing(self) -> bool:
+        """The last round failed as a whole."""
+        return self._failed > 0
+
+    def start_small(self) -> None:
+        """Try one event next, then ever more as long as it goes well."""
+        self.window = 1
+
     def recover(self) -> None:
         """Forget the failures: the destination answers again."""
         self._failed = 0
@@ -56,7 +65,7 @@ class Pace:
 
     def _slow_down(self) -> None:
         self._failed += 1
-        self.window = 1
+        self.start_small()
         doublings = self._failed - _FAILED_ROUNDS_MAX
         if doublings > 0:
             bound = min(self._rules.hold_max_s, self._rules.retry_first_s * 2.0 ** min(doublings, _DOUBLINGS_MAX))

@@ -203,6 +203,8 @@ class Worker:
         if course.pace.note(attempts):
             for other in self._courses:
                 other.pace.recover()
+        elif course is self._live and course.pace.is_failing:
+            self._retries.pace.start_small()  # what just failed need not fail as a crowd again
         if refusal is not None:
             self._is_paused = True
             for other in self._courses:

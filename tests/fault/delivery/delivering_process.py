@@ -1,0 +1,83 @@
+"""One process that delivers a stored log to a receiver, and dies where it is told to. Started by the fault tests."""
+
+import asyncio
+import dataclasses
+import ipaddress
+import os
+import signal
+import sys
+from pathlib import Path
+
+import msgspec
+
+from headwater.delivery import engine
+from headwater.delivery.address import Policy
+from headwater.delivery.connection import Connection, Rules
+from headwater.delivery.http import GuardedHttp
+from headwater.delivery.ledger import Ledger
+from headwater.eventlog.reader import SegmentReader
+
+
+class Fuse:
+    """Kills the process when the named point is passed for the nth time."""
+
+    def __init__(self, point: str, times: int):
+        self.point, self.left = point, times
+
+    def pass_by(self, point: str) -> None:
+        if point == self.point:
+            self.left -= 1
+            if self.left == 0:
+                os.kill(os.getpid(), signal.SIGKILL)
+
+
+class DeadlyHttp(GuardedHttp):
+    """The client, with points before the request and after a 2xx."""
+
+    fuse: Fuse
+
+    async def request(self, method, url, *, body=b"", headers=None):
+        self.fuse.pass_by("before request")
+        answer = await super().request(method, url, body=body, headers=headers)
+        if answer.status == 200:
+            self.fuse.pass_by("after 2xx")
+        return answer
+
+
+class DeadlyLedger(Ledger):
+    """The ledger, with points before, inside and after the commit."""
+
+    fuse: Fuse
+
+    def settle(self, settlement, now):
+        self.fuse.pass_by("before settle")
+        super().settle(settlement, now)
+        self.fuse.pass_by("after settle")
+
+    def _bury(self, settlement, now):
+        self.fuse.pass_by("inside settle")
+        super()._bury(settlement, now)
+
+
+async def main(log: Path, state: Path, url: str, point: str, times: int) -> None:
+    DeadlyHttp.fuse = DeadlyLedger.fuse = Fuse(point, times)
+    engine.Ledger = DeadlyLedger
+    reader = SegmentReader(log)
+    http = DeadlyHttp(Policy(networks=(ipaddress.ip_network("127.0.0.0/8"),)))
+    rules = Rules(chunk_max=16, in_flight=4, retry_first_s=0.01, retry_max_s=0.05, hold_max_s=0.05)
+    delivery = engine.Delivery(reader, state, http, rules=rules)
+    delivery.apply([Connection("d1", "s1", "webhook", "Mine", enabled=True, settings={"url": url})])
+    running = asyncio.create_task(delivery.run())
+    while True:
+        await asyncio.sleep(0.02)
+        (status,) = await delivery.status()
+        if status.behind == 0 and status.retrying == 0 and status.read:
+            break
+    await delivery.stop()
+    await running
+    await http.close()
+    sys.stdout.buffer.write(msgspec.json.encode(dataclasses.asdict(status)))
+
+
+if __name__ == "__main__":
+    asyncio.run(main(Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3], sys.argv[4], int(sys.argv[5])))

@@ -1,0 +1,135 @@
+"""kill -9 anywhere between request, answer and settlement: each event once at an idempotent receiver, counters exact."""
+
+import asyncio
+import json
+import random
+import signal
+import sys
+from collections import Counter
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+from aiohttp import web
+
+from headwater.delivery.dead_letters import DeadLetterFilter, page
+from headwater.delivery.ledger import Ledger
+from headwater.eventlog.contract import Topic
+from headwater.eventlog.segments import SegmentLog
+from headwater.spec.event import Record
+from receiver import Receiver, body, receiving
+
+CHILD = Path(__file__).with_name("delivering_process.py")
+POINTS = ["before request", "after 2xx", "before settle", "inside settle", "after settle"]
+EVENTS = 120
+BAD = [f"m{n}" for n in range(0, EVENTS, 15)]
+
+
+class Idempotent:
+    """A receiver's own bookkeeping: holds an id once, fails some first attempts, refuses some events for good."""
+
+    def __init__(self, receiver: Receiver):
+        self.receiver, self.held, self.attempts = receiver, {}, Counter()
+        receiver.answer = self.answer
+
+    async def answer(self, _: web.Request) -> web.Response:
+        event, key = self.receiver.bodies[-1], self.receiver.headers[-1]["webhook-id"]
+        self.attempts[key, event["messageId"]] += 1
+        if event["messageId"] in BAD:
+            return web.Response(status=400)
+        if event["properties"]["flaky"] and self.attempts[key, event["messageId"]] == 1:
+            return web.Response(status=500)
+        self.held[key] = event["messageId"]
+        return web.Response()
+
+
+async def stored(directory: Path) -> None:
+    log = SegmentLog.open(directory, disk_free_bytes_min=0, disk_reserved_bytes=0)
+    for first in range(0, EVENTS, 10):
+        bodies = [body(f"m{n}", userId=f"u{n % 7}", properties={"flaky": n % 4 == 0}) for n in range(first, first + 10)]
+        records = [Record(one["messageId"], json.dumps(one).encode()) for one in bodies]
+        await log.append(Topic.EVENTS, "s1", datetime.now(UTC), records)
+    await log.close()
+
+
+async def started(tmp_path: Path, url: str, point: str = "never", times: int = 0) -> asyncio.subprocess.Process:
+    return await asyncio.create_subprocess_exec(
+        sys.executable, str(CHILD), str(tmp_path / "log"), str(tmp_path / "state"), url, point, str(times),
+        stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
+    )  # fmt: skip
+
+
+def is_exact(tmp_path: Path, status: dict, kept: Idempotent) -> None:
+    wanted = {f"m{n}" for n in range(EVENTS)}
+    assert set(kept.held.values()) == wanted - set(BAD)
+    assert len(kept.held) == EVENTS - len(BAD)  # one webhook-id an event, over all attempts
+    assert len({key for key, _ in kept.attempts}) == EVENTS
+    assert (status["read"], status["dead"], status["retrying"], status["dropped"]) == (EVENTS, len(BAD), 0, 0)
+    assert status["delivered_first_try"] + status["delivered_on_retry"] == EVENTS - len(BAD)
+    ledger = Ledger(tmp_path / "state", read_only=True)
+    assert sorted(letter.message_id for letter in page(ledger, DeadLetterFilter(), None, 200)) == sorted(BAD)
+    assert ledger.balance(ledger.live_lanes("d1")[0].id).holds
+    ledger.close()
+
+
+async def finish(tmp_path: Path, kept: Idempotent) -> None:
+    last = await started(tmp_path, kept.receiver.url)
+    out, err = await asyncio.wait_for(last.communicate(), 60)
+    assert last.returncode == 0, err.decode()
+    is_exact(tmp_path, json.loads(out.splitlines()[-1]), kept)
+
+
+@pytest.mark.parametrize("point", POINTS)
+@pytest.mark.parametrize("times", [1, 4])
+async def test_a_kill_between_request_and_settlement_loses_and_doubles_nothing(tmp_path, point, times):
+    await stored(tmp_path / "log")
+    async with receiving() as receiver:
+        kept = Idempotent(receiver)
+        for _ in range(2):
+            child = await started(tmp_path, receiver.url, point, times)
+            _, err = await asyncio.wait_for(child.communicate(), 60)
+            assert child.returncode == -signal.SIGKILL, err.decode()
+        await finish(tmp_path, kept)
+
+
+async def killed_at_random(tmp_path: Path, rounds: int) -> None:
+    seed = random.randrange(2**32)
+    print(f"seed {seed}")
+    chance = random.Random(seed)
+    await stored(tmp_path / "log")
+    async with receiving() as receiver:
+        kept = Idempotent(receiver)
+        for _ in range(rounds):
+            receiver.got.clear()
+            child = await started(tmp_path, receiver.url)
+            first = asyncio.create_task(receiver.got.wait())
+            ended = asyncio.create_task(child.wait())
+            await asyncio.wait({first, ended}, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.sleep(chance.random() * 0.05)
+            if child.returncode is None:
+                child.kill()
+            await ended
+            first.cancel()
+        await finish(tmp_path, kept)
+
+
+async def test_kills_at_random_lose_and_double_nothing(tmp_path):
+    await killed_at_random(tmp_path, 4)
+
+
+@pytest.mark.torture
+@pytest.mark.parametrize("_turn", range(25))
+async def test_many_kills_at_random_lose_and_double_nothing(tmp_path, _turn):
+    await killed_at_random(tmp_path, 8)
+
+
+@pytest.mark.torture
+@pytest.mark.parametrize("point", POINTS)
+@pytest.mark.parametrize("times", range(2, 40, 3))
+async def test_a_kill_at_every_point_loses_and_doubles_nothing(tmp_path, point, times):
+    await stored(tmp_path / "log")
+    async with receiving() as receiver:
+        kept = Idempotent(receiver)
+        child = await started(tmp_path, receiver.url, point, times)
+        await asyncio.wait_for(child.communicate(), 60)
+        await finish(tmp_path, kept)
