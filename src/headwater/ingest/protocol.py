@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable
+from dataclasses import dataclass
 from enum import Enum
 from typing import Any, Final
 
@@ -27,11 +28,26 @@ from headwater.limits import (
     LINGER_BYTES_MAX,
     LINGER_DEADLINE_S,
     READ_DEADLINE_S,
+    SWEEP_S,
 )
 
 _REASONS: Final = {400: b"Bad Request", 408: b"Request Timeout", 431: b"Request Header Fields Too Large"}
 _REASONS[503] = b"Service Unavailable"
 _HEADER_OVERHEAD: Final = 4  # bytes: colon, blank and line end
+
+
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """Seconds that each phase may last, how often that is looked at, and how many connections there may be."""
+
+    idle_s: float = IDLE_DEADLINE_S
+    header_s: float = HEADER_DEADLINE_S
+    body_s: float = BODY_DEADLINE_S
+    body_grace_s: float = BODY_GRACE_S
+    read_s: float = READ_DEADLINE_S
+    linger_s: float = LINGER_DEADLINE_S
+    sweep_s: float = SWEEP_S
+    connections_max: int = CONNECTIONS_MAX
 
 
 class Phase(Enum):
@@ -47,8 +63,9 @@ class Phase(Enum):
 class DoorProtocol(HttpToolsProtocol):
     """One connection; made by uvicorn."""
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
+    def __init__(self, *args: Any, bounds: Bounds, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
+        self.bounds = bounds
         self.phase = Phase.IDLE
         self.since = self.loop.time()
         self.header_bytes = 0
@@ -60,7 +77,7 @@ class DoorProtocol(HttpToolsProtocol):
         """Take the connection, or turn it away when there are too many."""
         super().connection_made(transport)
         self.since = self.loop.time()
-        if len(self.connections) > CONNECTIONS_MAX:
+        if len(self.connections) > self.bounds.connections_max:
             self.refuse(503, "too_many_connections", "Too many connections. Try again.")
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -168,21 +185,23 @@ class DoorProtocol(HttpToolsProtocol):
     def sweep(self, now: float) -> None:
         """End the connection if it has outstayed its phase."""
         waited = now - self.since
-        if self.unread_since is not None and now - self.unread_since > READ_DEADLINE_S:
+        if self.unread_since is not None and now - self.unread_since > self.bounds.read_s:
             self.transport.abort()
-        elif self.phase is Phase.IDLE and waited > IDLE_DEADLINE_S:
+        elif self.phase is Phase.IDLE and waited > self.bounds.idle_s:
             self.transport.close()
-        elif self.phase is Phase.HEADERS and waited > HEADER_DEADLINE_S:
+        elif self.phase is Phase.HEADERS and waited > self.bounds.header_s:
             self.refuse(408, "request_timeout", "The headers took too long.")
         elif self.phase is Phase.BODY and self._is_slow(waited):
             self.refuse(408, "request_timeout", "The body took too long.")
-        elif self.phase is Phase.LINGER and waited > LINGER_DEADLINE_S:
+        elif self.phase is Phase.LINGER and waited > self.bounds.linger_s:
             self.transport.abort()
 
     def _is_slow(self, waited: float) -> bool:
         if self.flow.read_paused:  # then the application is slow, not the sender
             return False
-        return waited > BODY_DEADLINE_S or (waited > BODY_GRACE_S and self.body_bytes < waited * BODY_BYTES_PER_S_MIN)
+        return waited > self.bounds.body_s or (
+            waited > self.bounds.body_grace_s and self.body_bytes < waited * BODY_BYTES_PER_S_MIN
+        )
 
     def refuse(self, status: int, code: str, message: str) -> None:
         """Answer by ourselves, unless an answer has begun, and end the connection."""

@@ -7,16 +7,18 @@ import contextlib
 import signal
 import socket
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any, Final
 
 import uvicorn
 
 from headwater.ingest.answers import App
-from headwater.ingest.protocol import DoorProtocol, sweep_all
-from headwater.limits import SWEEP_S
+from headwater.ingest.protocol import Bounds, DoorProtocol, sweep_all
 
 _BACKLOG: Final = 2_048
 _DRAIN_S: Final = 10
+
+BOUNDS: Final = Bounds()
 
 Ready = Callable[[str, int], None]
 """Called with the address once connections are taken."""
@@ -30,6 +32,7 @@ async def serve(
     sock: socket.socket | None = None,
     on_ready: Ready | None = None,
     stop: asyncio.Event | None = None,
+    bounds: Bounds = BOUNDS,
 ) -> None:
     """Answer requests until SIGTERM, SIGINT or `stop`, then finish those under way within 10 seconds.
 
@@ -40,10 +43,11 @@ async def serve(
         sock: a listening socket that somebody else keeps open: while this process restarts, connections wait in it.
         on_ready: told the address.
         stop: ends the server as a signal does; signals are only heard in the main thread.
+        bounds: what slow peers and too many of them are allowed.
     """
     stop = stop or asyncio.Event()
     listener = sock.dup() if sock is not None else _listen(host, port)
-    server = _Server(app, listener, on_ready)
+    server = _Server(app, listener, on_ready, bounds)
     with _signals(stop):
         await server.run_until(stop)
 
@@ -70,11 +74,12 @@ def _signals(stop: asyncio.Event) -> Iterator[None]:
 
 
 class _Server(uvicorn.Server):
-    def __init__(self, app: App, listener: socket.socket, on_ready: Ready | None) -> None:
+    def __init__(self, app: App, listener: socket.socket, on_ready: Ready | None, bounds: Bounds) -> None:
+        protocol = partial(DoorProtocol, bounds=bounds)
         super().__init__(
             uvicorn.Config(
                 app,
-                http=DoorProtocol,
+                http=protocol,  # type: ignore[arg-type]  # uvicorn only calls it
                 ws="none",
                 loop="none",
                 lifespan="off",
@@ -89,6 +94,7 @@ class _Server(uvicorn.Server):
             )
         )
         self._listener = listener
+        self._sweep_s = bounds.sweep_s
         self._on_ready = on_ready
 
     async def run_until(self, stop: asyncio.Event) -> None:
@@ -116,5 +122,5 @@ class _Server(uvicorn.Server):
     async def _sweep(self) -> None:
         loop = asyncio.get_running_loop()
         while True:
-            await asyncio.sleep(SWEEP_S)
+            await asyncio.sleep(self._sweep_s)
             sweep_all(self.server_state.connections, loop.time())

@@ -96,7 +96,7 @@ def _decode_tolerantly(body: bytes) -> Decoded:
 def _text_of(body: bytes) -> str:
     if body.startswith(BOM):
         body = body[len(BOM) :]
-    elif body.startswith(_OTHER_BOMS) or b"\0" in body[:4]:
+    elif body.startswith(_OTHER_BOMS) or b"\0" in body[:2]:
         raise InvalidEventError("unsupported_charset", "The body is not UTF-8. Send JSON in UTF-8.")
     try:
         return body.decode()
