@@ -56,7 +56,7 @@ class Committer:
         Args:
             files: written by the thread only.
             name: the thread's, for those who look at the process.
-            on_stored: called on the event loop with a group's first sequence, before anybody is answered.
+            on_stored: called on the event loop with the sequence behind a group, before anybody is answered.
             on_refused: called on the event loop with what was not stored.
             on_failure: called on the thread when the disk failed; may end the process.
         """
@@ -141,7 +141,8 @@ class Committer:
             self._loop.call_soon_threadsafe(receiver, group, result)
 
     def _publish(self, group: list[Waiting], first_seq: int) -> None:
-        self._on_stored(first_seq, group)
+        if records := sum(waiting.entry.records for waiting in group):
+            self._on_stored(first_seq + records, group)
         for entry, duplicates, _, done in group:
             self._bytes -= len(entry.lines)
             if not done.done():

@@ -1,23 +1,71 @@
-"""Whether an id was stored before; exact, decided on the event loop at the moment of the append."""
+"""Whether an id was stored before; exact, decided on the event loop at the moment of the append.
+
+An id's key is a keyed hash of source and id: from the index nobody reads an id back. The filter in memory says "surely
+new" for nearly every event; for the rest the keys of the last appends are asked, then the index on disk. A thread of
+its own writes the index behind, in sorted bulk; what it misses after a crash is read from the log again.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import asyncio
+import queue
+import threading
+import time
+from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from hashlib import blake2b
+from pathlib import Path
+from struct import Struct
 from typing import Final
 
+from headwater.errors import LogUnavailableError
+from headwater.eventlog import sieve
+from headwater.eventlog.idindex import INDEX_FILE, KEY_BYTES, DatabaseError, IdIndex, discard
+from headwater.eventlog.sieve import MASK_SHIFT, MASKS, Sieve
 from headwater.spec.event import Record
 
-KEY_BYTES: Final = 16
+SIEVE_FILE: Final = "ids.filter"
+RUN_KEYS: Final = 32_768  # ids that are written to the index at once
+_SAVE_KEYS: Final = 2_000_000  # ids after which the filter is saved again: bounds what a start reads after a crash
+_FORGET_KEYS: Final = 5_000  # at a time, so that the event loop never stands still
+_RETRY_S: Final = 1.0
+_WORD: Final = Struct("<Q")
 
 
 class Dedupe:
-    """The ids of a log."""
+    """The ids of a log; `admit`, `withdraw` and `stored` belong to the event loop."""
 
-    def __init__(self, secret: bytes) -> None:
-        self._secret = secret
+    def __init__(self, directory: Path, *, start: int, end: int, on_damage: Callable[[Exception], None]) -> None:
+        """Open the index, or begin a new one where it is missing or damaged.
+
+        Args:
+            directory: the log's.
+            start: the log's oldest sequence.
+            end: the sequence that comes next; an index that knows of later ones is not this log's.
+            on_damage: called when the index turns out to be damaged later; a restart builds it again.
+        """
+        self._directory, self._start, self._on_damage = directory, start, on_damage
+        path = directory / INDEX_FILE
+        try:
+            self._index = IdIndex(path)
+            kept = self._load_sieve()
+            usable = self._index.upto <= end
+        except DatabaseError:
+            usable = False
+        if not usable:
+            discard(path)
+            self._index, kept = IdIndex(path), None
+        self._indexed = self._index.upto
+        self.upto = min(self._indexed, kept[1]) if kept else self._indexed
+        keys = self._index.keys
+        self._uncertain = kept is None and keys > 0
+        self._sieve = kept[0] if kept else Sieve(0 if self._uncertain else 2 * keys)
         self._prefixes: dict[str, bytes] = {}
         self._recent: set[bytes] = set()
+        self._batch: list[bytes] = []
+        self._unsaved_keys = 0
+        self._work: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
+        self._thread = threading.Thread(target=self._run, name="log-ids", daemon=True)
 
     def admit(self, source_id: str, records: Sequence[Record]) -> tuple[list[bytes], list[bytes], tuple[int, ...]]:
         """Return lines and keys of the records that are new, and the positions of those that are not.
@@ -28,24 +76,155 @@ class Dedupe:
         lines: list[bytes] = []
         keys: list[bytes] = []
         duplicates: list[int] = []
-        recent = self._recent
+        recent, older, newest = self._recent, self._sieve.filters[:-1], self._sieve.newest
+        cells, last, word_of, certain = newest.cells, newest.last, _WORD.unpack_from, not self._uncertain
         for position, (message_id, line) in enumerate(records):
             if message_id:
                 key = blake2b(prefix + message_id.encode(), digest_size=KEY_BYTES).digest()
-                if key in recent:
+                (word,) = word_of(key)
+                mask = MASKS[word >> MASK_SHIFT]
+                cell = cells[word & last]
+                surely_new = certain and cell & mask != mask
+                if surely_new and older:
+                    surely_new = all(part.cells[word & part.last] & mask != mask for part in older)
+                if not surely_new and (key in recent or self._holds(key, keys)):
                     duplicates.append(position)
                     continue
+                cells[word & last] = cell | mask
                 recent.add(key)
                 keys.append(key)
             lines.append(line)
+        self._sieve.grow(len(keys))
         return lines, keys, tuple(duplicates)
+
+    def _holds(self, key: bytes, reserved: list[bytes]) -> bool:
+        try:
+            return self._index.find(key) >= self._start
+        except DatabaseError as error:
+            self.withdraw(reserved)
+            self._damaged(error)
+            raise LogUnavailableError("The index of ids is damaged; it is built again at the next start.") from error
 
     def withdraw(self, keys: Sequence[bytes]) -> None:
         """Forget keys whose records were not stored."""
         self._recent.difference_update(keys)
 
+    def stored(self, upto: int, keys: Iterable[Sequence[bytes]]) -> None:
+        """Take note of a group that is on disk: its keys, and the sequence behind it."""
+        for some in keys:
+            self._batch += some
+        if len(self._batch) >= RUN_KEYS:
+            self._hand_over(upto)
+
+    def _hand_over(self, upto: int) -> None:
+        """Give the batch to the thread; its keys leave memory once they are in the index."""
+        batch, loop = self._batch, asyncio.get_running_loop()
+        self._batch = []
+
+        def write() -> None:
+            self._store(batch, upto)
+            loop.call_soon_threadsafe(self._release, batch)
+
+        self._work.put(write)
+        self._unsaved_keys += len(batch)
+        if self._unsaved_keys >= _SAVE_KEYS:
+            self._unsaved_keys = 0
+            self._work.put(self._save_sieve)
+
+    def _release(self, keys: list[bytes]) -> None:
+        self._recent.difference_update(keys[-_FORGET_KEYS:])
+        del keys[-_FORGET_KEYS:]
+        if keys:
+            asyncio.get_running_loop().call_soon(self._release, keys)
+
+    def catch_up(self, frames: Iterable[tuple[int, str, Sequence[str]]], end: int) -> None:
+        """Take in what the log holds from `upto` to `end`, then begin to work: before the first append.
+
+        Args:
+            frames: the first sequence, the source and the ids of each.
+            end: the sequence behind them.
+        """
+        for first_seq, source_id, message_ids in frames:
+            if len(self._batch) >= RUN_KEYS:
+                self._store(self._batch, first_seq)
+                self._batch = []
+            prefix = self._prefixes.get(source_id) or self._prefix(source_id)
+            ids = [message_id.encode() for message_id in message_ids if message_id]
+            keys = [blake2b(prefix + message_id, digest_size=KEY_BYTES).digest() for message_id in ids]
+            self._sieve.add(_WORD.unpack_from(key)[0] for key in keys)
+            if first_seq >= self._index.upto:
+                self._batch += keys
+        self._recent.update(self._batch)
+        self._indexed = min(self._indexed, end)
+        self._thread.start()
+        if self._uncertain:
+            self._work.put(self._build_sieve)
+
+    def forget(self, start: int) -> None:
+        """Let go of ids before sequence `start`: retention removed their records."""
+        self._start = start
+        self._work.put(partial(self._index.forget, start))
+
+    def _run(self) -> None:
+        while (work := self._work.get()) is not None:
+            while True:
+                try:
+                    work()
+                except DatabaseError as error:
+                    if "full" in str(error) or "locked" in str(error):  # the disk: the keys stay in memory meanwhile
+                        time.sleep(_RETRY_S)
+                        continue
+                    self._damaged(error)
+                    return
+                except (OSError, RuntimeError):  # the filter was not saved, the loop is gone: both only cost time
+                    pass
+                break
+
+    def _store(self, batch: Sequence[bytes], upto: int) -> None:
+        self._index.add(batch, upto)
+        while self._index.merge(self._start):
+            pass
+        self._indexed = upto
+
+    def _damaged(self, error: Exception) -> None:
+        discard(self._directory / INDEX_FILE)
+        self._on_damage(error)
+
+    @property
+    def _owner(self) -> bytes:
+        return blake2b(self._index.secret, digest_size=16, person=b"filter").digest()
+
+    def _load_sieve(self) -> tuple[Sieve, int] | None:
+        path = self._directory / SIEVE_FILE
+        return sieve.decode(path.read_bytes(), self._owner) if path.exists() else None
+
+    def _save_sieve(self) -> None:
+        if self._uncertain:
+            return
+        path = self._directory / SIEVE_FILE
+        aside = path.with_suffix(".new")
+        aside.write_bytes(self._sieve.encode(self._owner, self._indexed))
+        aside.replace(path)
+
+    def _build_sieve(self) -> None:
+        """Make the filter from the index; until it stands, every id is looked up."""
+        built = Sieve(2 * self._index.keys)
+        for some in self._index.all_keys():
+            built.add(_WORD.unpack_from(key)[0] for (key,) in some)
+            time.sleep(0)  # lets the event loop have the interpreter
+        self._sieve.filters[:0] = built.filters
+        self._uncertain = False
+
     def _prefix(self, source_id: str) -> bytes:
         source = source_id.encode()
-        prefix = self._secret + len(source).to_bytes(2, "little") + source
+        prefix = self._index.secret + len(source).to_bytes(2, "little") + source
         self._prefixes[source_id] = prefix
         return prefix
+
+    def close(self, end: int) -> None:
+        """Write what is left, and the filter, and close the index."""
+        self._work.put(partial(self._store, self._batch, end))
+        self._work.put(self._save_sieve)
+        self._work.put(None)
+        self._thread.join()
+        self._index.close()

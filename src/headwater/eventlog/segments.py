@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import os
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Final, Self
@@ -80,19 +80,22 @@ class SegmentLog:
         lock = WriterLock(directory)
         sync_directory(directory)
         files = {topic: TopicFiles(directory / topic, segment_bytes=segment_bytes, clock=clock) for topic in Topic}
-        log = cls(directory, lock, files, Dedupe(b"secret"), max(disk_free_bytes_min, disk_reserved_bytes))
+        events = files[Topic.EVENTS].mark
+        dedupe = Dedupe(directory, start=events.start, end=events.end, on_damage=on_failure)
+        log = cls(directory, lock, files, dedupe, max(disk_free_bytes_min, disk_reserved_bytes))
         for topic in Topic:
             log._committers[topic] = log._committer(topic, on_failure)
-        log._fill()
+        dedupe.catch_up(log._identified_from(dedupe.upto), events.end)
         return log
 
-    def _fill(self) -> None:
-        cursor, end = self.start(Topic.EVENTS), self.end(Topic.EVENTS)
+    def _identified_from(self, cursor: int) -> Iterator[tuple[int, str, list[str]]]:
+        """Yield first sequence, source and ids of each frame from `cursor` on."""
+        end = self.end(Topic.EVENTS)
         while cursor < end:
             batch = self.read(Topic.EVENTS, cursor)
             for frame in batch.frames:
-                records = [Record(_identified(line).message_id, line) for line in frame.lines.splitlines()]
-                self._dedupe.admit(frame.source_id, records)
+                ids = [_identified(line).message_id for line in frame.lines[:-1].split(b"\n")]
+                yield frame.first_seq, frame.source_id, ids
             cursor = batch.next_cursor
 
     @property
@@ -158,19 +161,24 @@ class SegmentLog:
         """Remove the sealed segments whose newest commit is older than `before`; return the topic's new start."""
         start = self._readers[topic].sealed_before(microseconds(before))
         self._files[topic].trim(start)
+        if topic is Topic.EVENTS:
+            self._dedupe.forget(self.start(topic))
         return self.start(topic)
 
     async def close(self) -> None:
         """Store what was submitted, then close the files and give the right to write back."""
         for committer in self._committers.values():
             await committer.close()
+        await asyncio.to_thread(self._dedupe.close, self.end(Topic.EVENTS))
         for topic in Topic:
             self._readers[topic].close()
             self._files[topic].close()
         self._lock.release()
 
     def _committer(self, topic: Topic, on_failure: Callable[[Exception], None]) -> Committer:
-        def stored(_first_seq: int, _group: Sequence[Waiting]) -> None:
+        def stored(upto: int, group: Sequence[Waiting]) -> None:
+            if topic is Topic.EVENTS:
+                self._dedupe.stored(upto, [waiting.keys for waiting in group])
             self._tell(topic)
 
         def refused(group: Sequence[Waiting]) -> None:

@@ -87,7 +87,7 @@ class Frame:
 
     def events(self) -> Iterator[Event]:
         """Yield the records in log order, decoded."""
-        for offset, line in enumerate(self.lines.splitlines()):
+        for offset, line in enumerate(self.lines[:-1].split(b"\n")):  # splitlines() would also split at a CR
             yield Event(self.first_seq + offset, self.source_id, line, _decode(line))
 
 
