@@ -41,7 +41,8 @@ class Rules:
     """The bounds of delivery; tests hand in smaller ones.
 
     Attributes:
-        chunk_max: events between two commits; what a crash repeats at most.
+        chunk_max: events between two commits, or as many as fill every batch under way if those are more; what a
+            crash repeats at most.
         in_flight: calls of one connection at a time, for new events and for retries alike.
         retry_first_s, retry_max_s: the random wait before try n is below `retry_first_s * 2**n`, at most `retry_max_s`.
         retry_for_s: from the first try of an event to its last.

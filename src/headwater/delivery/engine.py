@@ -21,7 +21,7 @@ from headwater.delivery.dead_letters import DeadLetter, DeadLetterFilter
 from headwater.delivery.keeper import Built, Keeper
 from headwater.delivery.ledger import Lane, Ledger
 from headwater.delivery.selection import Selection
-from headwater.delivery.status import ConnectionStatus, Replay, replay_of, status_of
+from headwater.delivery.status import ConnectionStatus, Replay, Seen, replay_of, status_of
 from headwater.delivery.stretch import Stretch
 from headwater.delivery.thread import OwnThread
 from headwater.delivery.worker import Parts
@@ -109,7 +109,7 @@ class Delivery:
         end = await asyncio.to_thread(self._reader.end, Topic.EVENTS)
         moment = self._parts.now()
         return [
-            await self._in_ledger(status_of, self._ledger, connection, self._unusable(connection.id), end, moment)
+            await self._in_ledger(status_of, self._ledger, connection, self._seen(connection.id, end), moment)
             for connection in self._wanted.values()
         ]
 
@@ -229,9 +229,9 @@ class Delivery:
     def _made(self, connection: Connection) -> Built:
         return self._build(connection.type, connection.settings, self._http)
 
-    def _unusable(self, destination_id: str) -> str | None:
+    def _seen(self, destination_id: str, end: int) -> Seen:
         keeper = self._keepers.get(destination_id)
-        return keeper.unusable if keeper else None
+        return Seen(end, keeper.passed, keeper.unusable) if keeper else Seen(end)
 
     def _wake(self, destination_id: str) -> None:
         if destination_id in self._keepers:

@@ -37,6 +37,11 @@ class Keeper:
         self._task: asyncio.Task[None] | None = None
         self._grace_s = _REPLACE_S
 
+    @property
+    def passed(self) -> int:
+        """See `Worker.passed`; 0 while none runs."""
+        return self._worker.passed if self._worker else 0
+
     def want(self, connection: Connection | None) -> None:
         """Let this be delivered from now on; None ends it."""
         if connection == self._wanted and (connection is None or self._task is not None):

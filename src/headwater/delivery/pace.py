@@ -23,9 +23,11 @@ class Pace:
         window: events a round may hold.
     """
 
-    def __init__(self, rules: Rules, monotonic: Callable[[], float]) -> None:
+    def __init__(self, rules: Rules, monotonic: Callable[[], float], batch_max: int = 1) -> None:
         self._rules, self._monotonic = rules, monotonic
-        self.window = rules.chunk_max
+        # A round should fill the batches of every call that may be under way.
+        self._window_max = max(rules.chunk_max, batch_max * rules.in_flight)
+        self.window = self._window_max
         self._failed = 0
         self._failing_until = 0.0
         self._asked_until = 0.0
@@ -46,7 +48,7 @@ class Pace:
             self._slow_down()
             return False
         self.recover()
-        self.window = min(self._rules.chunk_max, self.window * 2)
+        self.window = min(self._window_max, self.window * 2)
         return True
 
     @property

@@ -81,21 +81,28 @@ class Replay:
     finished_at: float | None = None
 
 
-def status_of(ledger: Ledger, connection: Connection, unbuilt: str | None, end: int, now: float) -> ConnectionStatus:
-    """Return a connection's state; blocks on the ledger.
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What is known outside the ledger.
 
-    Args:
-        ledger: where it is kept.
-        connection: whose.
-        unbuilt: why its settings cannot be used, None when they can.
+    Attributes:
         end: the log's end.
-        now: epoch seconds.
+        passed: how far a running worker is beyond the stored cursor.
+        unusable: why the settings cannot be used, None when they can.
     """
+
+    end: int
+    passed: int = 0
+    unusable: str | None = None
+
+
+def status_of(ledger: Ledger, connection: Connection, seen: Seen, now: float) -> ConnectionStatus:
+    """Return a connection's state at `now`, epoch seconds; blocks on the ledger."""
     lanes = ledger.live_lanes(connection.id)
-    lane = lanes[0] if lanes else Lane(0, connection.id, connection.source_id, end, end)
-    balance = ledger.balance(lane.id) if lanes else Balance(0, 0, 0, 0, 0, 0, 0)
+    cursor = max(lanes[0].cursor, seen.passed) if lanes else seen.end
+    balance = ledger.balance(lanes[0].id) if lanes else Balance(0, 0, 0, 0, 0, 0, 0)
     pause = ledger.pause(connection.id)
-    reason = unbuilt or (pause.reason if pause else "")
+    reason = seen.unusable or (pause.reason if pause else "")
     counts = ledger.latencies(connection.id, now)
     last_error, last_delivered_at = ledger.last_seen(connection.id)
     return ConnectionStatus(
@@ -103,8 +110,8 @@ def status_of(ledger: Ledger, connection: Connection, unbuilt: str | None, end: 
         source_id=connection.source_id,
         state=DISABLED if not connection.enabled else PAUSED if reason else ACTIVE,
         reason=reason,
-        cursor=lane.cursor,
-        behind=max(0, end - lane.cursor),
+        cursor=cursor,
+        behind=max(0, seen.end - cursor),
         read=balance.read,
         delivered_first_try=balance.delivered_first,
         delivered_on_retry=balance.delivered_retry,

@@ -33,11 +33,16 @@ class Piece:
 
 
 class Stretch:
-    """A lane's reader. `take` blocks on the log's files; call it from a thread, one at a time."""
+    """A lane's reader. `take` blocks on the log's files; call it from a thread, one at a time.
+
+    Attributes:
+        passed: everything before it was settled, or concerns other sources; at least the stored cursor.
+    """
 
     def __init__(self, reader: Reader, lane: Lane) -> None:
         self._reader, self._lane, self._source, self._until = reader, lane.id, lane.source, lane.until
         self._settled = self._read_to = lane.cursor
+        self.passed = lane.cursor
         self._missed = 0
         self._ready: deque[Event] = deque()
 
@@ -59,6 +64,7 @@ class Stretch:
         while not self._ready and not self.is_finished and not self._is_far() and self._read():
             pass
         if not self._ready and not self._is_far() and not self._is_at_end():
+            self.passed = self._read_to
             return None
         wanted: list[Item] = []
         filtered: list[tuple[Item, Filtered]] = []

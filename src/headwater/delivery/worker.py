@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import time
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, Final
 
@@ -15,7 +15,7 @@ import structlog
 from headwater.clock import Clock
 from headwater.delivery.attempt import Sender
 from headwater.delivery.connection import Connection, Rules
-from headwater.delivery.fate import Attempt, Dead, Done, Filtered, Item, Waiting, fate_of, why_not
+from headwater.delivery.fate import Attempt, Dead, Done, Fate, Filtered, Item, Waiting, fate_of, why_not
 from headwater.delivery.ledger import Lane, Ledger, Move, Settlement
 from headwater.delivery.pace import Pace
 from headwater.delivery.selection import Selection, sent_again
@@ -24,7 +24,7 @@ from headwater.delivery.thread import OwnThread
 from headwater.destinations.contract import Card, Destination, Unauthorized
 from headwater.eventlog.contract import Reader, Topic
 
-_IDLE_S: Final = 1.0  # how long one wait lasts; something new ends it at once
+_IDLE_S: Final = 5.0  # how long one wait lasts; something new ends it at once
 _FAILURE_WAIT_S: Final = 1.0
 _FAILURE_WAIT_MAX_S: Final = 30.0
 
@@ -50,7 +50,7 @@ class Course:
     def __init__(self, name: str, destination: Destination, rules: Rules, failed: Callable[[Exception], None]) -> None:
         self.name = name
         self.sender = Sender(destination, rules.in_flight, failed)
-        self.pace = Pace(rules, time.monotonic)
+        self.pace = Pace(rules, time.monotonic, destination.batch_max)
         self.changed = asyncio.Event()
 
     async def sleep(self, seconds: float) -> None:
@@ -83,6 +83,12 @@ class Worker:
             Course(name, destination, parts.rules, self._code_failed) for name in ("live", "retry", "replay")
         )
         self._is_stopping = self._is_paused = False
+        self._stretch: Stretch | None = None
+
+    @property
+    def passed(self) -> int:
+        """The sequence before which nothing of the log is left to do for new events, apart from retries."""
+        return self._stretch.passed if self._stretch else 0
 
     async def run(self) -> None:
         """Return once `stop` was called and everything under way is settled."""
@@ -130,7 +136,7 @@ class Worker:
 
     async def _deliver_new(self) -> None:
         lane = await self._parts.in_ledger(self._parts.ledger.lane, self._lane.id)
-        stretch = Stretch(self._parts.reader, lane)
+        self._stretch = stretch = Stretch(self._parts.reader, lane)
         wanted = partial(why_not, card=self._card, enabled=self.connection.enabled)
         while not self._is_stopping:
             if await self._must_wait(self._live):
@@ -192,12 +198,18 @@ class Worker:
         started = time.monotonic()
         attempts = await course.sender.attempt(wanted)
         now = self._parts.now()
-        fates = [(attempt.item, fate_of(attempt, self._parts.rules, now)) for attempt in attempts]
+        fates = [(attempt.item, self._fate(attempt, now)) for attempt in attempts]
         refusal = next((end.outcome.reason for end in attempts if isinstance(end.outcome, Unauthorized)), None)
         settlement = Settlement(self.connection.id, [*fates, *filtered], move, refusal, self.connection.revision)
         await self._parts.in_ledger(self._parts.ledger.settle, settlement, now)
         self._learn(course, attempts, refusal)
         self._report(course, settlement, time.monotonic() - started)
+
+    def _fate(self, attempt: Attempt, now: float) -> Fate:
+        fate = fate_of(attempt, self._parts.rules, now)
+        # A replayed event is as old as it is: its age says nothing about the speed of delivery.
+        is_new = attempt.item.lane == self._lane.id
+        return fate if is_new or not isinstance(fate, Done) else replace(fate, latency_s=None)
 
     def _learn(self, course: Course, attempts: Sequence[Attempt], refusal: str | None) -> None:
         if course.pace.note(attempts):

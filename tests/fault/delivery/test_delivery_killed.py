@@ -1,4 +1,4 @@
-"""kill -9 anywhere between request, answer and settlement: each event once at an idempotent receiver, counters exact."""
+"""kill -9 between request, answer and settlement: an idempotent receiver holds each event once, counters are exact."""
 
 import asyncio
 import json

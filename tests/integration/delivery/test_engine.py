@@ -28,6 +28,13 @@ async def test_events_of_other_sources_are_not_touched(log, receiver, delivering
     assert receiver.ids() == ["mine"]
 
 
+async def test_traffic_of_other_sources_does_not_look_like_a_backlog(log, receiver, delivering):
+    await append(log, body("mine"))
+    await append(log, *(body(f"other{n}") for n in range(100)), source_id="s2")
+    async with delivering(webhook(receiver)) as delivery:
+        await settled(delivery, delivered_first_try=1, behind=0, cursor=101)
+
+
 async def test_a_new_event_wakes_an_idle_connection(log, receiver, delivering):
     async with delivering(webhook(receiver)) as delivery:
         await settled(delivery, behind=0)
@@ -237,6 +244,7 @@ async def test_a_replay_sends_history_again_with_the_same_ids_and_times(log, rec
         (shown,) = await delivery.replays("d1")
         assert (shown.id, shown.passed, shown.total) == (run.id, 5, 5)
         await settled(delivery, read=5)
+        assert (await delivery.status())[0].p99_s < 60
     assert receiver.bodies[5:] == [{**event, "integrations": {"All": False, "Webhooks": True}} for event in sent[:3]]
     assert receiver.headers[5]["webhook-id"] == receiver.headers[0]["webhook-id"]
 
