@@ -21,17 +21,17 @@ BASE = "/api"
 
 
 def build(
-    control: Control, live: Live, rejected: Live, volume: Volume, pipeline: Pipeline, query: Query
+    control: Control, live: Live, volume: Volume, pipeline: Pipeline, query: Query, rejected: Live
 ) -> list[Route]:
     """Return the API's routes, whole paths under `/api`; each endpoint is a `Door`, which lets nobody in unasked.
 
     Args:
         control: the configuration.
         live: the log's events.
-        rejected: the log's rejections.
         volume: the counts.
         pipeline: the way to the pipeline role.
         query: asks a warehouse.
+        rejected: the log's rejections, `Live(reader, Topic.REJECTED)`.
     """
     pager = Pager(control.key("page cursors"))
     operations = [

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 import msgspec
+import structlog
 from sqlalchemy.exc import OperationalError
 from starlette.datastructures import QueryParams
 from starlette.requests import Request
@@ -31,6 +32,7 @@ PLAIN: Final = "application/json"
 SEGMENT: Final = re.compile(r"application/vnd\.segment\.v1(alpha|beta)?\+json")
 _UNKNOWN_FIELD: Final = re.compile(r"unknown field `(?P<field>.*?)`")
 _AT: Final = re.compile(r" - at `\$\.?(?P<field>.*?)`$")
+_log = structlog.get_logger()
 _encode: Final = msgspec.json.Encoder(decimal_format="number").encode
 _BODY_METHODS: Final = frozenset({"POST", "PUT", "PATCH"})
 
@@ -124,6 +126,10 @@ class Door:
         except OperationalError:  # locked for longer than we wait, or the disk is full
             busy = Refusal(503, "unavailable", "The configuration cannot be read or changed now; try again.")
             response = _refused(busy, media_type)
+        except Exception:  # noqa: BLE001 - the outermost place of a request: a defect of ours is logged, not shown
+            _log.exception("api.failed", method=request.method)
+            failure = Refusal(500, "internal", "Headwater could not do it; this is a defect, its log says more.")
+            response = _refused(failure, media_type)
         response.headers["cache-control"] = "no-store"
         response.headers["x-content-type-options"] = "nosniff"
         await response(scope, receive, send)

@@ -1,0 +1,184 @@
+import contextlib
+import json
+import socket
+import threading
+import urllib.error
+import urllib.request
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+
+import msgspec
+import pytest
+import uvicorn
+from starlette.applications import Starlette
+
+from headwater.control import api
+from headwater.control.live import Live
+from headwater.control.service import open_control
+from headwater.control.volume import Volume
+from headwater.errors import NotFoundError, RetryableError
+from headwater.eventlog.contract import Topic
+from headwater.eventlog.memory import MemoryLog
+from headwater.spec.event import Record
+
+SECRET = b"k" * 32
+
+
+class PipelineDesk:
+    """Stands in for another process: keeps dead letters, and remembers what it was asked for."""
+
+    def __init__(self):
+        self.asked = []
+        self.letters = {"7": {"id": "7", "reason": "HTTP 400"}}
+        self.is_down = False
+
+    def _note(self, name, **arguments):
+        if self.is_down:
+            raise RetryableError("The pipeline role does not answer yet; try again in a moment.")
+        self.asked.append((name, arguments))
+
+    async def connections(self):
+        self._note("connections")
+        return {"connections": []}
+
+    async def dead_letters(self, destination_id=None, cursor=None, count=50):
+        self._note("dead_letters", destination_id=destination_id, cursor=cursor, count=count)
+        return {"deadLetters": list(self.letters.values()), "next": None}
+
+    async def dead_letter(self, dead_letter_id):
+        if dead_letter_id not in self.letters:
+            raise NotFoundError("There is no such dead letter.")
+        return self.letters[dead_letter_id]
+
+    async def retry_dead_letters(self, ids=None, destination_id=None):
+        self._note("retry", ids=ids, destination_id=destination_id)
+        return {"count": len(ids or self.letters)}
+
+    async def discard_dead_letters(self, ids=None, destination_id=None):
+        self._note("discard", ids=ids, destination_id=destination_id)
+        return {"count": len(ids or self.letters)}
+
+    async def resume(self, destination_id):
+        self._note("resume", destination_id=destination_id)
+        return {"resumed": True}
+
+    async def replay(self, destination_id, **how):
+        self._note("replay", destination_id=destination_id, **how)
+        return {"count": 3}
+
+    async def test_destination(self, type_, settings):
+        self._note("test", type_=type_, settings=dict(settings))
+        return {"ok": True, "message": "The destination answered."}
+
+    async def sync(self, warehouse_id=None, *, wait=False):
+        self._note("sync", warehouse_id=warehouse_id, wait=wait)
+        return {"syncs": []}
+
+    async def syncs(self, warehouse_id=None, count=50):
+        self._note("syncs", warehouse_id=warehouse_id, count=count)
+        return {"syncs": []}
+
+    async def warehouses(self):
+        self._note("warehouses")
+        return {"warehouses": []}
+
+
+@dataclass
+class Rows:
+    """One result, whatever was asked."""
+
+    columns: tuple = ("n", "big")
+    types: tuple = ("BIGINT", "HUGEINT")
+    rows: tuple = ((1, 2**70),)
+    truncated: bool = False
+    duration_ms: int = 1
+
+
+@dataclass
+class Running:
+    """A control plane behind a real uvicorn, and how to talk to it."""
+
+    url: str
+    control: object
+    workspace: object
+    log: MemoryLog
+    volume: Volume
+    pipeline: PipelineDesk
+    routes: list
+    tokens: dict = field(default_factory=dict)
+    queries: list = field(default_factory=list)
+
+    def http(self, method, path, body=None, *, token="owner", headers=None):
+        raw = body if isinstance(body, bytes) or body is None else json.dumps(body).encode()
+        sent = dict(headers or {})
+        if raw is not None:
+            sent.setdefault("content-type", "application/json")
+        if token:
+            sent["authorization"] = f"Bearer {self.tokens.get(token, token)}"
+        request = urllib.request.Request(self.url + path, raw, sent, method=method)
+        try:
+            with urllib.request.urlopen(request, timeout=30) as answer:
+                return answer.status, json.loads(answer.read() or b"null"), answer.headers
+        except urllib.error.HTTPError as error:
+            return error.code, json.loads(error.read() or b"null"), error.headers
+
+    def api(self, method, path, body=None, **how):
+        status, answer, _ = self.http(method, path, body, **how)
+        assert status == 200, (status, answer)
+        return answer["data"]
+
+    def refused(self, method, path, body=None, **how):
+        """Return (status, type, field) of a refusal."""
+        status, answer, _ = self.http(method, path, body, **how)
+        (error,) = answer["errors"]
+        assert error["message"]
+        return status, error["type"], error.get("field")
+
+    async def append(self, source_id, *events, topic=Topic.EVENTS):
+        records = [Record(str(event.get("messageId", "")), msgspec.json.encode(event)) for event in events]
+        return await self.log.append(topic, source_id, datetime.now(UTC), records)
+
+
+@contextlib.contextmanager
+def serving(routes):
+    listener = socket.create_server(("127.0.0.1", 0))
+    server = uvicorn.Server(uvicorn.Config(Starlette(routes=routes), log_level="warning", lifespan="off"))
+    thread = threading.Thread(target=server.run, args=([listener],))
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{listener.getsockname()[1]}/api"
+    finally:
+        server.should_exit = True
+        server.force_exit = True
+        thread.join(20)
+
+
+@pytest.fixture
+def start(tmp_path):
+    """Return a function that starts a control plane in a region."""
+    with contextlib.ExitStack() as stack:
+
+        def started(region="us"):
+            control = open_control(f"sqlite:///{tmp_path}/{region}.db", SECRET, region=region)
+            workspace = control.workspaces.get()
+            log, pipeline, queries = MemoryLog(), PipelineDesk(), []
+            volume = Volume(log, tmp_path / f"volume-{region}.db")
+
+            def query(warehouse, sql, rows):
+                queries.append((warehouse.type, sql, rows))
+                return Rows()
+
+            routes = api.build(control, Live(log), volume, pipeline, query, Live(log, Topic.REJECTED))
+            roles = ("owner", "member", "read-only")
+            tokens = {role: control.tokens.create(workspace.id, role, role)[0] for role in roles}
+            stack.callback(control.close)
+            stack.callback(volume.close)
+            url = stack.enter_context(serving(routes))
+            return Running(url, control, workspace, log, volume, pipeline, routes, tokens, queries)
+
+        yield started
+
+
+@pytest.fixture
+def running(start):
+    return start()

@@ -1,0 +1,89 @@
+import pytest
+
+from headwater.control.models import MASKED
+from headwater.control.service import open_control
+from headwater.errors import ConfigError, InvalidRequestError, NotFoundError
+
+SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
+SETTINGS = {"url": "https://example.com/hook", "secret": SECRET}
+
+
+@pytest.fixture
+def source(control, workspace):
+    return control.sources.create(workspace.id, "site", "http-api")
+
+
+@pytest.fixture
+def destination(control, workspace, source):
+    return control.destinations.create(workspace.id, source.slug, "webhook", settings=SETTINGS)
+
+
+def test_a_secret_is_masked_when_shown_open_in_the_snapshot_and_sealed_in_the_file(control, destination, tmp_path):
+    assert destination.settings == {"url": SETTINGS["url"], "secret": MASKED}
+    assert dict(control.snapshot().destinations[0].settings) == SETTINGS
+    assert SECRET.encode() not in b"".join(path.read_bytes() for path in tmp_path.glob("control.db*"))
+
+
+def test_a_masked_secret_sent_back_keeps_what_is_stored(control, workspace, destination):
+    control.destinations.update(
+        workspace.id, destination.id, settings={"url": "https://example.com/new", "secret": MASKED}
+    )
+    assert dict(control.snapshot().destinations[0].settings) == {**SETTINGS, "url": "https://example.com/new"}
+
+
+def test_settings_that_are_not_named_stay(control, workspace, destination):
+    control.destinations.update(workspace.id, destination.id, settings={"url": "https://example.com/new"})
+    assert control.snapshot().destinations[0].settings["secret"] == SECRET
+
+
+def test_settings_are_tried_out_with_the_stored_secret(control, workspace, destination):
+    given = {"url": "https://example.com/try", "secret": MASKED}
+    merged = control.destinations.merged_settings(workspace.id, "webhook", given, destination.id)
+    assert merged == {**SETTINGS, "url": "https://example.com/try"}
+
+
+@pytest.mark.parametrize(
+    ("settings", "field"),
+    [
+        ({}, "settings.url"),
+        ({"url": ""}, "settings.url"),
+        ({"url": None}, "settings.url"),
+        ({"url": 7}, "settings.url"),
+        ({"url": ["https://example.com"]}, "settings.url"),
+        ({"url": "https://example.com/" + "x" * 9_000}, "settings.url"),
+        ({**SETTINGS, "role": "owner"}, "settings.role"),
+        ({**SETTINGS, "secret": {"a": 1}}, "settings.secret"),
+    ],
+)
+def test_wrong_settings_are_refused_by_name(control, workspace, source, settings, field):
+    with pytest.raises(InvalidRequestError) as refused:
+        control.destinations.create(workspace.id, source.id, "webhook", settings=settings)
+    assert refused.value.field == field
+    assert control.destinations.all(workspace.id) == []
+
+
+def test_an_unknown_source_or_type_is_not_found(control, workspace, source):
+    with pytest.raises(NotFoundError):
+        control.destinations.create(workspace.id, "nothing", "webhook", settings=SETTINGS)
+    with pytest.raises(NotFoundError):
+        control.destinations.create(workspace.id, source.id, "nothing", settings=SETTINGS)
+
+
+def test_the_first_start_makes_a_workspace_with_an_embedded_warehouse(control, workspace):
+    assert (workspace.slug, workspace.region) == ("default", "us")
+    assert [each.type for each in control.warehouses.all(workspace.id)] == ["embedded"]
+
+
+def test_sources_are_connected_to_warehouses_and_disconnected(control, workspace, source):
+    warehouse = control.warehouses.all(workspace.id)[0]
+    assert control.warehouses.disconnect(workspace.id, warehouse.id, source.id).source_ids == ()
+    with pytest.raises(NotFoundError):
+        control.warehouses.disconnect(workspace.id, warehouse.id, source.id)
+    assert control.warehouses.connect(workspace.id, warehouse.id, source.slug).source_ids == (source.id,)
+    assert control.warehouses.connect(workspace.id, warehouse.id, source.id).source_ids == (source.id,)
+
+
+@pytest.mark.usefixtures("destination")
+def test_another_secret_key_is_refused_at_start(tmp_path):
+    with pytest.raises(ConfigError, match="SECRET_KEY"):
+        open_control(f"sqlite:///{tmp_path}/control.db", b"another secret key")
