@@ -117,6 +117,23 @@ class Program:
         assert not check or done.returncode == 0, (done.returncode, done.stdout, done.stderr)
         return done.stdout
 
+    def first_line(self, *arguments: str) -> str:
+        """Start a command that goes on for ever, and return the first line it prints."""
+        command = [sys.executable, "-m", "headwater", *arguments, "--data-dir", str(self.data_dir)]
+        with subprocess.Popen(command, env=self.environment, stdout=subprocess.PIPE, text=True) as process:
+            assert process.stdout is not None
+            try:
+                return process.stdout.readline()
+            finally:
+                process.kill()
+
+    def metric(self, name: str, **labels: str) -> float:
+        """Return the sum of a metric's samples that carry these labels."""
+        lines = self.http("GET", "/metrics")[1].decode().splitlines()
+        wanted = [f'{key}="{value}"' for key, value in labels.items()]
+        samples = [line for line in lines if line.startswith(name) and all(pair in line for pair in wanted)]
+        return sum(float(line.rpartition(" ")[2]) for line in samples)
+
     def query(self, sql: str) -> list[dict[str, Any]]:
         """Ask the embedded warehouse through the CLI."""
         return json.loads(self.cli("query", sql, "--format", "json"))

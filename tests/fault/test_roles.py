@@ -1,0 +1,80 @@
+"""The roles live and die together, and one that fails comes back without a missed connection."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from program import Program
+
+
+@pytest.fixture
+def program(tmp_path):
+    with Program(tmp_path / "data") as running:
+        yield running
+
+
+def roles(program):
+    """Return {role: process id} of the program's children."""
+    found = {}
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        try:
+            words = path.read_text().split("\0")
+        except OSError:  # ended meanwhile
+            continue
+        if "--role" in words and str(program.data_dir) in words:
+            found[words[words.index("--role") + 1]] = int(path.parent.name)
+    return found
+
+
+def until(condition):
+    deadline = time.monotonic() + 30
+    while time.monotonic() < deadline:
+        if condition():
+            return
+        time.sleep(0.05)
+    raise AssertionError("not within 30 seconds")
+
+
+@pytest.mark.parametrize("role", ["ingest", "pipeline", "web"])
+def test_a_killed_role_comes_back_and_events_are_taken_again(program, role):
+    key = program.source("website")["writeKeys"][0]
+    before = roles(program)[role]
+    os.kill(before, signal.SIGKILL)
+    until(lambda: roles(program).get(role, before) != before)
+    program.wait_until_ready()
+    until(lambda: program.http("POST", "/v1/track", {"writeKey": key, "userId": "u", "event": "E"})[0] == 200)
+
+
+def test_no_role_outlives_a_killed_supervisor(program):
+    assert set(roles(program)) == {"ingest", "pipeline", "web"}
+    program.kill()
+    until(lambda: not roles(program))
+    program.start()
+
+
+def test_sigterm_ends_everything_cleanly(program):
+    assert program.stop() == 0
+    assert not roles(program)
+
+
+def test_a_second_program_on_the_same_directory_is_refused_with_the_first_ones_id(program):
+    command = [sys.executable, "-m", "headwater", "serve", "--data-dir", str(program.data_dir), "--port", "0"]
+    second = subprocess.run(command, env=program.environment, capture_output=True, text=True, timeout=30, check=False)
+    assert second.returncode == 1
+    assert str(program.process.pid) in second.stderr
+    assert "Traceback" not in second.stderr
+
+
+def test_a_wrong_setting_stops_the_start_and_says_what_works(tmp_path):
+    program = Program(tmp_path / "data", retention_days="soon", colour="blue")
+    command = [sys.executable, "-m", "headwater", *program.command]
+    done = subprocess.run(command, env=program.environment, capture_output=True, text=True, timeout=30, check=False)
+    assert done.returncode == 1
+    assert "RETENTION_DAYS" in done.stderr
+    assert "COLOUR" in done.stderr
+    assert "Traceback" not in done.stderr
