@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Final
 from urllib.parse import unquote_to_bytes
 
@@ -20,6 +21,8 @@ Pair = tuple[Path, str]
 
 CP1252: Final = "cp1252"
 CUT: Final = "cut"
+
+_KNOWN_CHARS_MAX: Final = 64
 
 _LABELS: Final = re.compile(r"\[([^\[\]]*)\]")
 _SURROGATE: Final = re.compile("[\ud800-\udfff]")
@@ -69,6 +72,10 @@ class Decoder:
     def __init__(self) -> None:
         self.flags: set[str] = set()
 
+    def unquoted(self, raw: bytes) -> str:
+        """Return the text of one percent-encoded key or value; what is no escape stays as it is."""
+        return self.text(unquote_to_bytes(raw) if b"%" in raw else raw)
+
     def text(self, raw: bytes) -> str:
         """Return the text of one key or value; bytes that cp1252 does not know become U+FFFD."""
         try:
@@ -96,17 +103,18 @@ def parse(body: bytes) -> Form:
 
 def _pair(piece: bytes, decoder: Decoder) -> tuple[str, str]:
     key, _, value = piece.replace(b"+", b" ").partition(b"=")
-    return decoder.text(unquote_to_bytes(key)), decoder.text(unquote_to_bytes(value))
+    return decoder.unquoted(key), decoder.unquoted(value)
 
 
 def bounded(pairs: Sequence[tuple[str, str]], flags: set[str]) -> Form:
     """Return the form of keys in bracket notation, without those nested deeper than the bound."""
-    paths = [(path_of(key), value) for key, value in pairs]
-    return of_paths(paths, flags)
+    paths = [(_path(key), value) for key, value in pairs]
+    kept = tuple(pair for pair in paths if len(pair[0]) <= WEBHOOK_DEPTH_MAX)
+    return Form(kept, frozenset(flags | ({CUT} if len(kept) < len(paths) else set())))
 
 
 def of_paths(pairs: Sequence[Pair], flags: set[str]) -> Form:
-    """Return the form of these pairs, within the bounds on number and depth, without lone surrogates."""
+    """Return the form of pairs that were JSON, within the bounds on number and depth, without lone surrogates."""
     kept = [
         (tuple(map(clean, path)), clean(value))
         for path, value in pairs[:WEBHOOK_PAIRS_MAX]
@@ -114,6 +122,10 @@ def of_paths(pairs: Sequence[Pair], flags: set[str]) -> Form:
     ]
     cut = {CUT} if len(kept) < len(pairs) else set()
     return Form(tuple(kept), frozenset(flags | cut))
+
+
+def _path(key: str) -> Path:
+    return _known_path(key) if len(key) <= _KNOWN_CHARS_MAX else path_of(key)
 
 
 def path_of(key: str) -> Path:
@@ -125,6 +137,10 @@ def path_of(key: str) -> Path:
     labels = _LABELS.findall(rest)
     whole = sum(len(label) + 2 for label in labels) == len(rest)
     return (name, *labels) if whole else (key,)
+
+
+# every webhook has the same few dozen keys
+_known_path: Final = lru_cache(maxsize=1_024)(path_of)
 
 
 def clean(text: str) -> str:
