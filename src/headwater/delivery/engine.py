@@ -19,8 +19,9 @@ from headwater.delivery.attempt import NotedHttp
 from headwater.delivery.connection import Connection, Rules
 from headwater.delivery.dead_letters import DeadLetter, DeadLetterFilter
 from headwater.delivery.keeper import Built, Keeper
-from headwater.delivery.ledger import Lane, Ledger
+from headwater.delivery.ledger import Ledger
 from headwater.delivery.selection import Selection
+from headwater.delivery.settlement import Lane
 from headwater.delivery.status import ConnectionStatus, Replay, Seen, replay_of, status_of
 from headwater.delivery.stretch import Stretch
 from headwater.delivery.thread import OwnThread

@@ -8,8 +8,8 @@ from collections.abc import Callable
 import structlog
 
 from headwater.delivery.connection import Connection
-from headwater.delivery.ledger import Lane
 from headwater.delivery.selection import cursor_at
+from headwater.delivery.settlement import Lane
 from headwater.delivery.worker import Parts, Worker
 from headwater.destinations.contract import Card, Destination
 from headwater.errors import ConfigError

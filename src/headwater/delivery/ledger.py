@@ -11,7 +11,6 @@ import threading
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
@@ -20,87 +19,13 @@ import msgspec
 from headwater import sqlite
 from headwater.delivery.fate import Dead, Done, Fate, Filtered, Item, Waiting
 from headwater.delivery.latency import bucket_of
+from headwater.delivery.settlement import Balance, Lane, Move, Pause, Settlement
 from headwater.spec.event import Body, Event
 
 FILE: Final = "delivery.sqlite"
 _SCHEMA: Final = Path(__file__).with_name("schema.sql")
 _LATENCY_HOURS: Final = 24  # ours: percentiles are about the last day
 _decode = msgspec.json.Decoder(Body).decode
-
-
-@dataclass(frozen=True, slots=True)
-class Move:
-    """A lane's cursor goes from `cursor` to `next_cursor`, past `read` events of its source.
-
-    Attributes:
-        missed: sequences between the two that the log could not give any more.
-    """
-
-    lane: int
-    cursor: int
-    next_cursor: int
-    read: int
-    missed: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class Settlement:
-    """What one round leads to.
-
-    Attributes:
-        move: set for a round that read the log, None for one of retries.
-        paused: why the connection pauses from now on.
-    """
-
-    connection: str
-    fates: Sequence[tuple[Item, Fate]]
-    move: Move | None = None
-    paused: str | None = None
-    revision: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Lane:
-    """A stretch of the log on its way to a connection: begun at `first`, read up to `cursor`, ends before `until`."""
-
-    id: int
-    connection: str
-    source: str
-    first: int
-    cursor: int
-    until: int | None = None
-    selection: str | None = None
-    started_at: float = 0.0
-    finished_at: float | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Balance:
-    """The counters of one lane; `holds` is the law of conservation."""
-
-    read: int
-    delivered_first: int
-    delivered_retry: int
-    dropped: int
-    missed: int
-    waiting: int
-    dead: int
-    filtered: dict[str, int] = field(default_factory=dict)
-
-    @property
-    def holds(self) -> bool:
-        """Every event that was read is in exactly one place."""
-        delivered = self.delivered_first + self.delivered_retry
-        return self.read == delivered + sum(self.filtered.values()) + self.waiting + self.dead + self.dropped
-
-
-@dataclass(frozen=True, slots=True)
-class Pause:
-    """Why and since when (epoch seconds) a connection rests, and which settings were refused."""
-
-    reason: str
-    since: float
-    revision: str
 
 
 class Ledger:

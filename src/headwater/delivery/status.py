@@ -7,7 +7,8 @@ from typing import Final
 
 from headwater.delivery.connection import Connection
 from headwater.delivery.latency import percentile
-from headwater.delivery.ledger import Balance, Lane, Ledger
+from headwater.delivery.ledger import Ledger
+from headwater.delivery.settlement import Balance, Lane
 
 ACTIVE: Final = "active"
 PAUSED: Final = "paused"

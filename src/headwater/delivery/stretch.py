@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from headwater.delivery.fate import Filtered, Item
-from headwater.delivery.ledger import Lane, Move
+from headwater.delivery.settlement import Lane, Move
 from headwater.eventlog.contract import Reader, Topic
 from headwater.spec.event import Batch, Event
 

@@ -16,9 +16,10 @@ from headwater.clock import Clock
 from headwater.delivery.attempt import Sender
 from headwater.delivery.connection import Connection, Rules
 from headwater.delivery.fate import Attempt, Dead, Done, Fate, Filtered, Item, Waiting, fate_of, why_not
-from headwater.delivery.ledger import Lane, Ledger, Move, Settlement
+from headwater.delivery.ledger import Ledger
 from headwater.delivery.pace import Pace
 from headwater.delivery.selection import Selection, sent_again
+from headwater.delivery.settlement import Lane, Move, Settlement
 from headwater.delivery.stretch import Stretch
 from headwater.delivery.thread import OwnThread
 from headwater.destinations.contract import Card, Destination, Unauthorized

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from headwater.delivery import dead_letters
 from headwater.delivery.dead_letters import DeadLetterFilter
 from headwater.delivery.fate import Dead, Done, Filtered, Item, Waiting
-from headwater.delivery.ledger import Ledger, Move, Settlement
+from headwater.delivery.ledger import Ledger
+from headwater.delivery.settlement import Move, Settlement
 from headwater.spec.event import Event
 
 FATES = {

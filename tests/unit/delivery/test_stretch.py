@@ -5,8 +5,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from headwater.delivery.ledger import Lane
 from headwater.delivery.selection import Selection, cursor_at
+from headwater.delivery.settlement import Lane
 from headwater.delivery.stretch import Stretch
 from headwater.destinations.contract import Card
 from headwater.eventlog.contract import Topic
