@@ -1,0 +1,67 @@
+"""The pages as routes: what `headwater.app` mounts in the web role."""
+
+from __future__ import annotations
+
+from starlette.requests import Request
+from starlette.responses import RedirectResponse, Response
+from starlette.routing import Route
+
+from headwater import clock as wall
+from headwater.clock import Clock
+from headwater.control.live import Live
+from headwater.control.pipeline import Pipeline
+from headwater.control.service import Control
+from headwater.control.volume import Volume
+from headwater.web import console, debugger, destinations, home, sign_in, sources, warehouse
+from headwater.web.access import Door
+from headwater.web.rendering import HEADERS, Assets, Renderer
+from headwater.web.visit import Desk, Query, Visit, page
+
+
+def build(  # noqa: PLR0913 - each is a part of its own that the app has made
+    control: Control,
+    volume: Volume,
+    live: Live,
+    pipeline: Pipeline,
+    query: Query,
+    *,
+    session_secret: bytes,
+    public_url: str,
+    open_access: bool,
+    clock: Clock = wall.now,
+) -> list[Route]:
+    """Return the routes of all pages; the ones with a workspace in front match last.
+
+    Args:
+        control: workspaces, sources, destinations, warehouses, tokens.
+        volume: counts of what arrived.
+        live: the newest events, and those that arrive.
+        pipeline: deliveries and loads.
+        query: asks the warehouse in SQL.
+        session_secret: signs the session cookies.
+        public_url: the address under which ActiveCampaign and visitors reach this server.
+        open_access: nobody has to sign in; only a demo on loopback may set it.
+        clock: what "5 minutes ago" counts from.
+    """
+    door = Door(control, session_secret, public_url, open_access=open_access)
+    desk = Desk(control, volume, live, pipeline, query, door, Renderer(clock), public_url, clock)
+    return [
+        Route("/static/{path:path}", Assets(), methods=["GET", "HEAD"]),
+        Route("/favicon.ico", _favicon),
+        *sign_in.routes(desk),
+        Route("/", page(desk, _start)),
+        *sources.routes(desk),
+        *debugger.routes(desk),
+        *destinations.routes(desk),
+        *warehouse.routes(desk),
+        *console.routes(desk),
+        *home.routes(desk),
+    ]
+
+
+async def _start(visit: Visit) -> Response:
+    return visit.to()
+
+
+async def _favicon(_: Request) -> Response:
+    return RedirectResponse("/static/current/img/mark.svg", 302, HEADERS)

@@ -1,0 +1,213 @@
+"""The pages of destinations: list, catalog, form, delivery and dead letters."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any, Final
+
+from starlette.responses import Response
+from starlette.routing import Route
+
+from headwater.control.catalog import Entry, Kind
+from headwater.control.models import Destination
+from headwater.errors import InvalidRequestError, LogUnavailableError, NotFoundError
+from headwater.web import forms, standing
+from headwater.web.visit import Desk, Visit, action, page
+
+_LETTERS: Final = 50
+
+
+def routes(desk: Desk) -> list[Route]:
+    """Return the routes of the pages of destinations."""
+    all_, one = "/{workspace}/destinations", "/{workspace}/destinations/{destination}"
+    return [
+        Route(all_, page(desk, _list)),
+        Route(f"{all_}/catalog", page(desk, _catalog)),
+        Route(f"{all_}/new/{{type}}", page(desk, _form), methods=["GET"]),
+        Route(f"{all_}/new/{{type}}", action(desk, _create), methods=["POST"]),
+        Route(one, page(desk, _delivery)),
+        Route(f"{one}/resume", action(desk, _resume), methods=["POST"]),
+        Route(f"{one}/enable", action(desk, _enable), methods=["POST"]),
+        Route(f"{one}/retry", action(desk, _retry), methods=["POST"]),
+        Route(f"{one}/dead-letters/{{letter}}", page(desk, _letter)),
+    ]
+
+
+async def _list(visit: Visit) -> Response:
+    control = visit.desk.control
+    destinations = await asyncio.to_thread(control.destinations.all, visit.workspace.id)
+    names = {each.id: each for each in await asyncio.to_thread(control.sources.all, visit.workspace.id)}
+    connections = await standing.connections(visit.desk)
+    rows = [
+        {
+            "entry": each,
+            "type_name": _type_name(visit, each),
+            "source": names.get(each.source_id),
+            "state": standing.of_connection(connections.get(each.id), enabled=each.enabled),
+            "connection": connections.get(each.id),
+        }
+        for each in destinations
+    ]
+    return visit.page("destinations.html", rows=rows, has_sources=bool(names))
+
+
+def _type_name(visit: Visit, destination: Destination) -> str:
+    try:
+        return visit.desk.control.catalog.find(Kind.DESTINATION, destination.type).name
+    except NotFoundError:
+        return destination.type
+
+
+async def _catalog(visit: Visit) -> Response:
+    control = visit.desk.control
+    entries = await asyncio.to_thread(control.catalog.entries, Kind.DESTINATION)
+    sources = await asyncio.to_thread(control.sources.all, visit.workspace.id)
+    chosen = visit.request.query_params.get("source", "")
+    return visit.page("destination-catalog.html", entries=entries, sources=sources, chosen=chosen)
+
+
+async def _form(visit: Visit) -> Response:
+    entry = await asyncio.to_thread(_entry, visit)
+    values = {"name": entry.name, "source": visit.request.query_params.get("source", "")}
+    return await _show_form(visit, entry, values, {})
+
+
+def _entry(visit: Visit) -> Entry:
+    return visit.desk.control.catalog.find(Kind.DESTINATION, visit.request.path_params["type"])
+
+
+async def _show_form(
+    visit: Visit,
+    entry: Entry,
+    values: Mapping[str, str],
+    settings: Mapping[str, Any],
+    *,
+    error: InvalidRequestError | NotFoundError | None = None,
+    tried: Mapping[str, Any] | None = None,
+) -> Response:
+    field = getattr(error, "field", "source")
+    fields = forms.fields(entry.options, settings, {field: str(error)} if error else {})
+    shown_there = {each.name for each in fields} | {"name", "source"}
+    return visit.page(
+        "destination-new.html",
+        entry=entry,
+        values=values,
+        sources=await asyncio.to_thread(visit.desk.control.sources.all, visit.workspace.id),
+        fields=fields,
+        problems={field: str(error)} if error else {},
+        problem=str(error) if error and field not in shown_there else "",
+        tried=tried,
+        status=422 if error else 200,
+    )
+
+
+async def _create(visit: Visit) -> Response:
+    """Create the destination, or with the button "Test connection" try its settings and show the form again."""
+    entry = await asyncio.to_thread(_entry, visit)
+    control, form = visit.desk.control, visit.form
+    values = {"name": form.get("name", ""), "source": form.get("source", "")}
+    raw = {option.name: form.get(f"{forms.PREFIX}{option.name}", "") for option in entry.options}
+    try:
+        settings = forms.filled(entry.options, form)
+        if "test" in form:
+            tried = await _try(visit, entry, settings)
+            return await _show_form(visit, entry, values, settings, tried=tried)
+        created = await asyncio.to_thread(
+            control.destinations.create,
+            visit.workspace.id,
+            values["source"],
+            entry.slug,
+            name=values["name"],
+            settings=settings,
+        )
+    except (InvalidRequestError, NotFoundError) as error:
+        return await _show_form(visit, entry, values, raw, error=error)
+    return visit.to("destinations", created.id)
+
+
+async def _try(visit: Visit, entry: Entry, settings: Mapping[str, Any]) -> dict[str, Any]:
+    checked = await asyncio.to_thread(
+        visit.desk.control.destinations.merged_settings, visit.workspace.id, entry.slug, settings
+    )
+    try:
+        return await visit.desk.pipeline.test_destination(entry.module_name, checked)
+    except LogUnavailableError as error:
+        return {"ok": False, "message": str(error)}
+
+
+def _found(visit: Visit) -> Destination:
+    return visit.desk.control.destinations.get(visit.workspace.id, visit.request.path_params["destination"])
+
+
+async def _delivery(visit: Visit) -> Response:
+    destination = await asyncio.to_thread(_found, visit)
+    source = await asyncio.to_thread(visit.desk.control.sources.get, visit.workspace.id, destination.source_id)
+    connection = (await standing.connections(visit.desk)).get(destination.id)
+    cursor = visit.request.query_params.get("before")
+    try:
+        letters = await visit.desk.pipeline.dead_letters(destination.id, cursor, _LETTERS)
+    except LogUnavailableError:
+        letters = {"deadLetters": [], "next": None}
+    return visit.page(
+        "destination.html",
+        destination=destination,
+        type_name=_type_name(visit, destination),
+        source=source,
+        connection=connection,
+        state=standing.of_connection(connection, enabled=destination.enabled),
+        delivered_at=_moment(connection["lastDeliveredAt"]) if connection else None,
+        letters=letters["deadLetters"],
+        next=letters["next"],
+        times=_times(letters["deadLetters"]),
+    )
+
+
+def _moment(epoch_s: float | None) -> datetime | None:
+    return None if epoch_s is None else datetime.fromtimestamp(epoch_s, UTC)
+
+
+def _times(letters: list[dict[str, Any]]) -> dict[str, datetime]:
+    return {letter["id"]: datetime.fromisoformat(letter["diedAt"]) for letter in letters}
+
+
+async def _letter(visit: Visit) -> Response:
+    destination = await asyncio.to_thread(_found, visit)
+    letter = await visit.desk.pipeline.dead_letter(visit.request.path_params["letter"])
+    if letter["destinationId"] != destination.id:
+        raise NotFoundError("This destination has no such dead letter.")
+    return visit.page(
+        "dead-letter.html",
+        destination=destination,
+        letter=letter,
+        body=forms.pretty(letter["body"]),
+        died_at=datetime.fromisoformat(letter["diedAt"]),
+        first_at=datetime.fromisoformat(letter["firstAt"]),
+    )
+
+
+async def _resume(visit: Visit) -> Response:
+    destination = await asyncio.to_thread(_found, visit)
+    await visit.desk.pipeline.resume(destination.id)
+    return visit.to("destinations", destination.id)
+
+
+async def _enable(visit: Visit) -> Response:
+    destination = await asyncio.to_thread(_found, visit)
+    wanted = visit.form.get("enabled") == "true"
+    await asyncio.to_thread(visit.desk.control.destinations.update, visit.workspace.id, destination.id, enabled=wanted)
+    return visit.to("destinations", destination.id)
+
+
+async def _retry(visit: Visit) -> Response:
+    """Deliver one dead letter of this destination again, or all of them."""
+    destination = await asyncio.to_thread(_found, visit)
+    pipeline, letter = visit.desk.pipeline, visit.form.get("letter", "")
+    if not letter:
+        await pipeline.retry_dead_letters(None, destination.id)
+    elif (await pipeline.dead_letter(letter))["destinationId"] == destination.id:
+        await pipeline.retry_dead_letters([letter])
+    else:
+        raise NotFoundError("This destination has no such dead letter.")
+    return visit.to("destinations", destination.id)

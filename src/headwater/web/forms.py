@@ -1,0 +1,105 @@
+"""Forms made from the settings of a type: fields to show, and what was filled in."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+import msgspec
+
+from headwater.control.models import MASKED
+from headwater.control.options import Option
+from headwater.errors import InvalidRequestError
+
+PREFIX: Final = "settings."
+_NUMBER: Final = "number"
+
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    """One field as it is shown; a stored secret shows its mask and never itself."""
+
+    name: str
+    label: str
+    hint: str
+    value: str
+    kind: str
+    required: bool
+    problem: str
+    checked: bool = False
+
+
+def fields(
+    options: Sequence[Option], values: Mapping[str, Any], problems: Mapping[str, str] | None = None
+) -> list[Field]:
+    """Return the fields of some options with the values they have now."""
+    return [_field(option, values.get(option.name, option.default), problems or {}) for option in options]
+
+
+def _field(option: Option, value: Any, problems: Mapping[str, str]) -> Field:
+    kinds = {"boolean": "checkbox", "array": "lines", "map": "json"}
+    kind = "password" if option.secret else kinds.get(option.type, "text")
+    return Field(
+        name=f"{PREFIX}{option.name}",
+        label=option.label,
+        hint=option.description,
+        value=_text(option, value),
+        kind=kind,
+        required=option.required,
+        problem=problems.get(f"{PREFIX}{option.name}", ""),
+        checked=value is True,
+    )
+
+
+def _text(option: Option, value: Any) -> str:
+    if value is None or isinstance(value, bool):
+        return ""
+    if option.type == "array":
+        return "\n".join(str(each) for each in value)
+    if option.type == "map":
+        return msgspec.json.format(msgspec.json.encode(value)).decode() if value else ""
+    return str(value)
+
+
+def filled(options: Sequence[Option], form: Mapping[str, str]) -> dict[str, Any]:
+    """Return the settings of a form, each of its type; blank optional ones are left out.
+
+    Raises:
+        InvalidRequestError: a number or a map that is none; `field` names it.
+    """
+    found = {}
+    for option in options:
+        given = form.get(f"{PREFIX}{option.name}", "")
+        if option.type == "boolean":
+            found[option.name] = given == "on"
+        elif given.strip() or (option.required and option.type == "string"):
+            found[option.name] = _value(option, given)
+    return found
+
+
+def _value(option: Option, given: str) -> Any:
+    if option.secret or option.type == "string":
+        return given if given == MASKED else given.strip()
+    if option.type == "array":
+        return [line.strip() for line in given.splitlines() if line.strip()]
+    try:
+        return _number(given) if option.type == _NUMBER else msgspec.json.decode(given, type=dict[str, Any])
+    except (ValueError, msgspec.DecodeError) as error:
+        what = "a number" if option.type == _NUMBER else 'JSON, such as {"name": "value"}'
+        raise InvalidRequestError(f"{option.label} is {what}", field=f"{PREFIX}{option.name}") from error
+
+
+def _number(given: str) -> int | float:
+    text = given.strip()
+    if not text.isascii():
+        raise ValueError(text)
+    try:
+        return int(text)
+    except ValueError:
+        return float(text)
+
+
+def pretty(value: Any) -> str:
+    """Return JSON as people read it."""
+    return msgspec.json.format(msgspec.json.encode(value), indent=2).decode()

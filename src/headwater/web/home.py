@@ -1,0 +1,94 @@
+"""The start page: how everything does, and what needs somebody."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from starlette.responses import Response
+from starlette.routing import Route
+
+from headwater.control.models import Destination
+from headwater.web import sources, standing
+from headwater.web.visit import Desk, Visit, page
+
+
+def routes(desk: Desk) -> list[Route]:
+    """Return the route of the start page."""
+    return [Route("/{workspace}", page(desk, _home))]
+
+
+@dataclass(frozen=True, slots=True)
+class Alarm:
+    """Something that needs a person, and where to see to it."""
+
+    kind: str
+    text: str
+    link: str
+    address: str
+
+
+async def _home(visit: Visit) -> Response:
+    control, pipeline = visit.desk.control, visit.desk.pipeline
+    rows = await asyncio.to_thread(sources.rows, visit)
+    destinations = await asyncio.to_thread(control.destinations.all, visit.workspace.id)
+    warehouses = await asyncio.to_thread(control.warehouses.all, visit.workspace.id)
+    connections = await standing.asked(pipeline.connections(), "connections")
+    loaded = await standing.asked(pipeline.warehouses(), "warehouses")
+    by_id = {each["destinationId"]: each for each in connections or []}
+    stands = {each["warehouseId"]: each for each in loaded or []}
+    alarms = _unreachable(visit, connections) + _of_destinations(visit, destinations, by_id)
+    return visit.page(
+        "home.html",
+        rows=rows,
+        received=sum(row.received for row in rows),
+        delivered=sum(each["deliveredFirstTry"] + each["deliveredOnRetry"] for each in by_id.values()),
+        loaded=sum(each["totals"]["events"] for each in stands.values()),
+        alarms=alarms + _of_warehouses(visit, loaded or []),
+        destinations=[
+            {
+                "entry": each,
+                "state": standing.of_connection(by_id.get(each.id), enabled=each.enabled),
+                "note": standing.note_of_connection(by_id.get(each.id)),
+            }
+            for each in destinations
+        ],
+        warehouses=[
+            {"entry": each, "state": standing.of_warehouse(stands.get(each.id)), "at": stands.get(each.id)}
+            for each in warehouses
+        ],
+        as_of=visit.desk.clock(),
+    )
+
+
+def _unreachable(visit: Visit, connections: list[dict[str, Any]] | None) -> list[Alarm]:
+    if connections is not None:
+        return []
+    text = "The pipeline does not answer: nothing is delivered or loaded now. What arrives is kept safe in the log."
+    return [Alarm("bad", text, "Look again", visit.path())]
+
+
+def _of_destinations(
+    visit: Visit, destinations: Sequence[Destination], connections: Mapping[str, Mapping[str, Any]]
+) -> list[Alarm]:
+    alarms = []
+    for each in destinations:
+        connection = connections.get(each.id)
+        address = visit.path("destinations", each.id)
+        if connection and connection["state"] == "paused":
+            text = f"{each.name} is paused and keeps its events: {connection['reason']}"
+            alarms.append(Alarm("bad", text, "Open", address))
+        elif connection and connection["dead"]:
+            text = f"{each.name} could not take {connection['dead']:,} of its events. They are kept and can be retried."
+            alarms.append(Alarm("warn", text, "See why", address))
+    return alarms
+
+
+def _of_warehouses(visit: Visit, warehouses: Sequence[Mapping[str, Any]]) -> list[Alarm]:
+    failed = [each for each in warehouses if each["lastError"]]
+    return [
+        Alarm("bad", f"The last sync of a warehouse failed: {each['lastError']}", "Open", visit.path("warehouse"))
+        for each in failed
+    ]
