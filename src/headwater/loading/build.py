@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from functools import partial
+from functools import lru_cache, partial
 from typing import Any, Final
 
 import duckdb
@@ -150,11 +150,17 @@ def _context_columns(
     table_of = {(route.type, route.event): route.table for route in routes}
     names: dict[str, set[str]] = {name: set() for name in (TRACKS, *table_of.values())}
     for shape in shapes:
-        found = {tables.context_column(leaf.path) for leaf in leaves(shape.structure)}
+        found = _names(shape.structure)
         names[table_of[shape.call, shape.event]] |= found
         if shape.call == Call.TRACK:
             names[TRACKS] |= found
     return {table: {name: types[name] for name in types if name in found} for table, found in names.items()}
+
+
+@lru_cache(maxsize=1_000)
+def _names(structure: str) -> frozenset[str]:
+    """Return the context columns of a shape."""
+    return frozenset(tables.context_column(leaf.path) for leaf in leaves(structure))
 
 
 def _track(

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from headwater.limits import COLUMNS_MAX, TABLES_MAX
 from headwater.loading.columns import Column, Value
-from headwater.loading.shapes import Kind, Leaf, Path, column_type, leaves, value_at
+from headwater.loading.shapes import Kind, Leaf, Path, column_type, leaf_set, leaves, value_at
 from headwater.loading.tables import CONTEXT, OVERFLOW_TABLE, Route, route
 from headwater.spec.event import Call
 from headwater.spec.names import pointer, quote_text
@@ -156,12 +156,13 @@ def context_types(schema: Mapping[str, Columns]) -> dict[str, ColumnType]:
 def _found(shapes: Sequence[Shape], name_of: Callable[[Path], str]) -> dict[str, _Found]:
     """Return what the shapes say of each column, in the order of first appearance."""
     found: dict[str, _Found] = {}
-    for shape in shapes:
+    seen: set[Leaf] = set()
+    for shape in shapes:  # thousands where properties are optional, but few with a leaf that none before had
+        if seen.issuperset(leaf_set(shape.structure)):
+            continue
         for leaf in leaves(shape.structure):
-            name = name_of(leaf.path)
-            if name not in found:
-                found[name] = _Found()
-            found[name].add(leaf, shape.row)
+            found.setdefault(name_of(leaf.path), _Found()).add(leaf, shape.row)
+        seen |= leaf_set(shape.structure)
     return found
 
 

@@ -67,6 +67,12 @@ def leaves(structure: str) -> tuple[Leaf, ...]:
     return tuple(_leaves(shape, ())) if isinstance(shape, dict) else ()
 
 
+@lru_cache(maxsize=20_000)
+def leaf_set(structure: str) -> frozenset[Leaf]:
+    """Return the values of a shape as a set, whose members' hashes are kept."""
+    return frozenset(leaves(structure))
+
+
 def _leaves(shape: Mapping[str, Any], above: Path) -> Iterator[Leaf]:
     """Yield the leaves of one level and below."""
     for key, below in shape.items():

@@ -177,7 +177,18 @@ def _select(connection: DuckDBPyConnection, sql: str) -> str:
     (statement,) = statements
     if statement.type is not StatementType.SELECT:
         raise QueryError(f"Only SELECT is allowed here; {statement.type.name} is not.")
-    return str(statement.query).strip().rstrip(";")
+    return _without_end(str(statement.query))
+
+
+def _without_end(sql: str) -> str:
+    """Return a statement without the semicolons after it; comments stay."""
+    text = bytearray(sql.encode())  # DuckDB counts bytes
+    for position, kind in reversed(duckdb.tokenize(sql)):
+        if text[position : position + 1] == b";":
+            text[position] = ord(" ")
+        elif kind is not duckdb.token_type.comment:
+            break
+    return text.decode()
 
 
 def _rows(found: DuckDBPyConnection, rows_max: int) -> tuple[list[tuple[Any, ...]], bool]:

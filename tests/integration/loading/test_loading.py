@@ -177,7 +177,7 @@ async def test_running_loads_by_itself_what_arrives(loading, tmp_path):
     for number in range(20):
         await append(log, event(number))
     async with asyncio.timeout(30):
-        while engine.status()[0].cursor != 20:
+        while engine.status()[0].cursor != 20:  # noqa: ASYNC110 - asked from outside, as a page does
             await asyncio.sleep(0.05)
     await engine.stop()
     await running

@@ -14,6 +14,8 @@ from typing import ClassVar, Final
 import duckdb
 from duckdb import DuckDBPyConnection
 
+from headwater import clock
+from headwater.clock import Clock
 from headwater.errors import DeliveryError, RetryableError
 from headwater.spec.names import quote_ident, quote_text
 from headwater.warehouses.contract import SEQ, Card, Columns, ColumnType, Load, Staged, Table
@@ -42,6 +44,8 @@ class Settings:
     )
 
 
+# Level 1 writes a fifth faster than level 3 and is as small here; merging writes with level 3.
+_FAST: Final = "format parquet, compression zstd, compression_level 1"
 _GLOB: Final = frozenset("*?[")  # DuckDB would read them as patterns
 
 
@@ -55,12 +59,12 @@ class Warehouse:
 
     types: ClassVar[Mapping[ColumnType, str]] = {kind: kind.value for kind in ColumnType}
 
-    def __init__(self, settings: Settings, home: Path) -> None:
+    def __init__(self, settings: Settings, home: Path, *, clock: Clock = clock.now) -> None:
         self._layout = Layout(directory(settings, home))
         self._tables: registry.Tables = {}
         self._lock: int | None = None
         self._viewed: registry.Tables | None = None
-        self._compaction = Compaction(self._layout)
+        self._compaction = Compaction(self._layout, clock)
 
     def check(self) -> None:
         """Return when the directory can be made or written to."""
@@ -166,7 +170,7 @@ def _copy(staging: DuckDBPyConnection, table: Staged, batch: Path) -> None:
     """Write one table of a batch."""
     file = batch / table.table.schema / f"{table.table.name}.parquet"
     file.parent.mkdir(exist_ok=True)
-    staging.execute(f"copy (from {table.relation}) to {quote_text(str(file))} (format parquet, compression zstd)")
+    staging.execute(f"copy (from {table.relation}) to {quote_text(str(file))} ({_FAST})")
 
 
 def _columns_of(file: Path) -> list[str]:

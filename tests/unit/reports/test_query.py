@@ -1,0 +1,150 @@
+from __future__ import annotations
+
+import csv
+import json
+
+import duckdb
+import pytest
+
+from headwater.errors import QueryError
+from headwater.reports import query
+from headwater.reports.query import CatalogTable, Format
+from headwater.warehouses.contract import SEQ, ColumnType, Load, Staged, Table
+from headwater.warehouses.embedded import Settings, Warehouse
+
+
+@pytest.fixture(scope="module")
+def directory(tmp_path_factory):
+    root = tmp_path_factory.mktemp("warehouse")
+    warehouse = Warehouse(Settings(str(root)), root)
+    warehouse.open()
+    table, columns = Table("activecampaign", "tracks"), {"id": ColumnType.VARCHAR, "n": ColumnType.INTEGER}
+    with duckdb.connect() as staging:
+        staging.execute(
+            f"create table rows as select 'm' || i as id, i::bigint as n, i::bigint as {SEQ} from range(100) r(i)"
+        )
+        warehouse.add_columns({table: columns})
+        warehouse.load(staging, Load(0, 100, (Staged(table, columns, "rows", 100),)))
+    warehouse.close()
+    return root
+
+
+def test_a_select_gives_columns_types_and_rows(directory):
+    result = query.run(directory, "select n, id from activecampaign.tracks where n < 2 order by n")
+    assert (result.columns, result.types, result.rows, result.truncated) == (
+        ("n", "id"),
+        ("BIGINT", "VARCHAR"),
+        ((0, "m0"), (1, "m1")),
+        False,
+    )
+
+
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "select count(*) from activecampaign.tracks -- all of them",
+        "with t as (from activecampaign.tracks) select count(*) from t;",
+        "select count(*) as n from activecampaign.tracks /* ) */",
+    ],
+)
+def test_comments_and_semicolons_do_no_harm(directory, sql):
+    assert query.run(directory, sql).rows == ((100,),)
+
+
+def test_rows_are_cut_at_the_cap_and_that_is_said(directory):
+    result = query.run(directory, "from activecampaign.tracks", rows_max=10)
+    assert (len(result.rows), result.truncated) == (10, True)
+
+
+def test_a_billion_rows_are_cut_without_being_made(directory):
+    assert query.run(directory, "from range(10_000_000_000)", rows_max=5).truncated
+
+
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "copy (select 1) to '/tmp/x.csv'",
+        "copy (select 1) to '{root}/x.csv'",
+        "attach '/tmp/x.db'",
+        "install httpfs",
+        "load json",
+        "select * from read_csv('/etc/passwd')",
+        "select * from read_text('/etc/passwd')",
+        "select * from read_blob('{root}/../secret')",
+        "select * from read_parquet('{root}/../*.parquet')",
+        "select * from glob('/etc/*')",
+        "select * from sniff_csv('/etc/passwd')",
+        "from '/etc/passwd'",
+        "from 'https://example.com/x.csv'",
+        "from query('copy (select 1) to ''{root}/x''')",
+        "select 1; select 2",
+        "select 1; drop view activecampaign.tracks",
+        "pragma database_list",
+        "set threads = 1",
+        "set enable_external_access = true",
+        "reset lock_configuration",
+        "explain analyze select 1",
+        "create table x (i int)",
+        "insert into activecampaign.tracks values ('x', 1)",
+        "update activecampaign.tracks set n = 1",
+        "delete from activecampaign.tracks",
+        "drop view activecampaign.tracks",
+        "with x as (insert into activecampaign.tracks values ('x', 1) returning *) from x",
+        "export database '{root}/out'",
+        "from enable_logging('QueryLog', storage := 'file', storage_config := {{'path': '{root}/log'}})",
+        "call enable_logging()",
+        "checkpoint",
+        "use memory",
+        "begin",
+        "prepare p as select 1",
+        "from duckdb_secrets()",
+        "from pg_read_file('/etc/passwd')",
+        "select getenv('HOME')",
+        "from directory",
+        "",
+        "-- nothing",
+        "selec",
+    ],
+)
+def test_every_way_out_is_refused(directory, sql):
+    before = sorted(directory.rglob("*"))
+    with pytest.raises(QueryError) as refused:
+        query.run(directory, sql.format(root=directory), timeout_s=5)
+    assert str(directory) not in str(refused.value)
+    assert "/etc/passwd" not in str(refused.value)
+    assert sorted(directory.rglob("*")) == before
+
+
+def test_a_query_that_takes_too_long_is_stopped(directory):
+    with pytest.raises(QueryError, match=r"longer than 0\.3 s"):
+        query.run(directory, "select count(*) from range(100000000000) a, range(1000000) b", timeout_s=0.3)
+
+
+def test_a_query_that_needs_too_much_memory_is_stopped(directory):
+    with pytest.raises(QueryError, match="memory"):
+        query.run(directory, "select list(i || 'some text') from range(100000000) r(i)")
+
+
+def test_a_warehouse_without_tables_says_so(tmp_path):
+    with pytest.raises(QueryError, match="no tables yet"):
+        query.run(tmp_path, "select 1")
+
+
+def test_results_are_exported_whole(directory, tmp_path):
+    sql = "select id, n from activecampaign.tracks order by n; -- all"
+    for file_format in Format:
+        assert query.export(directory, sql, tmp_path / f"out.{file_format}", file_format) == 100
+    assert list(csv.reader((tmp_path / "out.csv").open()))[:2] == [["id", "n"], ["m0", "0"]]
+    assert json.loads((tmp_path / "out.json").read_text())[99] == {"id": "m99", "n": 99}
+    parquet = duckdb.execute("select count(*), max(n) from read_parquet($1)", [str(tmp_path / "out.parquet")])
+    assert parquet.fetchall() == [(100, 99)]
+
+
+def test_an_export_is_as_locked_as_a_query(directory, tmp_path):
+    with pytest.raises(QueryError):
+        query.export(directory, "from read_text('/etc/passwd')", tmp_path / "out", Format.CSV)
+    assert not (tmp_path / "out").exists()
+
+
+def test_the_catalog_names_tables_and_columns(directory):
+    assert query.catalog(directory) == [CatalogTable("activecampaign", "tracks", (("id", "VARCHAR"), ("n", "BIGINT")))]
