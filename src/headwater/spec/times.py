@@ -19,9 +19,10 @@ _MILLISECOND_OF: Final = {text: number for number, text in enumerate(_MILLISECON
 
 # fromisoformat knows neither hour 24 nor a leap second
 _ODD_CLOCK: Final = re.compile(
-    r"(?P<day>\d{4}-\d{2}-\d{2})[T ](?P<clock>24:00(?::00(?:\.0+)?)?|\d{2}:\d{2}:60(?:\.\d+)?)(?P<zone>.*)"
+    r"(?P<day>\d{4}-\d{2}-\d{2})[T ](?P<clock>24:00(?::00(?:\.0+)?)?|\d{2}:\d{2}:60(?:\.\d+)?)(?P<zone>.*)",
+    re.ASCII,
 )
-_NUMBER: Final = re.compile(r"\d{9,13}(?:\.\d{1,9})?")
+_NUMBER: Final = re.compile(r"\d{9,13}(?:\.\d{1,9})?", re.ASCII)
 
 _SECONDS_AMBIGUOUS_BELOW: Final = 100_000_000  # 1973 in seconds; smaller numbers are no time that anyone means
 _MILLISECONDS_FROM: Final = 100_000_000_000  # the year 5138 in seconds, 1973 in milliseconds
@@ -135,7 +136,7 @@ class DeviceClock:
         second = _second_of(text[:19])
         if millisecond is None or second is None or self.unreadable:
             return None
-        moved = second * 1000 + millisecond + self._shift
+        moved = second + millisecond + self._shift
         if not self._earliest <= moved <= self._latest:
             return None
         return _prefix_of(moved // 1000) + _MILLISECONDS[moved % 1000]
@@ -162,7 +163,7 @@ def _second_of(prefix: str) -> int | None:
     # fromisoformat reads more than the one spelling that is meant here
     if instant.tzinfo is not None or instant.isoformat() != prefix:
         return None
-    return (instant.replace(tzinfo=UTC) - EPOCH) // _SECOND
+    return (instant.replace(tzinfo=UTC) - EPOCH) // _MILLISECOND
 
 
 @lru_cache(4096)

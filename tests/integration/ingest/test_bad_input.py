@@ -697,7 +697,8 @@ def test_i51_a_suppressed_person_is_counted_without_a_payload(door: Door) -> Non
 @pytest.mark.parametrize(
     "query",
     [
-        "", "?", "?data=", "?data=%%%", "?data=e30", "?data=bm90IGpzb24=", "?writeKey=" + "x" * 32, "?a.b.c=1&a=2&a.b=3",
+        "", "?", "?data=", "?data=%%%", "?data=e30", "?data=bm90IGpzb24=", "?writeKey=" + "x" * 32,
+        "?a.b.c=1&a=2&a.b=3",
         "?data=" + "A" * 15_000, "?" + "a." * 4_000 + "=1", f"?writeKey={KEY}&userId=u", "?data=W10=", "?%00=%ff",
     ],
 )  # fmt: skip
