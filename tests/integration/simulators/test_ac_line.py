@@ -35,7 +35,7 @@ SECRET, KEY = "s" * 32, "k" * 32
 EMAIL, SHOP = SourceRef("src_email", "activecampaign", enabled=True), SourceRef("src_shop", "shop", enabled=True)
 SETTINGS = Settings(
     present=datetime(2025, 7, 1, 12, tzinfo=UTC),
-    contacts=800,
+    contacts=500,
     history_campaigns=4,
     live_campaigns=0,
     history_per_s=1e6,

@@ -57,6 +57,19 @@ def test_speed_changes_when_live_things_happen_and_not_what_happens() -> None:
     assert max(entry["at"] for entry in fast.entries()) < max(entry["at"] for entry in slow.entries())
 
 
+def test_an_account_started_again_goes_on_with_new_campaigns_and_new_calls() -> None:
+    def seen(settings: Settings) -> tuple[set[int], set[str]]:
+        account, steps = play(settings)
+        calls = {call["messageId"] for _, step in steps if isinstance(step, Visit) for call in step.calls}
+        return {entry["campaign_id"] for entry in account.ledger.entries()}, calls
+
+    campaigns, calls = seen(SMALL)
+    more_campaigns, more_calls = seen(replace(SMALL, first_campaign=5))
+    assert (campaigns, more_campaigns) == ({1, 2, 3, 4}, {5, 6, 7, 8})
+    assert calls
+    assert calls.isdisjoint(more_calls)
+
+
 def test_steps_come_in_the_order_of_time() -> None:
     times = [at for at, _ in play()[1]]
     assert times == sorted(times)

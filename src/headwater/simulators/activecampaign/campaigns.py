@@ -79,6 +79,7 @@ def campaigns(settings: Settings) -> Iterator[Campaign]:
 
 
 def _campaign(settings: Settings, number: int, at: float, *, tempo: float, share: float) -> Campaign:
+    number += settings.first_campaign - 1
     chance = Random(f"{settings.seed}:campaign:{number}")
     theme, subject, list_id = _THEMES[number % len(_THEMES)]
     shown = chance.sample(PRODUCTS, 3)

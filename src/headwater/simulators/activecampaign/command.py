@@ -21,15 +21,32 @@ _SHARE: Final = click.FloatRange(0, 1)
 @click.option("--port", default=8091, show_default=True, type=click.IntRange(0, 65535), help="0 for any free port.")
 @click.option("--host", default="127.0.0.1", show_default=True)
 @click.option("--seed", default=1, show_default=True, help="The same seed gives the same account.")
-@click.option("--webhook-url", "webhook_urls", multiple=True, envvar="SIMULATE_WEBHOOK_URL", help="Where webhooks go; may be repeated.")
-@click.option("--tracking-url", default="", envvar="SIMULATE_TRACKING_URL", help="Base URL of a Tracking API: what people do in the shop goes there.")
+@click.option(
+    "--webhook-url",
+    "webhook_urls",
+    multiple=True,
+    envvar="SIMULATE_WEBHOOK_URL",
+    help="Where webhooks go; may be repeated.",
+)
+@click.option(
+    "--tracking-url",
+    default="",
+    envvar="SIMULATE_TRACKING_URL",
+    help="Base URL of a Tracking API: what people do in the shop goes there.",
+)
 @click.option("--write-key", default="", envvar="SIMULATE_WRITE_KEY", help="Write key for the Tracking API.")
-@click.option("--receiver-secret", default="", envvar="SIMULATE_RECEIVER_SECRET", help="Refuse deliveries to /receiver that are not signed with it.")
+@click.option(
+    "--receiver-secret",
+    default="",
+    envvar="SIMULATE_RECEIVER_SECRET",
+    help="Refuse deliveries to /receiver that are not signed with it.",
+)
 @click.option("--contacts", default=3_000, show_default=True, type=click.IntRange(min=1))
 @click.option("--speed", default=1.0, show_default=True, type=click.FloatRange(min=0, min_open=True))
 @click.option("--duration", type=click.FloatRange(min=0), help="Seconds to run; without end when left out.")
 @click.option("--present", type=click.DateTime(), help="End of the history, UTC; now when left out.")
 @click.option("--history-days", default=7, show_default=True, type=click.IntRange(1, 365))
+@click.option("--first-campaign", default=1, show_default=True, type=click.IntRange(min=1), help="Its id.")
 @click.option("--history-campaigns", default=5, show_default=True, type=click.IntRange(min=0))
 @click.option("--history-rate", default=250.0, show_default=True, type=click.FloatRange(min=0, min_open=True))
 @click.option(
@@ -84,6 +101,7 @@ def program_of(options: dict[str, Any]) -> Program:
             contacts=options["contacts"],
             present=present.replace(tzinfo=now().tzinfo) if present else now(),
             history_days=options["history_days"],
+            first_campaign=options["first_campaign"],
             history_campaigns=options["history_campaigns"],
             live_campaigns=options["live_campaigns"],
             speed=options["speed"],

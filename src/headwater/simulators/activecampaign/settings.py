@@ -52,6 +52,7 @@ class Settings:
     Attributes:
         contacts: people on its lists at any time; who leaves is replaced.
         present: the end of the history and the start of what happens live.
+        first_campaign: id of the first campaign; an account that is started again goes on behind its last.
         history_campaigns: campaigns sent in the `history_days` before `present`; replayed fast.
         live_campaigns: how many follow, None for no end.
         speed: how much faster than real time what follows happens.
@@ -63,6 +64,7 @@ class Settings:
     contacts: int = 3_000
     present: datetime = field(default_factory=now)
     history_days: int = 7
+    first_campaign: int = 1
     history_campaigns: int = 5
     live_campaigns: int | None = None
     speed: float = 1.0

@@ -34,7 +34,7 @@ def visit(seed: int, click: Happening, instant: datetime) -> list[Call]:
         calls.append(
             {
                 "type": kind,
-                "messageId": f"sim-{seed}-{click.number}-{step}",
+                "messageId": f"sim-{seed}-{click.campaign.id}-{click.number}-{step}",
                 "userId": click.contact.user_id,
                 "anonymousId": f"browser-{seed}-{click.contact.id}",
                 "timestamp": happened.isoformat(timespec="milliseconds").replace("+00:00", "Z"),
@@ -65,7 +65,12 @@ def _steps(chance: Random, click: Happening) -> Iterator[tuple[str, Call]]:
     if chance.random() >= _ORDER_SHARE:
         return
     total = round(price * quantity, 2)
-    order = {"order_id": f"order-{click.number}", "revenue": total, "total": total, "currency": "USD"}
+    order = {
+        "order_id": f"order-{click.campaign.id}-{click.number}",
+        "revenue": total,
+        "total": total,
+        "currency": "USD",
+    }
     yield "track", {"event": "Order Completed", "properties": {**order, "products": [bought]}}
 
 
