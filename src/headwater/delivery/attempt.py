@@ -42,6 +42,33 @@ class NotedHttp:
         return await self._http.request(method, url, body=body, headers=headers)
 
 
+class _Round:
+    """How far a round is: an item's outcome is `Held` until its call begins.
+
+    Attributes:
+        failed_calls: those that failed as a whole, while none went through.
+    """
+
+    def __init__(self, items: Sequence[Item]) -> None:
+        self.items = items
+        self.failed_calls = 0
+        self._went_through = False
+        self._outcomes: list[Outcome | Held] = [Held()] * len(items)
+        self._requests = [""] * len(items)
+
+    def note(self, places: Sequence[int], outcomes: Sequence[Outcome], request: str = "") -> None:
+        for place, outcome in zip(places, outcomes, strict=True):
+            self._outcomes[place], self._requests[place] = outcome, request
+
+    def count(self, outcomes: Sequence[Outcome]) -> None:
+        self._went_through = self._went_through or any(not isinstance(outcome, Retry) for outcome in outcomes)
+        self.failed_calls = 0 if self._went_through else self.failed_calls + 1
+
+    def attempts(self) -> list[Attempt]:
+        ends = zip(self.items, self._outcomes, self._requests, strict=True)
+        return [Attempt(item, outcome, request) for item, outcome, request in ends]
+
+
 class Sender:
     """Sends rounds of events to one destination, some calls at a time.
 
@@ -79,26 +106,12 @@ class Sender:
     async def attempt(self, items: Sequence[Item]) -> list[Attempt]:
         """Return how the try of each item ended, in the same order.
 
-        The events of one user are sent in log order, one call after the other.
+        The events of one user are sent in log order, one call after the other. When the first calls all fail, as
+        many as may be under way, the rest is not tried: each might take its whole deadline.
         """
-        batch_max = self._destination.batch_max
-        outcomes: list[Outcome | Held] = [Held()] * len(items)
-        requests = [""] * len(items)
-
-        async def carry(chain: Sequence[int]) -> None:
-            for places in _slices(chain, batch_max):
-                if self._halted:
-                    return
-                for place in places:
-                    outcomes[place] = _STOPPED
-                results = await self._send([items[place].event for place in places])
-                for place, outcome in zip(places, results, strict=True):
-                    outcomes[place], requests[place] = outcome, _request.get()
-                if any(isinstance(outcome, Unauthorized) for outcome in results):
-                    self.halt()
-
-        chains = by_user([item.event for item in items], self._in_flight, batch_max)
-        tasks = {asyncio.create_task(carry(chain)) for chain in chains}
+        round_ = _Round(items)
+        chains = by_user([item.event for item in items], self._in_flight, self._destination.batch_max)
+        tasks = {asyncio.create_task(self._carry(round_, chain)) for chain in chains}
         self._running |= tasks
         try:
             if tasks:
@@ -108,9 +121,18 @@ class Sender:
         for task in tasks:
             if not task.cancelled() and (error := task.exception()) is not None:
                 raise error
-        return [
-            Attempt(item, outcome, request) for item, outcome, request in zip(items, outcomes, requests, strict=True)
-        ]
+        return round_.attempts()
+
+    async def _carry(self, round_: _Round, chain: Sequence[int]) -> None:
+        for places in _slices(chain, self._destination.batch_max):
+            if self._halted or round_.failed_calls >= self._in_flight:
+                return
+            round_.note(places, [_STOPPED] * len(places))
+            outcomes = await self._send([round_.items[place].event for place in places])
+            round_.note(places, outcomes, _request.get())
+            round_.count(outcomes)
+            if any(isinstance(outcome, Unauthorized) for outcome in outcomes):
+                self.halt()
 
     async def _send(self, events: Sequence[Event]) -> Sequence[Outcome]:
         try:

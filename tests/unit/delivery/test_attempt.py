@@ -91,6 +91,24 @@ async def test_refused_credentials_stop_the_round():
     assert destination.sent == [[0]]
 
 
+async def test_a_destination_that_fails_every_call_is_left_alone_for_the_rest_of_the_round():
+    async def refuses(_):
+        return [Retry("HTTP 503", 503)]
+
+    destination = Odd(refuses)
+    attempts = await Sender(destination, 4, print).attempt(items(*map(str, range(100))))
+    assert len(destination.sent) < 8
+    assert sum(attempt.outcome == Held() for attempt in attempts) == 100 - len(destination.sent)
+
+
+async def test_failures_between_successes_do_not_end_a_round():
+    async def alternates(events):
+        return [Retry("HTTP 503", 503) if events[0].seq % 4 else Delivered()]
+
+    attempts = await Sender(Odd(alternates), 4, print).attempt(items(*map(str, range(100))))
+    assert Held() not in [attempt.outcome for attempt in attempts]
+
+
 async def test_a_cut_ends_a_round_and_its_events_are_tried_again():
     async def hangs(_):
         await asyncio.sleep(60)
