@@ -182,3 +182,8 @@ def start(tmp_path):
 @pytest.fixture
 def running(start):
     return start()
+
+
+@pytest.fixture
+def clock_now():
+    return datetime.now(UTC)

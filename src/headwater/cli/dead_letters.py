@@ -1,0 +1,97 @@
+"""`headwater dead-letters`: what could not be delivered."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from headwater.cli import destinations, printing, server
+from headwater.cli.family import json_option
+from headwater.cli.server import Server
+
+
+@click.group()
+def command() -> None:
+    """See, retry and discard what could not be delivered, and why.
+
+    \b
+    Example:
+      headwater dead-letters list
+      headwater dead-letters retry --destination "My hook"
+    """
+
+
+@command.command("list")
+@click.option("--destination", metavar="D", help="Only of this destination: id or name.")
+@click.option("--count", type=click.IntRange(1, 500), default=50, show_default=True)
+@json_option
+@server.options
+def list_(at: Server, destination: str | None, *, count: int, json_: bool) -> None:
+    """List dead letters, newest first.
+
+    \b
+    Example:
+      headwater dead-letters list --destination "My hook"
+    """
+    query = {"count": count, "destinationId": _id(at, destination)}
+    found = at.call("GET", "/dead-letters", query=query)["deadLetters"]
+    if json_:
+        printing.as_json(found)
+        return
+    columns = ("id", "destinationId", "diedAt", "attempts", "reason")
+    rows = [[each.get(name) for name in columns] for each in found]
+    printing.table(columns, rows, empty="There are no dead letters.")
+
+
+@command.command()
+@click.argument("dead_letter")
+@server.options
+def show(at: Server, dead_letter: str) -> None:
+    """Show one with its event and the service's last answer, as JSON.
+
+    \b
+    Example:
+      headwater dead-letters show 7
+    """
+    printing.as_json(at.call("GET", f"/dead-letters/{server.segment(dead_letter)}"))
+
+
+@command.command()
+@click.argument("dead_letters", nargs=-1)
+@click.option("--destination", metavar="D", help="All of this destination: id or name.")
+@server.options
+def retry(at: Server, dead_letters: tuple[str, ...], destination: str | None) -> None:
+    """Deliver dead letters again: by id, or all of a destination.
+
+    \b
+    Example:
+      headwater dead-letters retry 7 8
+    """
+    found = at.call("POST", "/dead-letters/retry", _which(at, dead_letters, destination), is_long=True)
+    click.echo(f"{found['count']} are tried again.")
+
+
+@command.command()
+@click.argument("dead_letters", nargs=-1)
+@click.option("--destination", metavar="D", help="All of this destination: id or name.")
+@server.options
+def discard(at: Server, dead_letters: tuple[str, ...], destination: str | None) -> None:
+    """Give dead letters up for good: by id, or all of a destination. The log keeps the events.
+
+    \b
+    Example:
+      headwater dead-letters discard 7
+    """
+    found = at.call("POST", "/dead-letters/discard", _which(at, dead_letters, destination), is_long=True)
+    click.echo(f"{found['count']} were discarded.")
+
+
+def _which(at: Server, ids: tuple[str, ...], destination: str | None) -> dict[str, Any]:
+    if bool(ids) == bool(destination):
+        raise click.UsageError("Name either dead letters by id or --destination.")
+    return {"ids": list(ids)} if ids else {"destinationId": _id(at, destination)}
+
+
+def _id(at: Server, destination: str | None) -> str | None:
+    return None if destination is None else str(destinations.FAMILY.find(at, destination)["id"])

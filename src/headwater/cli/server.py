@@ -1,0 +1,174 @@
+"""How commands reach the server: its address, a token, one call, one stream. Standard library only, to start fast."""
+
+from __future__ import annotations
+
+import functools
+import json
+import os
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from http.client import HTTPConnection, HTTPException, HTTPResponse
+from pathlib import Path
+from typing import Any, Final
+from urllib.parse import quote, urlencode, urlsplit
+
+import click
+
+URL: Final = "http://localhost:8080"
+_DEADLINE_S: Final = 60.0
+_LONG_DEADLINE_S: Final = 660.0  # a first sync of a long history is one call
+_SILENCE_S: Final = 60.0  # a stream says something every 15 seconds
+_LOOPBACK: Final = frozenset({"localhost", "127.0.0.1", "::1"})
+
+
+class UnreachableError(click.ClickException):
+    """Nothing answers at the address."""
+
+
+def options(command: Callable[..., None]) -> Callable[..., None]:
+    """Give a command `--url`, `--token` and `--data-dir`; it gets the `Server` they lead to as its first argument."""
+
+    @click.option("--url", metavar="URL", help=f"The server (HEADWATER_URL; default {URL}).")
+    @click.option("--token", metavar="TOKEN", help="A Public API token (HEADWATER_TOKEN).")
+    @click.option("--data-dir", metavar="DIR", help="The server's data directory, on its machine: no token is needed.")
+    @functools.wraps(command)
+    def found(*args: Any, url: str | None, token: str | None, data_dir: str | None, **kwargs: Any) -> None:
+        command(find(url, token, data_dir), *args, **kwargs)
+
+    return found
+
+
+def find(url: str | None, token: str | None, data_dir: str | None) -> Server:
+    """Return the server that flags, environment and data directory lead to, in this order."""
+    url = url or os.environ.get("HEADWATER_URL") or None
+    token = token or os.environ.get("HEADWATER_TOKEN") or None
+    directory = Path(data_dir or os.environ.get("HEADWATER_DATA_DIR") or "headwater-data")
+    address = (url or _recorded(directory) or URL).rstrip("/")
+    if token is None and (url is None or data_dir is not None or urlsplit(address).hostname in _LOOPBACK):
+        # A token made from this machine's secret goes to this machine's server, or to one that was named beside it.
+        return Server(address, functools.partial(_local_token, directory))
+    return Server(address, lambda: token or "")
+
+
+def _recorded(directory: Path) -> str | None:
+    try:
+        return str(json.loads((directory / "run" / "server.json").read_text())["url"])
+    except (OSError, ValueError, KeyError):
+        return None
+
+
+def _local_token(directory: Path) -> str:
+    from headwater import clock, config
+    from headwater.control import local_token
+
+    settings = config.read({"data_dir": str(directory)}, client=True)
+    if settings.secret_key is None and not (settings.data_dir / "secret.key").exists():
+        return ""
+    return local_token.make(config.secret_key(settings), clock.now())
+
+
+@dataclass(frozen=True)
+class Server:
+    """One server's Public API.
+
+    Attributes:
+        token: asked for each call, because a local token lasts only minutes; "" when there is none.
+    """
+
+    url: str
+    token: Callable[[], str] = field(repr=False)
+
+    def call(
+        self, method: str, path: str, body: Any = None, *, query: Mapping[str, Any] | None = None, is_long: bool = False
+    ) -> dict[str, Any]:
+        """Return the answer's `data`.
+
+        Raises:
+            ClickException: the server refused, with its own sentence, or cannot be reached.
+        """
+        with self._answer(method, path, body, query, _LONG_DEADLINE_S if is_long else _DEADLINE_S) as answer:
+            try:
+                told = json.loads(answer.read())
+                data: dict[str, Any] = told["data"]
+            except (ValueError, KeyError, TypeError):
+                raise click.ClickException(f"{self.url} does not answer like Headwater; check --url.") from None
+            return data
+
+    def pages(self, path: str, member: str) -> list[dict[str, Any]]:
+        """Return every item of a list, page by page."""
+        items: list[dict[str, Any]] = []
+        query: dict[str, Any] = {"pagination.count": 1_000}
+        while True:
+            found = self.call("GET", path, query=query)
+            items += found[member]
+            cursor = found["pagination"].get("next")
+            if not cursor:
+                return items
+            query["pagination.cursor"] = cursor
+
+    def stream(self, path: str, query: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+        """Yield the JSON of each server-sent event; ends when the server closes the stream."""
+        with self._answer("GET", path, None, query, _SILENCE_S) as answer:
+            for line in answer:
+                if line.startswith(b"data: "):
+                    yield json.loads(line.removeprefix(b"data: "))
+
+    @contextmanager
+    def _answer(
+        self, method: str, path: str, body: Any, query: Mapping[str, Any] | None, deadline_s: float
+    ) -> Iterator[HTTPResponse]:
+        parts = urlsplit(self.url)
+        connection = _connection(self.url, deadline_s)
+        asked = {name: value for name, value in (query or {}).items() if value is not None}
+        target = f"{parts.path}/api{path}" + (f"?{urlencode(asked)}" if asked else "")
+        headers = {"Authorization": f"Bearer {self.token()}", "Accept": "application/json"}
+        if body is not None:
+            headers["Content-Type"] = "application/json"
+        try:
+            connection.request(method, target, None if body is None else json.dumps(body), headers)
+            answer = connection.getresponse()
+            if not 200 <= answer.status < 300:  # noqa: PLR2004 - the status classes of RFC 9110
+                raise _refusal(answer, self.url)
+            yield answer
+        except TimeoutError:
+            raise click.ClickException("The server did not answer in time; try again, or see its log.") from None
+        except (OSError, HTTPException):
+            raise UnreachableError(
+                f"No Headwater answers at {self.url}; start it with `headwater serve` or name another with --url."
+            ) from None
+        finally:
+            connection.close()
+
+
+def _connection(url: str, deadline_s: float) -> HTTPConnection:
+    from http.client import HTTPSConnection
+
+    try:
+        parts = urlsplit(url)
+        host, port, scheme = parts.hostname, parts.port, parts.scheme
+    except ValueError:
+        host, port, scheme = None, None, ""
+    if scheme not in {"http", "https"} or not host:
+        raise click.BadParameter(f"{url!r} is no address; use one such as {URL}", param_hint="--url")
+    return (HTTPSConnection if scheme == "https" else HTTPConnection)(host, port, timeout=deadline_s)
+
+
+def _refusal(answer: HTTPResponse, url: str) -> click.ClickException:
+    try:
+        error = json.loads(answer.read())["errors"][0]
+    except (ValueError, KeyError, IndexError, TypeError):
+        return click.ClickException(f"{url} answered HTTP {answer.status}; check --url, or see the server's log.")
+    if answer.status == 401:  # noqa: PLR2004 - RFC 9110
+        return click.ClickException(
+            "The server wants a valid token; use --token (`headwater token create` makes one) "
+            "or, on its machine, --data-dir."
+        )
+    message = str(error.get("message", ""))
+    where = str(error.get("field", ""))
+    return click.ClickException(f"{where}: {message}" if where and where.rpartition(".")[2] not in message else message)
+
+
+def segment(text: str) -> str:
+    """Return text as one part of a path."""
+    return quote(text, safe="")

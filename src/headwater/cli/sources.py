@@ -1,0 +1,117 @@
+"""`headwater sources`: what events come from."""
+
+from __future__ import annotations
+
+import click
+
+from headwater.cli import server
+from headwater.cli.family import Family, Given, add_shared, json_option, settings_options
+from headwater.cli.server import Server
+
+FAMILY = Family(
+    "source",
+    columns=(
+        ("id", lambda thing: thing["id"]),
+        ("slug", lambda thing: thing["slug"]),
+        ("name", lambda thing: thing["name"]),
+        ("type", lambda thing: thing["metadata"]["slug"]),
+        ("enabled", lambda thing: thing["enabled"]),
+    ),
+    details=(
+        ("schema", lambda thing: thing["schemaName"]),
+        ("write keys", lambda thing: ", ".join(thing["writeKeys"]) or None),
+        ("region", lambda thing: None if thing["regionAllowed"] else "refused in this workspace's region"),
+        ("created", lambda thing: thing["createdAt"]),
+    ),
+)
+
+
+@click.group()
+def command() -> None:
+    """List, add and change sources.
+
+    \b
+    Example:
+      headwater sources create website --type http-api
+      headwater sources list
+    """
+
+
+add_shared(command, FAMILY)
+
+
+@command.command()
+@click.argument("slug")
+@click.option("--type", "type_", required=True, metavar="TYPE", help="Such as http-api; see `catalog`.")
+@click.option("--name", help="What people see (default: the slug).")
+@click.option("--disabled", is_flag=True, help="Accept nothing yet.")
+@settings_options
+@json_option
+@server.options
+def create(
+    at: Server,
+    slug: str,
+    type_: str,
+    name: str | None,
+    *,
+    disabled: bool,
+    given: Given,
+    json_: bool,
+) -> None:
+    """Add a source; SLUG is its name in addresses and its schema in the warehouse.
+
+    \b
+    Example:
+      headwater sources create website --type http-api --name "Our website"
+    """
+    body = {"slug": slug, "metadataId": type_, "enabled": not disabled}
+    if name is not None:
+        body["name"] = name
+    if settings := FAMILY.settings(at, type_, given):
+        body["settings"] = settings
+    FAMILY.show(at.call("POST", "/sources", body)["source"], json_=json_)
+
+
+@command.command("add-write-key")
+@click.argument("key", metavar="SOURCE")
+@server.options
+def add_write_key(at: Server, key: str) -> None:
+    """Add a write key, for rotation, and print it.
+
+    \b
+    Example:
+      headwater sources add-write-key website
+    """
+    source = FAMILY.find(at, key)
+    changed = at.call("POST", f"/sources/{source['id']}/writekey")["source"]
+    click.echo(next(each for each in changed["writeKeys"] if each not in source["writeKeys"]))
+
+
+@command.command("remove-write-key")
+@click.argument("key", metavar="SOURCE")
+@click.argument("write_key")
+@server.options
+def remove_write_key(at: Server, key: str, write_key: str) -> None:
+    """Take a write key away: what is sent with it is refused from now on.
+
+    \b
+    Example:
+      headwater sources remove-write-key website 8Tx0…
+    """
+    source = FAMILY.find(at, key)
+    at.call("DELETE", f"/sources/{source['id']}/writekey/{server.segment(write_key)}")
+    click.echo("Removed.")
+
+
+@command.command("new-webhook-address")
+@click.argument("key", metavar="SOURCE")
+@server.options
+def new_webhook_address(at: Server, key: str) -> None:
+    """Make a new secret webhook address and print its path; the old one is refused from now on.
+
+    \b
+    Example:
+      headwater sources new-webhook-address activecampaign
+    """
+    source = FAMILY.find(at, key)
+    click.echo(at.call("POST", f"/sources/{source['id']}/webhook-secret")["webhookPath"])
