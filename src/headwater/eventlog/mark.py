@@ -103,7 +103,7 @@ class MarkFile:
         self._turn += 1
         slot = _SLOT.pack(_MAGIC, self._turn, *mark)
         at = (self._turn % 2) * _SECTOR
-        self._map[at : at + _SLOT.size + _CHECK.size] = slot + _CHECK.pack(crc32c(slot))
+        self._map[at : at + _SECTOR] = (slot + _CHECK.pack(crc32c(slot))).ljust(_SECTOR, b"\0")
 
     def sync(self) -> None:
         """Return once the mark itself is on disk."""

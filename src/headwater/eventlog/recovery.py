@@ -48,6 +48,7 @@ def recover(directory: Path, marks: MarkFile) -> Recovered:
         kept = _without_trimmed(directory, firsts, known.start)
         chained = known.offset == 0 and known.end == known.segment
         recovered = _scan(directory, [first for first in kept if first >= known.segment], known, chained=chained)
+        _report_lost_front(recovered, kept, directory)
     for _ in range(2):  # both slots: a torn one is healed
         marks.store(recovered.mark)
     marks.sync()
@@ -60,6 +61,15 @@ def _report_lost_mark(recovered: Recovered, marks: MarkFile, directory: Path) ->
         end = recovered.mark.end
         reason = "the high-water mark is lost; the end was taken from the segments"
         recovered.damage.insert(0, Damage(end, end - 1, str(directory / MARK_FILE), 0, reason))
+
+
+def _report_lost_front(recovered: Recovered, firsts: list[int], directory: Path) -> None:
+    """Say when segments that retention has not removed are gone from the front."""
+    start = recovered.mark.start
+    until = min([*firsts, *(damage.first for damage in recovered.damage), recovered.mark.end])
+    if until > start:
+        path = segment_path(directory, start)
+        recovered.damage.insert(0, Damage(start, until - 1, str(path), 0, "the segment file is missing"))
 
 
 def _without_trimmed(directory: Path, firsts: list[int], start: int) -> list[int]:
