@@ -141,7 +141,7 @@ class Program:
     def ids(self, table: str) -> list[str]:
         """Read every row's id from the warehouse as another program would: plain DuckDB on the views."""
         with duckdb.connect(self.data_dir / "warehouses" / "embedded" / "views.duckdb", read_only=True) as connection:
-            return [row[0] for row in connection.sql(f"select id from {table}").fetchall()]
+            return [row[0] for row in connection.execute(f"select id from {table}").fetchall()]
 
     def source(self, slug: str, kind: str = "http-api") -> dict[str, Any]:
         """Create a source and return it."""

@@ -90,7 +90,7 @@ def test_another_process_reads_the_same_count_while_events_keep_flowing(program)
     program.cli("sync", "--wait")
     reader = (
         "import duckdb,sys;"
-        "print(duckdb.connect(sys.argv[1], read_only=True).sql('select count(*) from flowing.tracks').fetchone()[0])"
+        "print(duckdb.connect(sys.argv[1], read_only=True).execute('select count(*) from flowing.tracks').fetchone()[0])"
     )
     views = str(program.data_dir / "warehouses" / "embedded" / "views.duckdb")
     for _ in range(5):
@@ -102,7 +102,10 @@ def test_another_process_reads_the_same_count_while_events_keep_flowing(program)
         assert seen >= 2_000
     program.cli("sync", "--wait")
     with duckdb.connect(views, read_only=True) as connection:
-        assert connection.sql("select count(*), count(distinct id) from flowing.tracks").fetchone() == (2_005, 2_005)
+        assert connection.execute("select count(*), count(distinct id) from flowing.tracks").fetchone() == (
+            2_005,
+            2_005,
+        )
 
 
 def test_the_answer_to_a_created_source_has_segments_shape(program):

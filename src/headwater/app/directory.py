@@ -3,8 +3,14 @@
 from __future__ import annotations
 
 import hashlib
+import time
+from collections.abc import Callable
+from typing import Final, TypeVar
 from urllib.parse import urlsplit
 
+from sqlalchemy.exc import SQLAlchemyError
+
+from headwater.control.service import Control
 from headwater.control.snapshot import Snapshot
 from headwater.ingest.directory import SourceRef
 from headwater.spec.event import Body
@@ -49,6 +55,61 @@ class SnapshotDirectory:
             "legacyVideoPluginsEnabled": False,
             "remotePlugins": [],
         }
+
+
+Found = TypeVar("Found")
+_REFRESH_S: Final = 0.05  # strangers who guess keys cost one look at the database in this time
+
+
+class Known:
+    """The present directory. What it does not know it looks for once more in the database before it says no.
+
+    A source that was made a moment ago must not be refused: SDKs drop what is answered with 401.
+    """
+
+    def __init__(self, control: Control, public_url: str) -> None:
+        self._control, self._public_url = control, public_url
+        self._version, self._looked_at = -1, 0.0
+        self._directory = SnapshotDirectory(Snapshot(0, (), (), ()), public_url)
+
+    async def use(self, snapshot: Snapshot) -> None:
+        """Take over a new configuration."""
+        self._take(snapshot)
+
+    def by_write_key(self, write_key: str) -> SourceRef | None:
+        """Return the source a write key belongs to."""
+        return self._find(lambda directory: directory.by_write_key(write_key))
+
+    def by_webhook_secret(self, secret: str) -> SourceRef | None:
+        """Return the source whose webhook address ends in `secret`."""
+        return self._find(lambda directory: directory.by_webhook_secret(secret))
+
+    def settings_document(self, write_key: str) -> Body | None:
+        """Return what browser SDKs load for this key."""
+        return self._find(lambda directory: directory.settings_document(write_key))
+
+    def _find(self, look: Callable[[SnapshotDirectory], Found | None]) -> Found | None:
+        found = look(self._directory)
+        if found is None and self._refreshed():
+            found = look(self._directory)
+        return found
+
+    def _refreshed(self) -> bool:
+        """Return whether there is news; a few statements on a local file, so the event loop may wait for them."""
+        if time.monotonic() - self._looked_at < _REFRESH_S:
+            return False
+        self._looked_at = time.monotonic()
+        try:
+            if self._control.version() == self._version:
+                return False
+            self._take(self._control.snapshot())
+        except SQLAlchemyError:  # locked for a moment; the watch looks again
+            return False
+        return True
+
+    def _take(self, snapshot: Snapshot) -> None:
+        self._version = snapshot.version
+        self._directory = SnapshotDirectory(snapshot, self._public_url)
 
 
 def _hash(text: str) -> bytes:

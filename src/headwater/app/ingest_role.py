@@ -10,7 +10,7 @@ from typing import Final, Literal, cast
 import aiohttp
 import structlog
 
-from headwater.app.directory import SnapshotDirectory
+from headwater.app.directory import Known
 from headwater.app.health import Health, probes
 from headwater.app.place import Place
 from headwater.app.rpc import Caller
@@ -19,7 +19,6 @@ from headwater.app.watch import Watch
 from headwater.clock import now
 from headwater.control import database
 from headwater.control.service import Control
-from headwater.control.snapshot import Snapshot
 from headwater.eventlog.contract import Topic
 from headwater.eventlog.segments import SegmentLog
 from headwater.ingest.collector import Collector
@@ -35,18 +34,6 @@ _REJECTED_KEPT: Final = timedelta(days=7)
 log = structlog.get_logger()
 
 
-class _Known:
-    """The present directory: empty until the first snapshot, then replaced as a whole."""
-
-    def __init__(self, public_url: str) -> None:
-        self._public_url = public_url
-        self.directory = SnapshotDirectory(Snapshot(0, (), (), ()), public_url)
-
-    async def use(self, snapshot: Snapshot) -> None:
-        """Take over a new configuration."""
-        self.directory = SnapshotDirectory(snapshot, self._public_url)
-
-
 async def run(place: Place) -> None:
     """Accept events until this process is told to stop."""
     settings = place.settings
@@ -54,12 +41,12 @@ async def run(place: Place) -> None:
     for damage in stored.damage:
         log.error("log.damaged", file=damage.file, offset=damage.offset, first=damage.first, last=damage.last)
     control = Control(database.open_engine(settings.control_url), place.secret, settings.source_regions)
-    known = _Known(place.public_url)
+    known = Known(control, place.public_url)
     forward = Forward(place.web_url)
     rejections = Rejections(stored, clock=now)
     collector = Collector(
         stored,
-        lambda: known.directory,
+        lambda: known,
         rejections,
         clock=now,
         fallback=forward,

@@ -55,7 +55,7 @@ async def run(place: Place) -> None:
         open_access=place.open_access,
     )
     server = Server(
-        Starlette(routes=[*api.build(control, live, Live(reader, Topic.REJECTED), volume, pipeline, answers), *routes])
+        Starlette(routes=[*api.build(control, live, volume, pipeline, answers, Live(reader, Topic.REJECTED)), *routes])
     )
     async with alongside(server.stop, volume=volume.run()):
         await server.serve(place.listener)
