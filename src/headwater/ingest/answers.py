@@ -18,6 +18,8 @@ Headers = list[tuple[bytes, bytes]]
 JSON_TYPE: Final = (b"content-type", b"application/json; charset=utf-8")
 ANY_ORIGIN: Final = (b"access-control-allow-origin", b"*")
 NO_SNIFF: Final = (b"x-content-type-options", b"nosniff")
+ENDLESS: Final = "headwater.endless"
+"""Set in a scope whose answer has no end of its own: such a stream is cut when the server stops."""
 CLOSE: Final = (b"connection", b"close")
 
 _encode = msgspec.json.Encoder().encode

@@ -10,7 +10,7 @@ import aiohttp
 from multidict import CIMultiDict
 from yarl import URL
 
-from headwater.ingest.answers import Answer, Headers, Receive, Scope, Send, answer, refusal, reply
+from headwater.ingest.answers import ENDLESS, Answer, Headers, Receive, Scope, Send, answer, refusal, reply
 from headwater.limits import CONNECT_DEADLINE_S
 
 _HOP_BY_HOP: Final = frozenset(
@@ -84,6 +84,7 @@ class Forward:
             return
         async with upstream:
             body.finished.set()
+            scope[ENDLESS] = upstream.content_type == "text/event-stream"
             await send({"type": "http.response.start", "status": upstream.status, "headers": _answer_headers(upstream)})
             async for part in upstream.content.iter_any():
                 await send({"type": "http.response.body", "body": part, "more_body": True})

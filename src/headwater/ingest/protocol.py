@@ -15,7 +15,7 @@ from typing import Any, Final
 import httptools
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from headwater.ingest.answers import refusal
+from headwater.ingest.answers import ENDLESS, refusal
 from headwater.limits import (
     BODY_BYTES_PER_S_MIN,
     BODY_DEADLINE_S,
@@ -90,6 +90,7 @@ class DoorProtocol(HttpToolsProtocol):
         if self.phase is Phase.IDLE:
             self._enter(Phase.HEADERS)
         if self.phase is Phase.HEADERS:
+            data = _without_upgrade(data)
             self.header_bytes += len(data)
         else:
             self.body_bytes += len(data)
@@ -217,6 +218,17 @@ class DoorProtocol(HttpToolsProtocol):
         self.transport.write(_bytes_of(status, code, message))
         self.linger()
 
+    def shutdown(self) -> None:
+        """Let the request under way be the last; a stream without end is cut."""
+        super().shutdown()
+        cycle = self.cycle
+        if cycle is None:
+            return  # type: ignore[unreachable]  # uvicorn forgets the time before the first request
+        if not cycle.response_complete and cycle.scope.get(ENDLESS):
+            cycle.disconnected = True
+            cycle.message_event.set()
+            self.transport.close()
+
     def _swallow(self) -> None:
         if self.body_bytes > LINGER_BYTES_MAX:
             self.transport.abort()
@@ -251,6 +263,18 @@ class DoorProtocol(HttpToolsProtocol):
         self.since = self.loop.time()
         if phase is Phase.IDLE:
             self.header_bytes = 0
+
+
+def _without_upgrade(data: bytes) -> bytes:
+    """Return the bytes with an `Upgrade` header's name spoiled.
+
+    Java's client offers HTTP/2 with each first request, and the parser drops the body of a request that offers that.
+    Nobody upgrades here, so the offer is made unreadable instead.
+    """
+    at = data.find(b"pgrade:", 0, HEADER_BYTES_MAX)
+    if at < 0 or data.find(b"\r\n\r\n", 0, at) >= 0:
+        return data
+    return b"%sx%s" % (data[:at], data[at + 1 :])
 
 
 class _Gentle:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import concurrent.futures
+import gc
 import http.client
 import json
 import socket
@@ -25,6 +26,7 @@ from headwater.ingest.answers import App, refusal, reply
 from headwater.ingest.collector import Collector
 from headwater.ingest.directory import SourceRef
 from headwater.ingest.internal import Internal
+from headwater.ingest.protocol import DoorProtocol
 from headwater.ingest.rejections import Rejections
 from headwater.ingest.server import BOUNDS, serve
 from headwater.spec.event import Record
@@ -143,6 +145,10 @@ class Door:
         """Write the rejections now, and return all that are in the log."""
         asyncio.run_coroutine_threadsafe(self.rejections.flush(), self.loop).result(10)
         return self.events(Topic.REJECTED)
+
+    def connections(self) -> set[Any]:
+        """Return the open connections, the server's own set."""
+        return {item for item in gc.get_objects() if isinstance(item, DoorProtocol) and item in item.connections}
 
     def until(self, holds: Callable[[], bool]) -> None:
         """Return once a condition holds, seen from inside the door's loop."""
