@@ -10,6 +10,7 @@ import asyncio
 import ipaddress
 import re
 import socket
+import ssl
 from collections.abc import Awaitable, Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from email.utils import format_datetime
@@ -42,6 +43,7 @@ class GuardedHttp:
         resolve: Resolve | None = None,
         clock: Clock = now,
         deadline_s: float = limits.ATTEMPT_DEADLINE_S,
+        tls: ssl.SSLContext | None = None,
     ) -> None:
         self._policy, self._clock = policy or Policy(), clock
         self._names = Names() if resolve is None else None
@@ -52,6 +54,7 @@ class GuardedHttp:
             ceil_threshold=float("inf"),  # aiohttp rounds longer deadlines up to whole seconds otherwise
         )
         self._deadline_s = deadline_s
+        self._tls = tls or ssl.create_default_context()  # verifies, TLS 1.2 at least
         self._sessions: dict[str, aiohttp.ClientSession] = {}
 
     async def request(
@@ -120,6 +123,7 @@ class GuardedHttp:
         connector = aiohttp.TCPConnector(
             resolver=_JudgedResolver(self._resolve, policy, plain=plain),
             use_dns_cache=False,
+            ssl=self._tls,
             limit=0,  # the engine bounds each connection's calls; a shared bound would let one starve the others
             socket_factory=dial,
         )

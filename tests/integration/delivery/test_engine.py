@@ -8,7 +8,7 @@ import pytest
 from aiohttp import web
 
 from headwater.delivery.dead_letters import DeadLetterFilter
-from headwater.errors import ConflictError, NotFoundError
+from headwater.errors import ConfigError, ConflictError, DeliveryError, NotFoundError
 from receiver import QUICK, append, body, settled, until, webhook
 
 
@@ -260,6 +260,35 @@ async def test_a_replay_goes_on_after_a_restart(log, receiver, delivering):
         await until(lambda: _replayed(delivery, 40))
         (replay,) = await delivery.replays("d1")
     assert (replay.dead, replay.retrying, len(receiver.bodies)) == (0, 0, 80)
+
+
+async def test_batches_reach_a_segment_compatible_api_and_rejects_become_dead_letters(log, receiver, delivering):
+    async def answer(_):
+        bad = [at for at, item in enumerate(receiver.bodies[-1]["batch"]) if item["messageId"] == "m7"]
+        return web.json_response({"success": True, "rejected": [{"index": at, "code": "too_long"} for at in bad]})
+
+    receiver.answer = answer
+    await append(log, *(body(f"m{n}", userId=f"u{n}") for n in range(250)))
+    segment = webhook(receiver, type="segment", settings={"url": receiver.url, "write_key": "key"})
+    async with delivering(segment) as delivery:
+        await settled(delivery, delivered_first_try=249, dead=1)
+        (letter,) = await delivery.dead_letters()
+    assert (letter.message_id, "too_long" in letter.reason) == ("m7", True)
+    assert sorted(item["messageId"] for one in receiver.bodies for item in one["batch"]) == sorted(
+        f"m{n}" for n in range(250)
+    )
+    assert {headers["authorization"] for headers in receiver.headers} == {"Basic a2V5Og=="}
+    assert len(receiver.bodies) == 3
+
+
+async def test_a_check_tries_settings_through_the_guarded_client(receiver, delivering):
+    async with delivering() as delivery:
+        await delivery.test("webhook", {"url": receiver.url})
+        assert receiver.bodies == [{"type": "check"}]
+        with pytest.raises(DeliveryError, match="internal"):
+            await delivery.test("webhook", {"url": "https://169.254.169.254/"})
+        with pytest.raises(ConfigError):
+            await delivery.test("webhook", {})
 
 
 async def test_a_deleted_destination_is_forgotten_only_then(log, receiver, delivering):

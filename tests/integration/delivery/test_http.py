@@ -4,9 +4,14 @@ import asyncio
 import contextlib
 import ipaddress
 import socket
+import ssl
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from aiohttp import web
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
 
 from headwater.delivery.address import Policy, parse
 from headwater.delivery.http import GuardedHttp, Names
@@ -245,3 +250,48 @@ async def test_an_allowed_network_does_not_open_the_others(receiver):
 async def test_every_answer_has_a_date_to_count_a_retry_from():
     async with speaking(b"HTTP/1.1 204 No Content\r\n\r\n") as port, client() as http:
         assert "GMT" in (await http.request("GET", f"http://127.0.0.1:{port}/")).headers["date"]
+
+
+@contextlib.asynccontextmanager
+async def secured(directory, name: str):
+    """A TLS server whose certificate is for `name`; yields its port and a context that trusts its authority."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    subject = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, name)])
+    day = timedelta(days=1)
+    certificate = (
+        x509.CertificateBuilder(subject, subject, key.public_key(), x509.random_serial_number())
+        .not_valid_before(datetime.now(UTC) - day)
+        .not_valid_after(datetime.now(UTC) + day)
+        .add_extension(x509.SubjectAlternativeName([x509.DNSName(name)]), critical=False)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+        .sign(key, hashes.SHA256())
+    )
+    pem = certificate.public_bytes(serialization.Encoding.PEM)
+    plain = serialization.NoEncryption()
+    (directory / "key").write_bytes(
+        key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, plain)
+    )
+    (directory / "certificate").write_bytes(pem)
+    own = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    own.load_cert_chain(directory / "certificate", directory / "key")
+
+    async def handle(_, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"HTTP/1.1 204 No Content\r\n\r\n")
+        writer.close()
+
+    server = await asyncio.start_server(handle, "127.0.0.1", 0, ssl=own)
+    try:
+        yield server.sockets[0].getsockname()[1], ssl.create_default_context(cadata=pem.decode())
+    finally:
+        server.close()
+
+
+async def test_a_certificate_is_checked_against_the_name_and_not_the_address(tmp_path):
+    async with secured(tmp_path, "right.example") as (port, trusting):
+        async with client(resolve=Fake(["127.0.0.1"]), tls=trusting) as http:
+            assert (await http.request("POST", f"https://right.example:{port}/")).status == 204
+            with pytest.raises(RetryableError, match="TLS"):
+                await http.request("POST", f"https://wrong.example:{port}/")
+        async with client(resolve=Fake(["127.0.0.1"])) as http:
+            with pytest.raises(RetryableError, match="TLS"):
+                await http.request("POST", f"https://right.example:{port}/")
