@@ -80,9 +80,14 @@ def test_a_change_that_fails_leaves_nothing_not_even_a_new_version(url):
     engine = database.open_engine(url)
     before = control.version()
     workspace = control.workspaces.get()
-    with pytest.raises(RuntimeError), database.changing(engine) as connection:
-        connection.execute(database.workspaces.update().values(name="Half"))
-        raise RuntimeError
+
+    def half():
+        with database.changing(engine) as connection:
+            connection.execute(database.workspaces.update().values(name="Half"))
+            raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        half()
     assert control.version() == before
     assert control.workspaces.get() == workspace
 

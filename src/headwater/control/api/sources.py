@@ -107,7 +107,7 @@ class SourceOperations:
         """Take a write key away."""
         path = asked.path
         changed = self._control.sources.remove_write_key(asked.caller.workspace_id, path["sourceId"], path["writeKey"])
-        return {"source": self._shape(asked, changed)}
+        return {"status": "SUCCESS", "source": self._shape(asked, changed)}
 
     def rotate_webhook_secret(self, asked: Asked) -> Answer:
         """Make a new webhook address; this answer is the only one that shows it."""
