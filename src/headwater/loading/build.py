@@ -6,14 +6,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import lru_cache, partial
-from typing import Any, Final
+from typing import Final
 
 import duckdb
 
 from headwater.loading import plan, tables
 from headwater.loading.columns import OVERFLOW, Column, Value, moment, overflow
 from headwater.loading.plan import CONTEXT_DOCUMENT, Document, Extraction, Shape
-from headwater.loading.shapes import leaves
+from headwater.loading.shapes import STRUCTURE, leaves
 from headwater.loading.staging import Staging
 from headwater.loading.tables import TRACKS, Route
 from headwater.spec.event import Call, Frame
@@ -83,8 +83,8 @@ def build(
 def _context(source: _Source, shapes: Sequence[Shape]) -> Extraction:
     """Return how `context` becomes columns; one type a field in the whole schema."""
     known = plan.context_types(source.known)
-    first = _first(source, "context", shapes)
-    return plan.extraction(shapes, CONTEXT_DOCUMENT, tables.context_column, known, plan.CONTEXT_COLUMNS_MAX, first)
+    documents = partial(source.staging.documents, "context")
+    return plan.extraction(shapes, CONTEXT_DOCUMENT, tables.context_column, known, plan.CONTEXT_COLUMNS_MAX, documents)
 
 
 def _stage(
@@ -139,7 +139,7 @@ def _spill(staging: Staging, document: Document, extraction: Extraction, table: 
         return []
     staging.fill(table, "structure", [(structure,) for structure in sorted(extraction.spilled)])
     value = Value(document.name, document.name, document.label, frozenset())
-    return [(value, f"(json_structure({document.name})::varchar in (select structure from {table}))")]
+    return [(value, f"(({STRUCTURE.format(document=document.name)}) in (select structure from {table}))")]
 
 
 def _context_columns(
@@ -213,8 +213,10 @@ def _body(source: _Source, name: str, document: Document, shapes: Sequence[Shape
     if name == tables.OVERFLOW_TABLE:
         return Extraction(spilled=frozenset(shape.structure for shape in shapes))
     known = {column: kind for column, kind in source.known.get(name, {}).items() if not _is_ours(name, column)}
-    first = _first(source, "body", shapes)
-    found = plan.extraction(shapes, document, partial(tables.body_column, name), known, plan.BODY_COLUMNS_MAX, first)
+    documents = partial(source.staging.documents, "body")
+    found = plan.extraction(
+        shapes, document, partial(tables.body_column, name), known, plan.BODY_COLUMNS_MAX, documents
+    )
     return _with_shared(name, found)
 
 
@@ -253,18 +255,6 @@ def _common(source: _Source, name: str) -> str:
     if name == "event":
         return "slug as event"
     return f"common_overflow as {OVERFLOW}" if name == OVERFLOW else quote_ident(name)
-
-
-def _first(source: _Source, column: str, shapes: Sequence[Shape]) -> plan.First:
-    """Return a reader of the documents that decide types; each row is read and decoded at most once."""
-    documents: dict[int, Any] = {}
-
-    def first(row: int) -> Any:
-        if row not in documents:
-            documents.update(source.staging.documents(column, [shape.row for shape in shapes]))
-        return documents.get(row)
-
-    return first
 
 
 def _is_ours(table: str, column: str) -> bool:

@@ -73,21 +73,51 @@ class Column:
 
 def fitting_text(value: Value, kind: ColumnType) -> str:
     """Return SQL of the value in the column's type, null where it does not fit without loss."""
-    text = value.text
-    if kind is ColumnType.VARCHAR:
-        return f"if(json_type({value.json}) = 'OBJECT', null, {text})" if Kind.OBJECT in value.kinds else text
-    if kind is ColumnType.INTEGER:
-        cast = f"try_cast({text} as bigint)"
-        return cast if value.kinds <= {Kind.INTEGER} else _where(text, _INTEGER, cast)
-    if kind is ColumnType.FLOAT:
-        cast = f"try_cast({text} as double)"
-        if value.kinds <= {Kind.FLOAT}:
-            return f"if(isfinite({cast}), {cast}, null)"
-        exact = f"if(isfinite({cast}) and (length({text}) <= {_EXACT_DIGITS} or contains({text}, '.')), {cast}, null)"
-        return _where(text, _NUMBER, exact)
-    if kind is ColumnType.BOOLEAN:
-        return f"case {text} when 'true' then true when 'false' then false end"
-    return _where(text, _LATER_MOMENT, moment(text))
+    return _FITTING[kind](value)
+
+
+def _varchar(value: Value) -> str:
+    """Text takes everything but an object: its members have columns of their own."""
+    if Kind.OBJECT not in value.kinds:
+        return value.text
+    return f"if(json_type({value.json}) = 'OBJECT', null, {value.text})"
+
+
+def _integer(value: Value) -> str:
+    """A cast alone would round 5.7 and read 0x1F."""
+    cast = f"try_cast({value.text} as bigint)"
+    if value.kinds <= {Kind.INTEGER}:
+        return cast
+    # Most are spelled as we would spell them, which is cheaper to see than the form.
+    return f"if({cast}::varchar = {value.text}, {cast}, {_where(value.text, _INTEGER, cast)})"
+
+
+def _float(value: Value) -> str:
+    """No infinity, no NaN, and no integer that would lose digits."""
+    text, cast = value.text, f"try_cast({value.text} as double)"
+    if value.kinds <= {Kind.FLOAT}:
+        return f"if(isfinite({cast}), {cast}, null)"
+    exact = f"if(isfinite({cast}) and (length({text}) <= {_EXACT_DIGITS} or contains({text}, '.')), {cast}, null)"
+    return _where(text, _NUMBER, exact)
+
+
+def _boolean(value: Value) -> str:
+    """A cast alone would take 1, `yes` and `t`."""
+    return f"case {value.text} when 'true' then true when 'false' then false end"
+
+
+def _timestamp(value: Value) -> str:
+    """A cast alone would take `epoch` and `infinity`."""
+    return _where(value.text, _LATER_MOMENT, moment(value.text))
+
+
+_FITTING: Final = {
+    ColumnType.VARCHAR: _varchar,
+    ColumnType.INTEGER: _integer,
+    ColumnType.FLOAT: _float,
+    ColumnType.BOOLEAN: _boolean,
+    ColumnType.TIMESTAMP: _timestamp,
+}
 
 
 def moment(text: str) -> str:

@@ -68,8 +68,8 @@ class Document:
 
 CONTEXT_DOCUMENT: Final = Document("context", "context", "context_texts")
 
-First = Callable[[int], Any]
-"""Gives the decoded document of a row."""
+Documents = Callable[[set[int]], Mapping[int, Any]]
+"""Gives the decoded documents of some rows."""
 
 
 @dataclass(slots=True)
@@ -110,7 +110,7 @@ def extraction(
     name_of: Callable[[Path], str],
     known: Columns,
     columns_max: int,
-    first: First,
+    documents: Documents,
 ) -> Extraction:
     """Return how the documents of these shapes become columns.
 
@@ -120,9 +120,11 @@ def extraction(
         name_of: the column of a path.
         known: columns that exist, with their types.
         columns_max: how many columns of this kind there may be.
-        first: for the value that decides a new column's type.
+        documents: for the values that decide the types of new columns.
     """
     found = _found(shapes, name_of)
+    rows = {column.first[0] for name, column in found.items() if column.first and name not in known}
+    firsts = documents(rows) if rows else {}
     added: dict[str, ColumnType] = {}
     without: set[Path] = set()
     columns: list[Column] = []
@@ -130,7 +132,7 @@ def extraction(
     for name, column in found.items():
         if column.first is None:
             continue
-        kind = known.get(name) or _first_type(column.first, first)
+        kind = known.get(name) or _first_type(column.first, firsts)
         if kind is None:
             continue
         paths = _ranked(name, column.kinds)
@@ -166,10 +168,10 @@ def _found(shapes: Sequence[Shape], name_of: Callable[[Path], str]) -> dict[str,
     return found
 
 
-def _first_type(seen: tuple[int, Path, Kind], first: First) -> ColumnType | None:
+def _first_type(seen: tuple[int, Path, Kind], documents: Mapping[int, Any]) -> ColumnType | None:
     """Return the type that a column's first value asks for."""
     row, path, kind = seen
-    return column_type(kind, value_at(first(row), path))
+    return column_type(kind, value_at(documents.get(row), path))
 
 
 def _ranked(name: str, kinds: Mapping[Path, set[Kind]]) -> list[Path]:

@@ -1,4 +1,8 @@
-"""What a JSON object is made of: the text DuckDB's `json_structure` gives, read once per distinct shape. Pure."""
+"""What a JSON object is made of: its structure as DuckDB tells it, read once per distinct shape. Pure.
+
+A structure is what `json_structure` gives, or, for a flat object without nulls and arrays, the list of its keys: that
+takes a quarter of the time, and leaves only open which kind of scalar a key has.
+"""
 
 from __future__ import annotations
 
@@ -24,6 +28,7 @@ class Kind(Enum):
     INTEGER = auto()
     FLOAT = auto()
     TEXT = auto()
+    SCALAR = auto()  # one of the four above: of a flat object only the keys are looked at
     ARRAY = auto()
     OBJECT = auto()  # its members are leaves of their own
     ANY = auto()  # an empty object, or a key that stands twice with different types
@@ -44,11 +49,19 @@ _KINDS: Final = {
     "DOUBLE": Kind.FLOAT,
     "BOOLEAN": Kind.BOOLEAN,
 }
+_KIND_OF: Final[dict[type, Kind]] = {bool: Kind.BOOLEAN, int: Kind.INTEGER, float: Kind.FLOAT}
 _TYPES: Final = {
     Kind.BOOLEAN: ColumnType.BOOLEAN,
     Kind.FLOAT: ColumnType.FLOAT,
     Kind.ARRAY: ColumnType.VARCHAR,
 }
+
+STRUCTURE: Final = """
+    case when contains(substr({document}, 2), '{{') or contains({document}, '[') or contains({document}, ':null')
+        or not starts_with({document}, '{{')
+    then json_structure({document})::varchar else to_json(json_keys({document}))::varchar end
+"""
+"""SQL of the structure of a JSON column; a brace inside a string only costs time."""
 
 # A date without a time stays text when it makes a column: codes and versions look like it too.
 MOMENT: Final = r"\d{4}-\d{2}-\d{2}[T ]\d{2}:\d{2}(:\d{2}(\.\d{1,9})?)?(Z|[+-]\d{2}:?\d{2})?"
@@ -61,9 +74,11 @@ def leaves(structure: str) -> tuple[Leaf, ...]:
     """Return the values of a shape, nested objects before their members; nulls are none.
 
     Args:
-        structure: what `json_structure` gave; "" or a structure that is no object has no leaves.
+        structure: "" and what is no object has no leaves.
     """
     shape = msgspec.json.decode(structure) if structure else None
+    if isinstance(shape, list):
+        return tuple(Leaf((key,), Kind.SCALAR) for key in shape)
     return tuple(_leaves(shape, ())) if isinstance(shape, dict) else ()
 
 
@@ -91,6 +106,8 @@ def column_type(kind: Kind, value: Any) -> ColumnType | None:
 
     Source: Segment, warehouse schemas: timestamp, integer, float, boolean, varchar by the first value.
     """
+    if kind is Kind.SCALAR:
+        kind = _KIND_OF.get(type(value), Kind.TEXT)
     if kind in _TYPES:
         return _TYPES[kind]
     if kind is Kind.INTEGER:

@@ -13,6 +13,7 @@ import msgspec
 from duckdb import DuckDBPyConnection
 
 from headwater.loading.plan import Shape
+from headwater.loading.shapes import STRUCTURE
 from headwater.spec.event import Frame
 from headwater.spec.names import quote_text
 
@@ -72,7 +73,7 @@ class Staging:
     def shapes(self, document: str) -> list[Shape]:
         """Return the distinct shapes of a JSON column of `raw`, in the order of their first rows."""
         rows = self.connection.execute(
-            f"select type, coalesce(event, ''), coalesce(json_structure({document})::varchar, ''), "
+            f"select type, coalesce(event, ''), coalesce({STRUCTURE.format(document=document)}, ''), "
             "count(*), min(rowid) from raw group by all order by 5"
         ).fetchall()
         return [Shape(*row) for row in rows]

@@ -16,7 +16,9 @@ BODY = Document("body", "properties", "body_texts")
 def extraction(*structures: str, known=None, columns_max=100, first=None, table="order_completed"):
     found = [Shape("track", "Order Completed", structure, 1, row) for row, structure in enumerate(structures)]
     name_of = partial(tables.body_column, table)
-    return plan.extraction(found, BODY, name_of, known or {}, columns_max, first or (lambda _row: {}))
+    documents = first or (lambda _row: {})
+    rows = lambda wanted: {row: documents(row) for row in wanted}  # noqa: E731 - one line beside its use
+    return plan.extraction(found, BODY, name_of, known or {}, columns_max, rows)
 
 
 def types(found) -> dict[str, ColumnType]:
