@@ -15,8 +15,8 @@ from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from hashlib import blake2b
 from pathlib import Path
-from struct import Struct
-from typing import Final
+from struct import unpack
+from typing import Final, Protocol, Self
 
 from headwater.errors import LogUnavailableError
 from headwater.eventlog import sieve
@@ -29,7 +29,22 @@ RUN_KEYS: Final = 32_768  # ids that are written to the index at once
 _SAVE_KEYS: Final = 2_000_000  # ids after which the filter is saved again: bounds what a start reads after a crash
 _FORGET_KEYS: Final = 5_000  # at a time, so that the event loop never stands still
 _RETRY_S: Final = 1.0
-_WORD: Final = Struct("<Q")
+
+
+class Hash(Protocol):
+    """What `hashlib` returns."""
+
+    def copy(self) -> Self:
+        """Return another one in the same state."""
+        ...
+
+    def update(self, data: bytes, /) -> None:
+        """Take more in."""
+        ...
+
+    def digest(self) -> bytes:
+        """Return the hash."""
+        ...
 
 
 class Dedupe:
@@ -60,7 +75,7 @@ class Dedupe:
         keys = self._index.keys
         self._uncertain = kept is None and keys > 0
         self._sieve = kept[0] if kept else Sieve(0 if self._uncertain else 2 * keys)
-        self._prefixes: dict[str, bytes] = {}
+        self._hashes: dict[str, Hash] = {}
         self._recent: set[bytes] = set()
         self._batch: list[bytes] = []
         self._unsaved_keys = 0
@@ -72,36 +87,70 @@ class Dedupe:
 
         The new ones count as stored from now on, until `withdraw` takes them back.
         """
-        prefix = self._prefixes.get(source_id) or self._prefix(source_id)
-        lines: list[bytes] = []
-        keys: list[bytes] = []
-        duplicates: list[int] = []
-        recent, older, newest = self._recent, self._sieve.filters[:-1], self._sieve.newest
-        cells, last, word_of, certain = newest.cells, newest.last, _WORD.unpack_from, not self._uncertain
-        for position, (message_id, line) in enumerate(records):
-            if message_id:
-                key = blake2b(prefix + message_id.encode(), digest_size=KEY_BYTES).digest()
-                (word,) = word_of(key)
-                mask = MASKS[word >> MASK_SHIFT]
-                cell = cells[word & last]
-                surely_new = certain and cell & mask != mask
-                if surely_new and older:
-                    surely_new = all(part.cells[word & part.last] & mask != mask for part in older)
-                if not surely_new and (key in recent or self._holds(key, keys)):
-                    duplicates.append(position)
-                    continue
-                cells[word & last] = cell | mask
+        if not all(record.message_id for record in records):
+            return self._admit_some(source_id, records)
+        keys = self._keys(source_id, [message_id for message_id, _ in records])
+        maybe = self._sift(keys)
+        if not maybe:
+            self._recent.update(keys)
+            return [line for _, line in records], keys, ()
+        held = self._held([keys[position] for position in maybe])
+        recent, kept, duplicates = self._recent, list[int](), list[int]()
+        for position, key in enumerate(keys):  # in order: a key that comes twice is recent the second time
+            if key in recent or key in held:
+                duplicates.append(position)
+            else:
                 recent.add(key)
-                keys.append(key)
-            lines.append(line)
-        self._sieve.grow(len(keys))
-        return lines, keys, tuple(duplicates)
+                kept.append(position)
+        lines = [records[position].line for position in kept]
+        return lines, [keys[position] for position in kept], tuple(duplicates)
 
-    def _holds(self, key: bytes, reserved: list[bytes]) -> bool:
+    def _admit_some(
+        self, source_id: str, records: Sequence[Record]
+    ) -> tuple[list[bytes], list[bytes], tuple[int, ...]]:
+        """Do the same where some records have no id and so are always new."""
+        places = [position for position, record in enumerate(records) if record.message_id]
+        duplicates: tuple[int, ...] = ()
+        keys: list[bytes] = []
+        if places:
+            _, keys, duplicates = self.admit(source_id, [records[position] for position in places])
+            duplicates = tuple(places[position] for position in duplicates)
+        left_out = set(duplicates)
+        return [line for position, (_, line) in enumerate(records) if position not in left_out], keys, duplicates
+
+    def _keys(self, source_id: str, message_ids: Sequence[str]) -> list[bytes]:
+        """Return the keyed hash of source and id for each id."""
+        begin = (self._hashes.get(source_id) or self._hash(source_id)).copy
+        keys = []
+        for message_id in message_ids:
+            hashed = begin()
+            hashed.update(message_id.encode())
+            keys.append(hashed.digest())
+        return keys
+
+    def _sift(self, keys: Sequence[bytes]) -> list[int]:
+        """Put keys into the filter; return the positions of those that it may have held before."""
+        *older, newest = self._sieve.filters
+        cells, last = newest.cells, newest.last
+        maybe: list[int] = []
+        for position, word in enumerate(words_of(keys)):
+            mask = MASKS[word >> MASK_SHIFT]
+            cell = cells[word & last]
+            if cell & mask == mask:
+                maybe.append(position)
+                continue
+            cells[word & last] = cell | mask
+            if older and any(part.cells[word & part.last] & mask == mask for part in older):
+                maybe.append(position)
+        self._sieve.grow(len(keys))
+        return list(range(len(keys))) if self._uncertain else maybe
+
+    def _held(self, keys: Sequence[bytes]) -> set[bytes]:
+        """Return the keys that the index holds."""
+        asked = [key for key in keys if key not in self._recent]
         try:
-            return self._index.find(key) >= self._start
+            return {key for key, seq in self._index.find(asked) if seq >= self._start} if asked else set()
         except DatabaseError as error:
-            self.withdraw(reserved)
             self._damaged(error)
             raise LogUnavailableError("The index of ids is damaged; it is built again at the next start.") from error
 
@@ -148,10 +197,8 @@ class Dedupe:
             if len(self._batch) >= RUN_KEYS:
                 self._store(self._batch, first_seq)
                 self._batch = []
-            prefix = self._prefixes.get(source_id) or self._prefix(source_id)
-            ids = [message_id.encode() for message_id in message_ids if message_id]
-            keys = [blake2b(prefix + message_id, digest_size=KEY_BYTES).digest() for message_id in ids]
-            self._sieve.add(_WORD.unpack_from(key)[0] for key in keys)
+            keys = self._keys(source_id, [message_id for message_id in message_ids if message_id])
+            self._sieve.add(words_of(keys))
             if first_seq >= self._index.upto:
                 self._batch += keys
         self._recent.update(self._batch)
@@ -210,16 +257,16 @@ class Dedupe:
         """Make the filter from the index; until it stands, every id is looked up."""
         built = Sieve(2 * self._index.keys)
         for some in self._index.all_keys():
-            built.add(_WORD.unpack_from(key)[0] for (key,) in some)
+            built.add(words_of([key for (key,) in some]))
             time.sleep(0)  # lets the event loop have the interpreter
         self._sieve.filters[:0] = built.filters
         self._uncertain = False
 
-    def _prefix(self, source_id: str) -> bytes:
+    def _hash(self, source_id: str) -> Hash:
         source = source_id.encode()
-        prefix = self._index.secret + len(source).to_bytes(2, "little") + source
-        self._prefixes[source_id] = prefix
-        return prefix
+        secret = self._index.secret + len(source).to_bytes(2, "little") + source
+        self._hashes[source_id] = blake2b(secret, digest_size=KEY_BYTES)
+        return self._hashes[source_id]
 
     def close(self, end: int) -> None:
         """Write what is left, and the filter, and close the index."""
@@ -228,3 +275,8 @@ class Dedupe:
         self._work.put(None)
         self._thread.join()
         self._index.close()
+
+
+def words_of(keys: Sequence[bytes]) -> tuple[int, ...]:
+    """Return the first eight bytes of each key as a number: what the filter goes by."""
+    return unpack(f"<{2 * len(keys)}Q", b"".join(keys))[::2]

@@ -19,7 +19,7 @@ from headwater import sqlite
 
 INDEX_FILE: Final = "ids.sqlite"
 RUNS_OF_A_LEVEL: Final = 8
-KEY_BYTES: Final = 16  # also in the SQL of `add`
+KEY_BYTES: Final = 16
 LEVEL_MAX: Final = 3  # runs of 16 M ids at the most: a larger merge would keep new ids waiting in memory
 DatabaseError: Final[Any] = dbapi2.DatabaseError
 _VERSION: Final = 1
@@ -30,6 +30,14 @@ create table if not exists runs (
   id integer primary key, level integer not null, keys integer not null, next_seq integer not null
 ) strict;
 """
+
+
+_WANTED: Final = """
+with recursive
+  place (n) as (select 0 union all select n + 1 from place where n + 1 < ?1),
+  wanted (key) as materialized (select substr(?2, n * 16 + 1, 16) from place)
+"""
+"""?1 keys, given in one value ?2."""
 
 
 class _Run(NamedTuple):
@@ -71,13 +79,12 @@ class IdIndex:
         """How many keys there are."""
         return sum(run.keys for run in self._runs())
 
-    def find(self, key: bytes) -> int:
-        """Return a sequence at which, or shortly before which, a key was stored; -1 when it never was."""
+    def find(self, keys: Sequence[bytes]) -> list[tuple[bytes, int]]:
+        """Return those of the keys that are stored, with a sequence at which, or shortly before which, each was."""
         with self._changed:
             if not self._question:
-                return -1
-            found = self._finder.execute(self._question, (key,)).fetchall()
-        return int(max(found)[0]) if found else -1
+                return []
+            return list(self._finder.execute(self._question, (len(keys), b"".join(keys))).fetchall())
 
     def add(self, keys: Sequence[bytes], upto: int) -> None:
         """Store the keys of records before sequence `upto`: everything before it is in then.
@@ -90,8 +97,7 @@ class IdIndex:
                 name = self._begin(_Run(0, 0, len(keys), upto))
                 self._writer.execute(
                     f"insert or replace into {name}"  # noqa: S608 - a number
-                    " with recursive place (n) as (select 0 union all select n + 1 from place where n + 1 < ?1)"
-                    " select substr(?2, n * 16 + 1, 16) as key, ?3 from place order by key",
+                    f" {_WANTED} select key, ?3 from wanted order by key",
                     (len(keys), b"".join(keys), upto - 1),
                 )
             self._writer.execute("update facts set upto = ?", (upto,))
@@ -162,7 +168,8 @@ class IdIndex:
     def _renew(self) -> None:
         """Make the question that asks every run, the newest first."""
         names = [f"run_{run.id}" for run in reversed(self._runs())]
-        question = " union all ".join(f"select seq from {name} where key = ?1" for name in names)  # noqa: S608 - numbers
+        rows = (f"select key, seq from wanted cross join {name} using (key)" for name in names)  # noqa: S608 - numbers
+        question = f"{_WANTED} {' union all '.join(rows)}" if names else ""
         with self._changed:
             self._question = question
 

@@ -130,8 +130,9 @@ def test_runs_of_ids_are_merged_and_every_id_is_found(tmp_path: Path) -> None:
         while index.merge(0):
             pass
     assert (index.keys, index.upto) == (3_500, 3_500)
-    assert all(index.find(key) == (number + 1) * 50 - 1 for number, keys in enumerate(runs) for key in keys)
-    assert index.find(b"0" * 16) == -1
+    for number, keys in enumerate(runs):
+        assert index.find([b"0" * 16, *keys]) == [(key, (number + 1) * 50 - 1) for key in keys]
+    assert index.find([b"0" * 16]) == []
     assert {key for some in index.all_keys() for (key,) in some} == {key for keys in runs for key in keys}
     index.forget(3_500)
     assert index.keys == 0
