@@ -73,9 +73,10 @@ def connections(snapshot: Snapshot) -> list[Connection]:
 
 
 def targets(snapshot: Snapshot) -> list[Target]:
-    """Return what loading works on."""
+    """Return what loading works on: a source that is not connected to a warehouse is named with no schema."""
+    known = {source.id: "" for source in snapshot.sources}
     return [
-        Target(each.id, each.type, each.settings, snapshot.schemas(each), enabled=each.enabled)
+        Target(each.id, each.type, each.settings, known | snapshot.schemas(each), enabled=each.enabled)
         for each in snapshot.warehouses
     ]
 

@@ -166,7 +166,7 @@ class Loading:
     def status(self) -> list[Status]:
         """Return where each warehouse stands."""
         end = self._reader.end(Topic.EVENTS)
-        return [self._status(line, end) for line in self._lines.values()]
+        return [self._status(line, end) for line in list(self._lines.values())]  # may be asked from a thread
 
     def runs(self, warehouse_id: str, count: int = 50) -> list[SyncRun]:
         """Return the newest sync runs of a warehouse, newest first; an idle log makes none."""
