@@ -3,7 +3,8 @@
     python benchmarks/accept.py [--seconds 5] [--connections 64] [--rounds 3] [--directory DIR]
 
 Prints JSON. Server and load generator are processes of their own; keep-alive, no pipelining, each event has an id of
-its own. `ratio` is durable by storing nothing, of the medians of alternating rounds, so that a busy machine slows both.
+its own. `ratio` is durable by storing nothing, of the medians of alternating rounds, so that a busy machine slows both;
+`cpu_ratio` compares the processor time of the two servers, which a busy machine changes least.
 """
 
 from __future__ import annotations
@@ -116,11 +117,11 @@ class Nowhere:
         return Appended(0, len(records))
 
 
-async def only_answer(_scope: Any, receive: Any, send: Any) -> None:
+async def only_answer(scope: Any, receive: Any, send: Any) -> None:
     """Read a body and answer 200: the limit of the server itself."""
     while (await receive()).get("more_body"):
         pass
-    await reply(send, SUCCESS)
+    await reply(scope, send, SUCCESS)
 
 
 async def serve_mode(mode: str, directory: Path) -> None:
@@ -149,7 +150,7 @@ class Load:
         self.parts = request_parts(self.events)
         self.suffixes = [b"%04x" % item for item in range(self.events)]
         self.latencies: list[float] = []
-        self.failed = 0
+        self.failed = self.answered = 0
         self.ends_at = 0.0
 
     async def run(self) -> dict[str, Any]:
@@ -173,6 +174,7 @@ class Load:
             "p50_ms": round(latencies[len(latencies) // 2] * 1000, 2),
             "p99_ms": round(latencies[len(latencies) * 99 // 100] * 1000, 2),
             "failed": self.failed,
+            "events": self.answered * self.events,
         }
 
     def request(self) -> bytes:
@@ -209,6 +211,7 @@ class Sender(asyncio.Protocol):
         if not data.endswith(b"}"):
             return
         self.load.latencies.append(time.perf_counter() - self.since)
+        self.load.answered += 1
         if b'"success": true}' not in data:
             self.load.failed += 1
         if self.loop.time() < self.load.ends_at:
@@ -266,7 +269,8 @@ def compare(options: argparse.Namespace, events: int) -> dict[str, Any]:
         for mode, results in rounds.items()
     }
     ratio = medians["durable"]["events_per_s"] / medians["nothing"]["events_per_s"]
-    return {"ratio": round(ratio, 3), **medians}
+    cpu_ratio = medians["nothing"]["cpu_us_per_event"] / medians["durable"]["cpu_us_per_event"]
+    return {"ratio": round(ratio, 3), "cpu_ratio": round(cpu_ratio, 3), **medians}
 
 
 def run_once(options: argparse.Namespace, mode: str, events: int) -> dict[str, Any]:
@@ -278,12 +282,20 @@ def run_once(options: argparse.Namespace, mode: str, events: int) -> dict[str, A
                 port = next(iter(server.stdout or ())).strip()
                 load = [sys.executable, __file__, "--load", port, "--events", str(events)]
                 load += ["--seconds", str(options.seconds), "--connections", str(options.connections)]
+                before = cpu_seconds(server.pid)
                 result = subprocess.run(load, capture_output=True, text=True, check=True)
+                spent = cpu_seconds(server.pid) - before
             finally:
                 server.terminate()
                 server.wait(30)
     answer: dict[str, Any] = json.loads(result.stdout)
-    return answer
+    return {**answer, "cpu_us_per_event": round(spent / answer.pop("events") * 1_000_000, 2)}
+
+
+def cpu_seconds(pid: int) -> float:
+    """Return the processor time that all threads of a process have used."""
+    fields = Path(f"/proc/{pid}/stat").read_text(encoding="ascii").rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def split_rate() -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, MutableMapping
+from http import HTTPStatus
 from typing import Any, Final, NamedTuple
 
 import msgspec
@@ -20,16 +21,25 @@ ANY_ORIGIN: Final = (b"access-control-allow-origin", b"*")
 NO_SNIFF: Final = (b"x-content-type-options", b"nosniff")
 ENDLESS: Final = "headwater.endless"
 """Set in a scope whose answer has no end of its own: such a stream is cut when the server stops."""
+WHOLE: Final = "headwater.whole"
+"""In a scope of our own protocol: takes the scope and a finished answer; False when it must be sent by ASGI."""
 CLOSE: Final = (b"connection", b"close")
 
 _encode = msgspec.json.Encoder().encode
 
 
 class Answer(NamedTuple):
-    """A whole HTTP answer; `start` and `content` are the two ASGI messages, used for every request alike."""
+    """A whole HTTP answer, used for every request alike.
+
+    Attributes:
+        start: the first ASGI message.
+        content: the second and last one.
+        wire: both as they go over the wire on a connection that stays open; b"" where it does not.
+    """
 
     start: MutableMapping[str, Any]
     content: MutableMapping[str, Any]
+    wire: bytes
 
     @property
     def status(self) -> int:
@@ -39,11 +49,18 @@ class Answer(NamedTuple):
 
 def answer(status: int, body: bytes, *headers: tuple[bytes, bytes]) -> Answer:
     """Return an answer with these headers and the length of `body`."""
-    length = (b"content-length", b"%d" % len(body))
+    lines = [(b"content-length", b"%d" % len(body)), *headers]
     return Answer(
-        {"type": "http.response.start", "status": status, "headers": [length, *headers]},
+        {"type": "http.response.start", "status": status, "headers": lines},
         {"type": "http.response.body", "body": body},
+        b"" if CLOSE in headers else wire(status, lines, body),
     )
+
+
+def wire(status: int, headers: Headers, body: bytes) -> bytes:
+    """Return an answer as HTTP/1.1 spells it."""
+    first = b"HTTP/1.1 %d %s" % (status, HTTPStatus(status).phrase.encode())
+    return b"\r\n".join((first, *(b"%s: %s" % header for header in headers), b"", body))
 
 
 def json_answer(status: int, value: Any, *headers: tuple[bytes, bytes]) -> Answer:
@@ -63,8 +80,11 @@ def refusal(status: int, code: str, message: str, *, retry_after_s: int | None =
     return json_answer(status, {"success": False, "code": code, "message": message}, *headers)
 
 
-async def reply(send: Send, ready: Answer) -> None:
-    """Send an answer."""
+async def reply(scope: Scope, send: Send, ready: Answer) -> None:
+    """Send an answer, in one piece where our own protocol offers that."""
+    whole = scope.get(WHOLE)
+    if whole is not None and whole(scope, ready.wire):
+        return
     await send(ready.start)
     await send(ready.content)
 

@@ -77,10 +77,10 @@ class Forward:
                 allow_redirects=False,
             )
         except aiohttp.ClientConnectorError:
-            await reply(send, _down(scope))
+            await reply(scope, send, _down(scope))
             return
         except (aiohttp.ClientError, TimeoutError, OSError):
-            await reply(send, refusal(502, "bad_gateway", "The web app broke off. Try again.", close=True))
+            await reply(scope, send, refusal(502, "bad_gateway", "The web app broke off. Try again.", close=True))
             return
         async with upstream:
             body.finished.set()

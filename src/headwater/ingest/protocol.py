@@ -15,7 +15,7 @@ from typing import Any, Final
 import httptools
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from headwater.ingest.answers import ENDLESS, refusal
+from headwater.ingest.answers import ENDLESS, WHOLE, refusal, wire
 from headwater.limits import (
     BODY_BYTES_PER_S_MIN,
     BODY_DEADLINE_S,
@@ -31,8 +31,6 @@ from headwater.limits import (
     SWEEP_S,
 )
 
-_REASONS: Final = {400: b"Bad Request", 408: b"Request Timeout", 431: b"Request Header Fields Too Large"}
-_REASONS[503] = b"Service Unavailable"
 _HEADER_OVERHEAD: Final = 4  # bytes: colon, blank and line end
 
 
@@ -115,7 +113,8 @@ class DoorProtocol(HttpToolsProtocol):
     def on_message_begin(self) -> None:
         """Start counting the header block."""
         super().on_message_begin()
-        self._header_block = 0
+        self.scope[WHOLE] = self.answer_whole  # type: ignore[typeddict-unknown-key]  # ours
+        self._header_block = self._hosts = 0
 
     def on_url(self, url: bytes) -> None:
         """Count the request line as part of the header block."""
@@ -130,11 +129,16 @@ class DoorProtocol(HttpToolsProtocol):
         if self._header_block > HEADER_BYTES_MAX or len(self.headers) >= HEADERS_MAX:
             self.refused = 431
             return
-        super().on_header(name, value)
+        name = name.lower()
+        if name == b"host":
+            self._hosts += 1
+        elif name == b"expect" and value.lower() == b"100-continue":
+            self.expect_100_continue = True
+        self.headers.append((name, value))
 
     def on_headers_complete(self) -> None:
         """Hand a good request to the application."""
-        if self.refused is None and _repeats(self.headers, b"host"):
+        if self.refused is None and self._hosts > 1:
             self.refused = 400
         if self.refused is not None:
             self._refuse_now()
@@ -155,6 +159,18 @@ class DoorProtocol(HttpToolsProtocol):
         # a request that was answered before its end leaves the connection idle
         self._enter(Phase.IDLE if self.cycle.response_complete and not self.pipeline else Phase.ANSWER)
         super().on_message_complete()
+
+    def answer_whole(self, scope: Any, wire: bytes) -> bool:
+        """Write a finished answer at once, or return False when this request needs the way through ASGI."""
+        cycle = self.cycle
+        usual = cycle.scope is scope and cycle.keep_alive and scope["method"] == "POST" and not self.flow.write_paused
+        if not usual or not wire or cycle.response_started or cycle.disconnected:
+            return False
+        cycle.response_started = cycle.response_complete = True
+        self.transport.write(wire)
+        cycle.message_event.set()
+        self.on_response_complete()
+        return True
 
     def on_response_complete(self) -> None:
         """Go on with the next request; without uvicorn's timer, because the sweep closes idle connections."""
@@ -299,12 +315,6 @@ def sweep_all(connections: Iterable[Any], now: float) -> None:
             connection.sweep(now)
 
 
-def _repeats(headers: list[tuple[bytes, bytes]], name: bytes) -> bool:
-    return sum(header == name for header, _ in headers) > 1
-
-
 def _bytes_of(status: int, code: str, message: str) -> bytes:
     ready = refusal(status, code, message, close=True, retry_after_s=5 if status == 503 else None)  # noqa: PLR2004
-    lines = [b"HTTP/1.1 %d %s" % (status, _REASONS[status])]
-    lines += [b"%s: %s" % header for header in ready.start["headers"]]
-    return b"\r\n".join((*lines, b"", ready.content["body"]))
+    return wire(status, ready.start["headers"], ready.content["body"])

@@ -24,6 +24,7 @@ from headwater.spec.times import FUTURE_MAX, PAST_MAX, DeviceClock, format_time,
 _encode = msgspec.json.Encoder().encode
 
 _SERVERS_OWN: Final = ("writeKey", "projectId", "source_id", "sourceId")  # and `receivedAt`, which is overwritten
+_FEW: Final = EVENT_DEPTH_MAX // 2  # brackets of either kind
 _new_record: Final = partial(tuple.__new__, Record)  # half the time of calling Record, once an event
 
 
@@ -80,41 +81,42 @@ def stamp(call: Any, item: Body, arrival: Arrival) -> Record:
     """
     check(call, item)
     try:
-        return _stamped(call, item, arrival)
+        event = item.copy()
+        for field in _SERVERS_OWN:
+            if field in event:
+                del event[field]
+        notes = [] if _is_whole(event, arrival) else _mend(event, arrival)
+        event["type"] = call
+        message_id = event.get("messageId")
+        if not message_id:
+            message_id = event["messageId"] = arrival.new_id()
+        event["receivedAt"] = arrival.received_at
+        _set_times(event, arrival, notes)
+        if notes:
+            _metadata(event)["warnings"] = notes
+            arrival.warnings.extend(notes)
+        line = _encode(event)
+        if _needs_a_look(line):
+            _check_bounds(item, line)
     except RecursionError:
         raise _too_deep() from None
+    return _new_record((message_id, line))
 
 
-def _stamped(call: str, item: Body, arrival: Arrival) -> Record:
-    event = item.copy()
-    for field in _SERVERS_OWN:
-        if field in event:
-            del event[field]
-    notes = [] if _is_whole(event, arrival) else _mend(event, arrival)
-    event["type"] = call
-    message_id = event.get("messageId")
-    if not message_id:
-        message_id = event["messageId"] = arrival.new_id()
-    event["receivedAt"] = arrival.received_at
-    _set_times(event, arrival, notes)
-    if notes:
-        _metadata(event)["warnings"] = notes
-        arrival.warnings.extend(notes)
-    return _new_record((message_id, _line(event, item)))
+def _needs_a_look(line: bytes) -> bool:
+    """Whether a line may be too large or too deep.
+
+    What the server adds only lengthens, so a line within the limit was within it as sent; and a level costs a bracket,
+    so few brackets prove a shallow event.
+    """
+    return len(line) > EVENT_BYTES_MAX or line.count(b"{") > _FEW or (b"[" in line and line.count(b"[") > _FEW)
 
 
-def _line(event: Body, item: Body) -> bytes:
-    line = _encode(event)
-    # what the server adds only lengthens, so a line within the limit was within it as sent
+def _check_bounds(item: Body, line: bytes) -> None:
     if len(line) > EVENT_BYTES_MAX:
         _check_size(item)
-    # a level costs a bracket, so few brackets prove a shallow event without looking at it
-    brackets = line.count(b"{")
-    if b"[" in line:
-        brackets += line.count(b"[")
-    if brackets > EVENT_DEPTH_MAX and depth_of(line) > EVENT_DEPTH_MAX:
+    if depth_of(line) > EVENT_DEPTH_MAX:
         raise _too_deep()
-    return line
 
 
 def _check_size(item: Body) -> None:

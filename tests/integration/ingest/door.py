@@ -25,6 +25,7 @@ from headwater.eventlog.memory import MemoryLog
 from headwater.ingest.answers import App, refusal, reply
 from headwater.ingest.collector import Collector
 from headwater.ingest.directory import SourceRef
+from headwater.ingest.forward import Forward
 from headwater.ingest.internal import Internal
 from headwater.ingest.protocol import DoorProtocol
 from headwater.ingest.rejections import Rejections
@@ -187,9 +188,9 @@ def read_all(raw: socket.socket) -> bytes:
     return b"".join(parts)
 
 
-async def nothing_here(_scope: Any, _receive: Any, send: Any) -> None:
+async def nothing_here(scope: Any, _receive: Any, send: Any) -> None:
     """Stand for the web process where a test does not need it."""
-    await reply(send, refusal(404, "web_not_found", "This is the web app's answer."))
+    await reply(scope, send, refusal(404, "web_not_found", "This is the web app's answer."))
 
 
 @contextmanager
@@ -217,6 +218,8 @@ def open_door(
         await serve(collector, on_ready=on_ready, stop=stop, bounds=bounds, sock=sock)
         writing.cancel()
         await asyncio.gather(writing, return_exceptions=True)
+        if isinstance(fallback, Forward):
+            await fallback.close()
 
     stops: list[Any] = []
 
