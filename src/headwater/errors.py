@@ -90,9 +90,17 @@ class InvalidRequestError(HeadwaterError):
         self.field = field
 
 
+class ForbiddenUrlError(InvalidRequestError):
+    """An address that outgoing calls may not have; refused when it is saved, not at the first delivery."""
+
+
 class ForbiddenError(HeadwaterError):
     """The caller is known and may not do this."""
 
 
 class QueryError(HeadwaterError):
     """The SQL is refused or failed; the message is the engine's own, without file paths."""
+
+
+class BenchError(HeadwaterError):
+    """A measurement could not be taken, or what it measured was wrong: an event got lost. No figure stands then."""

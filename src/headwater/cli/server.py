@@ -111,7 +111,7 @@ class Server:
         """Yield the JSON of each server-sent event; ends when the server closes the stream."""
         with self._answer("GET", path, None, query, _SILENCE_S) as answer:
             for line in answer:
-                if line.startswith(b"data: "):
+                if line.startswith(b"data: ") and line.endswith(b"\n"):  # a line without its end was cut off
                     yield json.loads(line.removeprefix(b"data: "))
 
     @contextmanager

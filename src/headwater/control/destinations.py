@@ -10,12 +10,14 @@ from sqlalchemy import Connection, Engine, delete, func, insert, select, update
 from headwater.clock import Clock
 from headwater.control import naming
 from headwater.control import options as settings_of
-from headwater.control.catalog import Catalog, Kind
+from headwater.control.catalog import Catalog, Entry, Kind
 from headwater.control.database import Row, changing, destinations, sources
 from headwater.control.models import Destination
 from headwater.control.moments import moment, text_of
 from headwater.control.secrets import SecretBox
-from headwater.errors import ConflictError, NotFoundError
+from headwater.delivery import address
+from headwater.delivery.address import Policy
+from headwater.errors import ConflictError, DeliveryError, ForbiddenUrlError, NotFoundError
 
 _DESTINATIONS_MAX: Final = 1_000  # ours, a workspace: each has a reader of its own
 
@@ -23,8 +25,11 @@ _DESTINATIONS_MAX: Final = 1_000  # ours, a workspace: each has a reader of its 
 class Destinations:
     """The destinations of all workspaces; each call names the workspace it acts in."""
 
-    def __init__(self, engine: Engine, box: SecretBox, catalog: Catalog, clock: Clock) -> None:
+    def __init__(
+        self, engine: Engine, box: SecretBox, catalog: Catalog, clock: Clock, policy: Policy | None = None
+    ) -> None:
         self._engine, self._box, self._catalog, self._clock = engine, box, catalog, clock
+        self._policy = policy
 
     def all(self, workspace_id: str, source_id: str | None = None) -> list[Destination]:
         """Return the destinations of a workspace, or of one of its sources, oldest first."""
@@ -69,7 +74,7 @@ class Destinations:
             ConflictError: the workspace has as many as it may have.
         """
         entry = self._catalog.find(Kind.DESTINATION, type_)
-        values = settings_of.checked(entry.settings_class, settings or {})
+        values = self._checked(entry, settings or {}, None)
         destination_id = naming.new_id()
         with changing(self._engine) as connection:
             row = {
@@ -111,7 +116,7 @@ class Destinations:
             if settings is not None:
                 entry = self._catalog.find(Kind.DESTINATION, destination.type)
                 stored = settings_of.opened(entry.settings_class, row.id, row.settings, self._box)
-                values = settings_of.checked(entry.settings_class, settings, stored)
+                values = self._checked(entry, settings, stored)
                 change["settings"] = settings_of.sealed(entry.settings_class, row.id, values, self._box)
             if change:
                 connection.execute(update(destinations).where(destinations.c.id == row.id).values(change))
@@ -147,7 +152,33 @@ class Destinations:
             with self._engine.connect() as connection:
                 row = _row(connection, workspace_id, destination_id)
                 stored = settings_of.opened(entry.settings_class, row.id, row.settings, self._box)
-        return settings_of.checked(entry.settings_class, given, stored)
+        return self._checked(entry, given, stored)
+
+    def _checked(self, entry: Entry, given: Mapping[str, Any], stored: Mapping[str, Any] | None) -> dict[str, Any]:
+        values = settings_of.checked(entry.settings_class, given, stored)
+        for name, value in values.items():
+            if (name == "url" or name.endswith("_url")) and value:
+                check_url(value, self._policy, f"settings.{name}")
+        return values
+
+
+def check_url(url: str, policy: Policy | None, field: str) -> None:
+    """Return when outgoing calls may have this URL; a name's addresses are judged at each call.
+
+    Args:
+        url: as the user wrote it.
+        policy: what the operator allows; None judges the form only.
+        field: for the error.
+
+    Raises:
+        ForbiddenUrlError: they may not; the message says why.
+    """
+    try:
+        target = address.parse(url)
+        if policy is not None and target.address is not None:
+            policy.judge(target.address, target.port, plain=target.scheme == "http")
+    except DeliveryError as error:
+        raise ForbiddenUrlError(str(error), field=field) from error
 
 
 def read_destinations(

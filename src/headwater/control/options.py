@@ -7,6 +7,7 @@ import types
 import typing
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, Final
 
 import msgspec
@@ -39,6 +40,7 @@ class Option:
     hint: Any
 
 
+@lru_cache(maxsize=256)
 def options(settings_class: type | None) -> tuple[Option, ...]:
     """Return what can be set, in the order of the class; () for a class that is None."""
     if settings_class is None:

@@ -21,6 +21,7 @@ from headwater.control.sources import Sources
 from headwater.control.tokens import Tokens
 from headwater.control.warehouses import Warehouses
 from headwater.control.workspaces import Workspaces
+from headwater.delivery.address import Policy
 
 
 class Control:
@@ -32,13 +33,14 @@ class Control:
         secret_key: bytes,
         source_regions: Mapping[str, tuple[str, ...]] | None = None,
         clock: Clock = wall.now,
+        policy: Policy | None = None,
     ) -> None:
         box = SecretBox(secret_key)
         self._engine, self._box, self._secret_key = engine, box, secret_key
         self.catalog = Catalog(source_regions)
         self.workspaces = Workspaces(engine, clock)
         self.sources = Sources(engine, box, self.catalog, clock)
-        self.destinations = Destinations(engine, box, self.catalog, clock)
+        self.destinations = Destinations(engine, box, self.catalog, clock, policy)
         self.warehouses = Warehouses(engine, box, self.catalog, clock)
         self.tokens = Tokens(engine, secret_key, clock)
 
@@ -70,6 +72,7 @@ def open_control(
     region: str = "us",
     source_regions: Mapping[str, tuple[str, ...]] | None = None,
     clock: Clock = wall.now,
+    policy: Policy | None = None,
 ) -> Control:
     """Return the control plane, its database brought up to date and with a default workspace in it.
 
@@ -79,13 +82,14 @@ def open_control(
         region: of the default workspace, where it is made now.
         source_regions: the operator's widening, {slug: regions}.
         clock: stamps what is created.
+        policy: where outgoing calls may go; None checks the form of an address only.
 
     Raises:
         ConfigError: the database is newer than this program, or its secrets belong to another key.
     """
     engine = database.open_engine(url)
     database.migrate(engine)
-    control = Control(engine, secret_key, source_regions, clock)
+    control = Control(engine, secret_key, source_regions, clock, policy)
     control.workspaces.first_start(region)
     control.snapshot()  # a wrong SECRET_KEY is told now, not at the first delivery
     return control

@@ -72,6 +72,14 @@ def test_settings_are_tried_out_with_the_stored_secret_and_not_stored(running, d
     assert running.control.snapshot().destinations[0].settings["url"] == WEBHOOK["url"]
 
 
+def test_an_address_that_no_call_may_have_is_refused_by_name(running, source, destination):
+    settings = {"url": "file:///etc/passwd"}
+    expected = (422, "forbidden_url", "settings.url")
+    body = {"sourceId": source["id"], "metadataId": "webhook", "settings": settings}
+    assert running.refused("POST", "/destinations", body) == expected
+    assert running.refused("PATCH", f"/destinations/{destination['id']}", {"settings": settings}) == expected
+
+
 def test_warehouses_are_listed_renamed_connected_and_synced(running, source):
     (warehouse,) = running.api("GET", "/warehouses")["warehouses"]
     path = f"/warehouses/{warehouse['id']}"

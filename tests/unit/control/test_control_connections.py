@@ -1,8 +1,11 @@
+import ipaddress
+
 import pytest
 
 from headwater.control.models import MASKED
 from headwater.control.service import open_control
-from headwater.errors import ConfigError, InvalidRequestError, NotFoundError
+from headwater.delivery.address import Policy
+from headwater.errors import ConfigError, ForbiddenUrlError, InvalidRequestError, NotFoundError
 
 SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 SETTINGS = {"url": "https://example.com/hook", "secret": SECRET}
@@ -60,6 +63,58 @@ def test_wrong_settings_are_refused_by_name(control, workspace, source, settings
         control.destinations.create(workspace.id, source.id, "webhook", settings=settings)
     assert refused.value.field == field
     assert control.destinations.all(workspace.id) == []
+
+
+URLS = (
+    *(
+        "ftp://example.com/",
+        "file:///etc/passwd",
+        "gopher://x",
+        "//example.com",
+        "https://",
+        "https:///x",
+        "example.com",
+    ),
+    *(
+        "https://u:p@example.com/",
+        "https://a b/",
+        "https://example.com:0x/",
+        "https://example.com:65536/",
+        "https://[::1",
+    ),
+    *("https://2130706433/", "https://0x7f000001/", "https://127.1/", "https://exa\r\nmple.com/", "https://a\\@b/"),
+)
+INTERNAL = (
+    "https://127.0.0.1/",
+    "https://[::1]/",
+    "https://[::ffff:127.0.0.1]/",
+    "https://10.0.0.1",
+    "https://1.1.1.1:22/",
+)
+
+
+@pytest.mark.parametrize("url", [*URLS, *INTERNAL])
+def test_an_address_that_no_call_may_have_is_refused_when_it_is_saved(tmp_path, url):
+    strict = open_control(f"sqlite:///{tmp_path}/strict.db", b"k" * 32, policy=Policy())
+    workspace = strict.workspaces.get()
+    source = strict.sources.create(workspace.id, "site", "http-api")
+    made = strict.destinations.create(workspace.id, source.id, "webhook", settings=SETTINGS)
+    for attempt in (
+        lambda: strict.destinations.create(workspace.id, source.id, "webhook", settings={"url": url}),
+        lambda: strict.destinations.update(workspace.id, made.id, settings={"url": url}),
+        lambda: strict.destinations.merged_settings(workspace.id, "webhook", {"url": url}),
+    ):
+        with pytest.raises(ForbiddenUrlError) as refused:
+            attempt()
+        assert refused.value.field == "settings.url"
+
+
+def test_the_operator_can_allow_a_network_of_their_own(tmp_path):
+    policy = Policy((ipaddress.ip_network("10.0.0.0/8"),))
+    control = open_control(f"sqlite:///{tmp_path}/allowed.db", b"k" * 32, policy=policy)
+    workspace = control.workspaces.get()
+    source = control.sources.create(workspace.id, "site", "http-api")
+    assert control.destinations.create(workspace.id, source.id, "webhook", settings={"url": "http://10.1.2.3/"})
 
 
 def test_an_unknown_source_or_type_is_not_found(control, workspace, source):

@@ -41,6 +41,7 @@ _MEANING: Final[tuple[tuple[type[HeadwaterError], int, str], ...]] = (
     (errors.NotFoundError, 404, "not_found"),
     (errors.ConflictError, 409, "conflict"),
     (errors.ForbiddenError, 403, "forbidden"),
+    (errors.ForbiddenUrlError, 422, "forbidden_url"),
     (errors.InvalidRequestError, 422, "invalid_field"),
     (errors.QueryError, 422, "query_failed"),
     (errors.LogOverloadedError, 429, "overloaded"),
