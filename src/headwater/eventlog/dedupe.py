@@ -79,6 +79,7 @@ class Dedupe:
         self._recent: set[bytes] = set()
         self._batch: list[bytes] = []
         self._unsaved_keys = 0
+        self._closing = threading.Event()
         self._work: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._run, name="log-ids", daemon=True)
 
@@ -172,7 +173,8 @@ class Dedupe:
 
         def write() -> None:
             self._store(batch, upto)
-            loop.call_soon_threadsafe(self._release, batch)
+            if not loop.is_closed():
+                loop.call_soon_threadsafe(self._release, batch)
 
         self._work.put(write)
         self._unsaved_keys += len(batch)
@@ -214,18 +216,24 @@ class Dedupe:
 
     def _run(self) -> None:
         while (work := self._work.get()) is not None:
-            while True:
-                try:
-                    work()
-                except DatabaseError as error:
-                    if "full" in str(error) or "locked" in str(error):  # the disk: the keys stay in memory meanwhile
-                        time.sleep(_RETRY_S)
-                        continue
-                    self._damaged(error)
-                    return
-                except (OSError, RuntimeError):  # the filter was not saved, the loop is gone: both only cost time
-                    pass
-                break
+            try:
+                self._do(work)
+            except Exception as error:  # noqa: BLE001 - a damaged index or a mistake of ours: a restart builds it again
+                self._damaged(error)
+                return
+
+    def _do(self, work: Callable[[], None]) -> None:
+        """Do one piece of work; while the disk is full, wait with it: the keys are in memory, and in the log."""
+        while True:
+            try:
+                return work()
+            except OSError:  # the filter was not saved; a start reads more of the log then
+                return None
+            except DatabaseError as error:
+                if not any(reason in str(error) for reason in ("full", "locked")):
+                    raise
+                if self._closing.wait(_RETRY_S):
+                    return None
 
     def _store(self, batch: Sequence[bytes], upto: int) -> None:
         self._index.add(batch, upto)
@@ -273,6 +281,7 @@ class Dedupe:
         self._work.put(partial(self._store, self._batch, end))
         self._work.put(self._save_sieve)
         self._work.put(None)
+        self._closing.set()
         self._thread.join()
         self._index.close()
 
