@@ -6,6 +6,7 @@ import os
 import secrets
 import sys
 import threading
+from datetime import UTC, datetime
 from typing import Any, Final
 
 import click
@@ -19,6 +20,7 @@ from headwater.errors import ConfigError, HeadwaterError
 
 DIRECTORY: Final = "headwater-demo"
 _LOOPBACK: Final = ("127.0.0.1", "::1", "localhost")
+_CAMPAIGNS_SINCE: Final = datetime(2026, 1, 1, tzinfo=UTC)
 _QUERY: Final = "select event, count(*) from activecampaign.tracks group by 1"
 
 
@@ -30,14 +32,15 @@ def demo(*, speed: float, **flags: Any) -> None:
     if settings.host not in _LOOPBACK:
         raise ConfigError("The demo lets everybody in, so it runs on 127.0.0.1 only; use `headwater serve` elsewhere.")
     telemetry.configure(settings.log_level, "demo")
+    again = (settings.data_dir / "control.db").exists()
     supervisor = supervised(settings, flags, open_access=True)
     supervisor.on_ready = lambda url, _: threading.Thread(
-        target=_set_up, args=(supervisor, url, settings, speed), daemon=True
+        target=_set_up, args=(supervisor, url, settings, _story(speed, again=again)), daemon=True
     ).start()
     sys.exit(supervisor.run())
 
 
-def _set_up(supervisor: Supervisor, url: str, settings: Settings, speed: float) -> None:
+def _set_up(supervisor: Supervisor, url: str, settings: Settings, story: list[str]) -> None:
     """Make the sources and the destination where they are missing, then start the simulated account."""
     try:
         shop = Api(url, settings)
@@ -62,7 +65,7 @@ def _set_up(supervisor: Supervisor, url: str, settings: Settings, speed: float) 
             "--alive-fd={alive}",
             "activecampaign",
             f"--port={port}",
-            f"--speed={speed}",
+            *story,
         ],
         {
             "SIMULATE_WEBHOOK_URL": shop.webhook_url(campaigns),
@@ -72,6 +75,14 @@ def _set_up(supervisor: Supervisor, url: str, settings: Settings, speed: float) 
         },
     )
     _greet(url, port)
+
+
+def _story(speed: float, *, again: bool) -> list[str]:
+    """Return what the account is told: a week of history at first, later only new campaigns, under ids of their own."""
+    if not again:
+        return [f"--speed={speed}"]
+    minutes = int((now() - _CAMPAIGNS_SINCE).total_seconds() // 60)
+    return [f"--speed={speed}", "--history-campaigns=0", f"--first-campaign={minutes}"]
 
 
 def _greet(url: str, port: int) -> None:
