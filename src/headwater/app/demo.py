@@ -15,6 +15,7 @@ from headwater import config, telemetry
 from headwater.app.api import Api
 from headwater.app.start import supervised
 from headwater.app.supervisor import Supervisor, listen
+from headwater.clock import now
 from headwater.config import Settings
 from headwater.errors import ConfigError, HeadwaterError
 
