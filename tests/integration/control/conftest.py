@@ -153,16 +153,16 @@ def serving(routes):
         thread.join(20)
 
 
-@pytest.fixture
-def start(tmp_path):
-    """Return a function that starts a control plane in a region."""
+@contextlib.contextmanager
+def starting(directory):
+    """Yield a function that starts a control plane in a region."""
     with contextlib.ExitStack() as stack:
 
         def started(region="us"):
-            control = open_control(f"sqlite:///{tmp_path}/{region}.db", SECRET, region=region)
+            control = open_control(f"sqlite:///{directory}/{region}.db", SECRET, region=region)
             workspace = control.workspaces.get()
             log, pipeline, queries = MemoryLog(), PipelineDesk(), []
-            volume = Volume(log, tmp_path / f"volume-{region}.db")
+            volume = Volume(log, directory / f"volume-{region}.db")
 
             def query(warehouse, sql, rows):
                 queries.append((warehouse.type, sql, rows))
@@ -180,8 +180,21 @@ def start(tmp_path):
 
 
 @pytest.fixture
+def start(tmp_path):
+    with starting(tmp_path) as started:
+        yield started
+
+
+@pytest.fixture
 def running(start):
     return start()
+
+
+@pytest.fixture(scope="module")
+def shared(tmp_path_factory):
+    """One control plane for the tests that change nothing."""
+    with starting(tmp_path_factory.mktemp("shared")) as started:
+        yield started()
 
 
 @pytest.fixture

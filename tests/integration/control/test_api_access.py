@@ -68,9 +68,9 @@ def test_unknown_ids_are_not_found_everywhere(running):
 
 
 @pytest.mark.parametrize("path", ["", "/", "/sources", "/nothing", "/sources/x/nothing", "/../control.db", "/%2e%2e/x"])
-def test_every_method_of_every_address_asks_for_a_token_first(running, path):
+def test_every_method_of_every_address_asks_for_a_token_first(shared, path):
     for method in METHODS:
-        parts = urlsplit(running.url)
+        parts = urlsplit(shared.url)
         connection = http.client.HTTPConnection(parts.hostname, parts.port, timeout=20)
         connection.request(method, f"/api{path}")
         answer = connection.getresponse()
@@ -79,8 +79,8 @@ def test_every_method_of_every_address_asks_for_a_token_first(running, path):
         assert answer.status == 401, (method, path)
         assert answer.headers["www-authenticate"] == "Bearer"
         assert method == "HEAD" or json.loads(body)["errors"][0]["type"] == "unauthorized"
-    assert running.refused("PUT", "/sources", {})[:2] == (405, "method_not_allowed")
-    assert running.refused("GET", "/nothing")[:2] == (404, "not_found")
+    assert shared.refused("PUT", "/sources", {})[:2] == (405, "method_not_allowed")
+    assert shared.refused("GET", "/nothing")[:2] == (404, "not_found")
 
 
 def test_who_may_only_read_sees_no_write_key(running):

@@ -15,8 +15,7 @@ from headwater import cli
 HOOK = "https://example.com/hook"
 
 
-@pytest.fixture
-def run(running, tmp_path):
+def runner(running, tmp_path):
     """Return a function that runs a command and returns (exit status, stdout, stderr)."""
 
     def started(*arguments, token="owner", **environment):
@@ -38,6 +37,11 @@ def run(running, tmp_path):
         return done.returncode, done.stdout, done.stderr
 
     return started
+
+
+@pytest.fixture
+def run(running, tmp_path):
+    return runner(running, tmp_path)
 
 
 def test_a_source_and_a_destination_are_managed_from_the_shell(running, run):
@@ -80,8 +84,8 @@ def test_a_source_and_a_destination_are_managed_from_the_shell(running, run):
         (("token", "revoke", "nothing"), 1, "token list"),
     ],
 )
-def test_what_is_wrong_is_one_sentence_and_the_next_step(run, arguments, status, told):
-    found = run(*arguments)
+def test_what_is_wrong_is_one_sentence_and_the_next_step(shared, tmp_path, arguments, status, told):
+    found = runner(shared, tmp_path)(*arguments)
     assert (found[0], found[1]) == (status, "")
     assert told in found[2]
 

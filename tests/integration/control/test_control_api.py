@@ -144,8 +144,8 @@ def test_a_list_is_read_page_by_page_and_a_cursor_fits_only_its_list(running):
 
 
 @pytest.mark.parametrize("count", ["0", "-1", "1000000000", "all", "1.5", "٣", "1e3", "%20"])
-def test_a_page_size_that_is_no_page_size_is_refused(running, count):
-    answer = running.refused("GET", f"/sources?pagination.count={quote(count, safe='%')}")
+def test_a_page_size_that_is_no_page_size_is_refused(shared, count):
+    answer = shared.refused("GET", f"/sources?pagination.count={quote(count, safe='%')}")
     assert answer == (422, "invalid_field", "pagination.count")
 
 
@@ -192,12 +192,12 @@ BAD_BODIES = [
 
 
 @pytest.mark.parametrize(("body", "status", "kind"), BAD_BODIES, ids=range(len(BAD_BODIES)))
-def test_a_wrong_body_is_refused_by_name_and_changes_nothing(running, body, status, kind):
-    before = running.control.version()
-    answer = running.refused("POST", "/sources", body)
+def test_a_wrong_body_is_refused_by_name_and_changes_nothing(shared, body, status, kind):
+    before = shared.control.version()
+    answer = shared.refused("POST", "/sources", body)
     assert answer[0] == status
     assert answer[1] == kind or not kind
-    assert running.control.version() == before
+    assert shared.control.version() == before
 
 
 @pytest.mark.parametrize(
@@ -218,10 +218,10 @@ def test_a_wrong_change_is_refused(running, source, body, status):
         {"content-type": "application/json", "content-encoding": "gzip"},
     ],
 )
-def test_only_uncompressed_json_is_taken(running, headers):
+def test_only_uncompressed_json_is_taken(shared, headers):
     body = b'{"slug":"site","enabled":true,"metadataId":"http-api"}'
-    assert running.refused("POST", "/sources", body, headers=headers)[:2] == (415, "unsupported_media_type")
-    assert running.api("GET", "/sources")["sources"] == []
+    assert shared.refused("POST", "/sources", body, headers=headers)[:2] == (415, "unsupported_media_type")
+    assert shared.api("GET", "/sources")["sources"] == []
 
 
 def test_method_overrides_are_ignored(running, source):
