@@ -68,10 +68,12 @@ class Desk:
         dry_run: bool = False,
     ) -> Answer:
         """Deliver stored events again; `count` is how many there are."""
-        replay = await self._delivery.replay(
-            destination_id, source_id, since=_instant(since), until=_instant(until), event=event, dry_run=dry_run
-        )
-        return {"count": replay.selected if dry_run else replay.total, "replay": _plain(replay)}
+        wanted: dict[str, Any] = {"since": _instant(since), "until": _instant(until), "event": event}
+        counted = await self._delivery.replay(destination_id, source_id, dry_run=True, **wanted)
+        if dry_run:
+            return {"count": counted.selected, "replay": _plain(counted)}
+        replay = await self._delivery.replay(destination_id, source_id, **wanted)
+        return {"count": counted.selected, "replay": _plain(replay)}
 
     async def test_destination(self, type_: str, settings: Mapping[str, Any]) -> Answer:
         """Try a destination's credentials."""

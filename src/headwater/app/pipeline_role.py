@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import hashlib
+import hmac
 from collections.abc import Mapping
 from typing import Any, Final
 
@@ -54,8 +54,11 @@ class Mappings:
         return self._known.get(source_id)
 
 
-def connections(snapshot: Snapshot) -> list[Connection]:
-    """Return what delivery works on: a destination is active only while its source is, too."""
+def connections(snapshot: Snapshot, secret: bytes) -> list[Connection]:
+    """Return what delivery works on: a destination is active only while its source is, too.
+
+    A revision is keyed, because the ledger keeps it and settings hold credentials.
+    """
     enabled = {source.id for source in snapshot.sources if source.enabled}
     return [
         Connection(
@@ -66,7 +69,7 @@ def connections(snapshot: Snapshot) -> list[Connection]:
             enabled=each.enabled and each.source_id in enabled,
             settings=each.settings,
             created_at=each.created_at,
-            revision=hashlib.sha256(msgspec.json.encode(each.settings, order="sorted")).hexdigest(),
+            revision=hmac.digest(secret, msgspec.json.encode(each.settings, order="sorted"), "sha256").hex(),
         )
         for each in snapshot.destinations
     ]
@@ -94,10 +97,17 @@ async def run(place: Place) -> None:
     loading = Loading(reader, settings.data_dir, every_s=settings.load_every_s)
     control = Control(database.open_engine(settings.control_url), place.secret, settings.source_regions)
 
+    delivered_to: set[str] = set()
+
     async def use(snapshot: Snapshot) -> None:
         mappings.apply(snapshot)
-        delivery.apply(connections(snapshot))
         loading.apply(targets(snapshot))
+        delivery.apply(connections(snapshot, place.secret))
+        present = {each.id for each in snapshot.destinations}
+        for gone in delivered_to - present:
+            await delivery.forget(gone)
+        delivered_to.clear()
+        delivered_to.update(present)
 
     watch = Watch(control, use)
     await watch.first()
