@@ -121,7 +121,7 @@ async def only_answer(scope: Any, receive: Any, send: Any) -> None:
     """Read a body and answer 200: the limit of the server itself."""
     while (await receive()).get("more_body"):
         pass
-    await reply(scope, send, SUCCESS)
+    await reply(send, SUCCESS, scope)
 
 
 async def serve_mode(mode: str, directory: Path) -> None:

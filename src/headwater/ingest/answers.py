@@ -80,9 +80,9 @@ def refusal(status: int, code: str, message: str, *, retry_after_s: int | None =
     return json_answer(status, {"success": False, "code": code, "message": message}, *headers)
 
 
-async def reply(scope: Scope, send: Send, ready: Answer) -> None:
-    """Send an answer, in one piece where our own protocol offers that."""
-    whole = scope.get(WHOLE)
+async def reply(send: Send, ready: Answer, scope: Scope | None = None) -> None:
+    """Send an answer; in one piece where the request's scope is given and our own protocol offers that in it."""
+    whole = None if scope is None else scope.get(WHOLE)
     if whole is not None and whole(scope, ready.wire):
         return
     await send(ready.start)

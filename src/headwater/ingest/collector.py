@@ -139,7 +139,7 @@ class Collector:
         except ConnectionError:
             self.counts.disconnected += 1
             return
-        await reply(scope, send, ready)
+        await reply(send, ready, scope)
 
     async def _elsewhere(self, scope: Scope, receive: Receive) -> Answer:
         """Answer the paths that hold a name, and those that are not there: never with a redirect."""

@@ -77,10 +77,10 @@ class Forward:
                 allow_redirects=False,
             )
         except aiohttp.ClientConnectorError:
-            await reply(scope, send, _down(scope))
+            await reply(send, _down(scope), scope)
             return
         except (aiohttp.ClientError, TimeoutError, OSError):
-            await reply(scope, send, refusal(502, "bad_gateway", "The web app broke off. Try again.", close=True))
+            await reply(send, refusal(502, "bad_gateway", "The web app broke off. Try again.", close=True), scope)
             return
         async with upstream:
             body.finished.set()

@@ -190,7 +190,7 @@ def read_all(raw: socket.socket) -> bytes:
 
 async def nothing_here(scope: Any, _receive: Any, send: Any) -> None:
     """Stand for the web process where a test does not need it."""
-    await reply(scope, send, refusal(404, "web_not_found", "This is the web app's answer."))
+    await reply(send, refusal(404, "web_not_found", "This is the web app's answer."), scope)
 
 
 @contextmanager
