@@ -20,6 +20,7 @@ from headwater.control.secrets import derived_key
 from headwater.control.service import open_control
 from headwater.control.volume import Volume
 from headwater.control.workspaces import EMBEDDED
+from headwater.delivery.address import Policy
 from headwater.errors import QueryError
 from headwater.eventlog.contract import Topic
 from headwater.eventlog.reader import SegmentReader
@@ -32,7 +33,11 @@ async def run(place: Place) -> None:
     """Answer until this process is told to stop."""
     settings = place.settings
     control = open_control(
-        settings.control_url, place.secret, region=settings.region, source_regions=settings.source_regions
+        settings.control_url,
+        place.secret,
+        region=settings.region,
+        source_regions=settings.source_regions,
+        policy=Policy(settings.allow_networks),
     )
     reader = SegmentReader(settings.log_dir)
     volume = Volume(reader, settings.state_dir / "volume.db")
