@@ -16,6 +16,7 @@ from urllib.parse import quote, urlencode, urlsplit
 import click
 
 URL: Final = "http://localhost:8080"
+DIRECTORIES: Final = ("headwater-data", "headwater-demo")
 _DEADLINE_S: Final = 60.0
 _LONG_DEADLINE_S: Final = 660.0  # a first sync of a long history is one call
 _SILENCE_S: Final = 60.0  # a stream says something every 15 seconds
@@ -43,12 +44,25 @@ def find(url: str | None, token: str | None, data_dir: str | None) -> Server:
     """Return the server that flags, environment and data directory lead to, in this order."""
     url = url or os.environ.get("HEADWATER_URL") or None
     token = token or os.environ.get("HEADWATER_TOKEN") or None
-    directory = Path(data_dir or os.environ.get("HEADWATER_DATA_DIR") or "headwater-data")
+    directory = Path(data_dir or os.environ.get("HEADWATER_DATA_DIR") or _here())
     address = (url or _recorded(directory) or URL).rstrip("/")
     if token is None and (url is None or data_dir is not None or urlsplit(address).hostname in _LOOPBACK):
         # A token made from this machine's secret goes to this machine's server, or to one that was named beside it.
         return Server(address, functools.partial(_local_token, directory))
     return Server(address, lambda: token or "")
+
+
+def _here() -> str:
+    """Return the directory of the server that runs from this place: the service's own, or the demo's."""
+    return next((name for name in DIRECTORIES if _runs(Path(name))), DIRECTORIES[0])
+
+
+def _runs(directory: Path) -> bool:
+    try:
+        os.kill(int(json.loads((directory / "run" / "server.json").read_text())["pid"]), 0)  # asks, ends nothing
+    except (OSError, ValueError, KeyError):
+        return False
+    return True
 
 
 def _recorded(directory: Path) -> str | None:
