@@ -13,6 +13,7 @@ help:  ## what there is
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
 
 $(UV):
+	@$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "Headwater needs Python 3.11 or newer; name one with make PYTHON=python3.12")'
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv
 
@@ -31,7 +32,7 @@ demo: $(STAMPS)/app  ## set everything up and run the demo on http://localhost:8
 test: $(STAMPS)/dev browser node-sdk lint test-python  ## install what the tests need, then lint, types, layers, all tests
 
 test-python: $(STAMPS)/dev
-	$(BIN)/python -m pytest -n 2 --dist loadgroup -m "not torture"
+	$(BIN)/python -m pytest -n 2 --dist loadscope -m "not torture"
 
 lint: $(STAMPS)/dev  ## ruff, mypy --strict, import layers
 	$(BIN)/ruff check .
