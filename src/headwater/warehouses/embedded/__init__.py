@@ -122,7 +122,7 @@ class Warehouse:
             for table in batch.tables:
                 _copy(staging, table, staged)
             publish(staged, self._layout.live / stretch.name)
-        self._view()
+            self._view()
 
     def tidy(self) -> None:
         """Merge small files when there are many, and remove those that nobody reads any more."""
@@ -186,6 +186,6 @@ def _retryable() -> Iterator[None]:
     """Turn a failure of the disk into one that is tried again: nothing was published."""
     try:
         yield
-    except (OSError, duckdb.IOException) as error:
-        reason = error.strerror if isinstance(error, OSError) else "DuckDB could not write a file"
+    except (OSError, duckdb.Error) as error:
+        reason = error.strerror if isinstance(error, OSError) else f"DuckDB failed with {type(error).__name__}"
         raise RetryableError(f"The warehouse's files could not be written: {reason}.") from error
