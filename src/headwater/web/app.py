@@ -12,6 +12,7 @@ from headwater.control.live import Live
 from headwater.control.pipeline import Pipeline
 from headwater.control.service import Control
 from headwater.control.volume import Volume
+from headwater.errors import NotFoundError
 from headwater.web import console, debugger, destinations, home, sign_in, sources, warehouse
 from headwater.web.access import Door
 from headwater.web.rendering import HEADERS, Assets, Renderer
@@ -56,11 +57,16 @@ def build(  # noqa: PLR0913 - each is a part of its own that the app has made
         *warehouse.routes(desk),
         *console.routes(desk),
         *home.routes(desk),
+        Route("/{workspace}/{rest:path}", page(desk, _nothing)),
     ]
 
 
 async def _start(visit: Visit) -> Response:
     return visit.to()
+
+
+async def _nothing(_: Visit) -> Response:
+    raise NotFoundError("There is no such page.")
 
 
 async def _favicon(_: Request) -> Response:

@@ -41,8 +41,15 @@ def routes(desk: Desk) -> list[Route]:
 
 
 async def _console(visit: Visit) -> Response:
-    given = visit.request.query_params.get("q", "")[:_SQL_CHARS_MAX]
-    return await _show(visit, given or await asyncio.to_thread(_first_question, visit))
+    """Show a given question unasked, so that no link makes somebody ask it; our own first one with its answer."""
+    if given := visit.request.query_params.get("q", "")[:_SQL_CHARS_MAX]:
+        return await _show(visit, given)
+    sql = await asyncio.to_thread(_first_question, visit)
+    try:
+        result = await visit.desk.query(sql)
+    except QueryError:  # nothing is loaded yet
+        return await _show(visit, sql)
+    return await _show(visit, sql, result=result)
 
 
 def _first_question(visit: Visit) -> str:
@@ -55,7 +62,7 @@ def _first_question(visit: Visit) -> str:
 
 
 async def _run(visit: Visit) -> Response:
-    sql = visit.form.get("sql", "").strip()
+    sql = (visit.form.get("open") or visit.form.get("sql", "")).strip()
     if not sql:
         return await _show(visit, "", problem="Write a question first, such as: select * from activecampaign.tracks")
     try:

@@ -14,10 +14,10 @@ from starlette.routing import Route
 
 from headwater.control import naming
 from headwater.control.catalog import Entry, Kind
-from headwater.control.models import Source
+from headwater.control.models import MASKED, Source
 from headwater.control.volume import LastEvent, Summary
 from headwater.errors import ConflictError, InvalidRequestError, NotFoundError
-from headwater.web import charts, phrases, standing, steps
+from headwater.web import charts, standing, steps
 from headwater.web.rendering import HEADERS
 from headwater.web.visit import Desk, Visit, action, page
 
@@ -244,9 +244,7 @@ def _webhook(visit: Visit, source: Source) -> dict[str, Any]:
     address = f"{base}/webhooks/{source.type}/{source.webhook_secret}" if source.webhook_secret else ""
     return {
         "webhook_url": address,
-        "webhook_url_masked": address[: -len(source.webhook_secret)] + phrases.masked(source.webhook_secret)
-        if address
-        else "",
+        "webhook_url_masked": address.removesuffix(source.webhook_secret) + MASKED if address else "",
         "reachable": host not in {"", "localhost", "127.0.0.1", "::1"},
         "example": (
             f"curl -u YOUR_WRITE_KEY: {base}/v1/track \\\n"

@@ -148,6 +148,8 @@ def _endpoint(desk: Desk, handler: Handler, needs: Role | None) -> Endpoint:
 
 
 def _sign_in_first(request: Request) -> Response:
+    if "text/event-stream" in request.headers.get("accept", ""):
+        return Response(status_code=401, headers=HEADERS)  # a stream follows no link; its page asks again and does
     target = request.url.path + (f"?{request.url.query}" if request.url.query else "")
     query = urlencode({"next": target}) if request.method == "GET" else ""
     return RedirectResponse(f"/sign-in?{query}".rstrip("?"), 303, HEADERS)

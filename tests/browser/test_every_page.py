@@ -1,0 +1,141 @@
+"""What holds on every page: accessible, inside the narrow screen, nothing refused by the policy, harmless names."""
+
+import pytest
+from playwright.sync_api import expect
+from website import connection, dead_letter, opened, sync_run, warehouse_status
+
+PAGES = {
+    "home": "/default",
+    "sources": "/default/sources",
+    "source-catalog": "/default/sources/catalog",
+    "source-new": "/default/sources/new/activecampaign",
+    "overview": "/default/sources/activecampaign/overview",
+    "overview-new": "/default/sources/website/overview",
+    "debugger": "/default/sources/activecampaign/debugger",
+    "debugger-empty": "/default/sources/website/debugger",
+    "destinations": "/default/destinations",
+    "destination-catalog": "/default/destinations/catalog",
+    "destination-new": "/default/destinations/new/webhook",
+    "destination": "/default/destinations/{destination}",
+    "dead-letter": "/default/destinations/{destination}/dead-letters/1",
+    "warehouse": "/default/warehouse",
+    "sql": "/default/sql",
+    "not-found": "/default/nothing-here/at-all",
+}
+
+# Of the Big List of Naughty Strings: what has broken pages, by kind.
+NAUGHTY = (
+    "<script>alert(1)</script>",
+    '"><img src=x onerror=alert(1)>',
+    "'; alert(1); //",
+    "{{ 7 * 7 }} ${alert(1)} #{1}",
+    "javascript:alert(1)",
+    "</textarea><script>alert(1)</script>",
+    "\u202etxt.exe\u2066 reversed",
+    "ﷺ Ṱ̺̺̕o͞ ̷i̲̬͇̪͙n̝̗͕v̟̜̘̦͟o̶̙̰̠kè͚̮̺̪̹̱̤ 田中さん 👩‍👩‍👧‍👦",
+    "W" * 180,
+    "line one\nline two\u2028line three\x7f",
+)
+
+
+@pytest.fixture
+def furnished(website):
+    """A workspace in which every page has something to show."""
+    source = website.source()
+    website.source("website", "http-api", "Outdoor shop")
+    destination = website.destination(source)
+    website.line.statuses = [connection(destination, source, dead=2, retrying=3, pending=4, lastError="HTTP 422")]
+    website.line.letters = [dead_letter(destination, source, number) for number in (1, 2)]
+    website.line.loads = [warehouse_status(website)]
+    website.line.runs = [
+        sync_run(website, 1),
+        sync_run(website, 2, status="partial", notices=["activecampaign.tracks.score: 3 values were no number"]),
+        sync_run(website, 3, status="failed", error="the disk is full", rows={}),
+    ]
+    names = ("Email Delivered", "Email Opened", "Email Opened", "Email Link Clicked", "Email Bounced")
+    website.send(source, *(opened(number, names[number % 5]) for number in range(240)))
+    website.tables.execute("create schema activecampaign")
+    website.tables.execute(
+        "create table activecampaign.tracks as"
+        " select 'Email Opened' as event, localtimestamp as timestamp from range(3000)"
+    )
+    return {name: path.format(destination=destination.id) for name, path in PAGES.items()}
+
+
+def settle(page, name):
+    """Wait for what arrives after the page itself."""
+    page.wait_for_load_state("load")
+    page.evaluate("() => document.fonts.ready.then(() => true)")
+    if name == "debugger":
+        expect(page.get_by_role("listbox").get_by_role("option").first).to_be_visible()
+    if name in {"overview", "debugger", "debugger-empty"}:
+        expect(page.get_by_text("Live", exact=True).last).to_be_visible()
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_every_page_is_accessible_and_fits(furnished, visitor, scheme):
+    guest = visitor(color_scheme=scheme, reduced_motion="reduce")
+    found = []
+    for width in (1360, 390):
+        guest.page.set_viewport_size({"width": width, "height": 860})
+        for name, path in furnished.items():
+            page = guest.goto(path)
+            settle(page, name)
+            if width > 390 or scheme == "light":  # the narrow layout has no colours of its own
+                found += [f"{name} {width}: {violation}" for violation in guest.axe()]
+            if page.evaluate("() => document.documentElement.scrollWidth > innerWidth"):
+                found.append(f"{name} {width}: scrolls sideways")
+    assert not found, "\n".join(found)
+
+
+def test_the_sign_in_page_is_accessible(visitor):
+    guest = visitor()
+    guest.context.clear_cookies()
+    for scheme in ("light", "dark"):
+        guest.page.emulate_media(color_scheme=scheme)
+        guest.goto("/default/sources")
+        expect(guest.page.get_by_role("heading", name="Sign in")).to_be_visible()
+        assert guest.axe() == []
+
+
+def test_naughty_strings_stay_text(furnished, website, visitor):
+    source = website.control.sources.get(website.workspace.id, "activecampaign")
+    visible = [text for text in NAUGHTY if text.isprintable() and len(text) <= 100]
+    for number, text in enumerate(visible):
+        website.source(f"naughty_{number}", "http-api", text)
+        website.destination(source, text)
+    events = [{"event": text, "userId": text, "properties": {text: text, "campaign_name": text}} for text in NAUGHTY]
+    website.send(source, *events)
+    website.line.letters = [
+        {**letter, "event": NAUGHTY[0], "reason": NAUGHTY[1], "answer": NAUGHTY[5], "body": events[0]}
+        for letter in website.line.letters
+    ]
+    website.line.runs = [{**run, "error": NAUGHTY[1]} for run in website.line.runs]
+    guest = visitor()
+    for name, path in furnished.items():
+        page = guest.goto(path)
+        settle(page, name)
+        assert page.evaluate("() => document.querySelectorAll('img[src=x], script:not([src])').length") == 0
+        assert not page.evaluate("() => document.documentElement.scrollWidth > innerWidth"), name
+    page = guest.goto(furnished["debugger"])
+    rows = page.get_by_role("listbox").get_by_role("option")
+    for text in NAUGHTY[:3]:
+        row = rows.filter(has_text=text).first
+        row.click()
+        expect(page.get_by_label("Event as code")).to_contain_text("analytics.track(")
+    page = guest.goto("/default/sql?q=" + "%3C/textarea%3E%3Cscript%3Ealert(1)%3C/script%3E")
+    expect(page.get_by_label("SQL", exact=True)).to_have_value("</textarea><script>alert(1)</script>")
+    # The visitor fixture asserts at the end that no dialog opened and that the policy refused nothing.
+
+
+@pytest.mark.parametrize("width", [1360, 390, 2560])
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_screenshots(furnished, visitor, screenshots, scheme, width):
+    if screenshots is None:
+        pytest.skip("pictures are written with --screenshots DIR")
+    screenshots.mkdir(parents=True, exist_ok=True)
+    guest = visitor(color_scheme=scheme, reduced_motion="reduce", viewport={"width": width, "height": 900})
+    for name, path in furnished.items():
+        page = guest.goto(path)
+        settle(page, name)
+        page.screenshot(path=screenshots / f"{name}-{scheme}-{width}.png", full_page=name != "debugger")

@@ -1,0 +1,289 @@
+"""The real pages on a real server: control in SQLite, events in a segment log, everything fed by the test."""
+
+# ruff: noqa: ARG002 - Line takes what the pipeline takes and answers what the test has set
+
+import asyncio
+import socket
+import threading
+from concurrent.futures import Future
+from contextlib import suppress
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import msgspec
+import uvicorn
+from starlette.applications import Starlette
+
+from headwater.control.live import Live
+from headwater.control.service import open_control
+from headwater.control.volume import Volume
+from headwater.errors import NotFoundError, QueryError
+from headwater.eventlog.contract import Topic
+from headwater.eventlog.segments import SegmentLog
+from headwater.reports.query import Result
+from headwater.spec.event import Record
+from headwater.web import app as pages
+
+SECRET = b"s" * 32
+
+
+class Line:
+    """What the pipeline would answer; a test sets it."""
+
+    def __init__(self) -> None:
+        self.statuses: list[dict[str, Any]] = []
+        self.letters: list[dict[str, Any]] = []
+        self.loads: list[dict[str, Any]] = []
+        self.runs: list[dict[str, Any]] = []
+        self.retried: list[Any] = []
+        self.tested: list[Any] = []
+
+    async def connections(self):
+        return {"connections": self.statuses}
+
+    async def dead_letters(self, destination_id=None, cursor=None, count=50):
+        found = [each for each in self.letters if destination_id in {None, each["destinationId"]}]
+        return {"deadLetters": found[:count], "next": None}
+
+    async def dead_letter(self, dead_letter_id):
+        for each in self.letters:
+            if each["id"] == dead_letter_id:
+                return each
+        raise NotFoundError("There is no such dead letter.")
+
+    async def retry_dead_letters(self, ids=None, destination_id=None):
+        self.retried.append(ids or destination_id)
+        self.letters = [each for each in self.letters if ids is not None and each["id"] not in ids]
+        return {"count": 1}
+
+    async def resume(self, destination_id):
+        for each in self.statuses:
+            if each["destinationId"] == destination_id:
+                each.update(state="active", reason="")
+        return {"resumed": True}
+
+    async def test_destination(self, type_, settings):
+        self.tested.append((type_, settings))
+        return {"ok": True, "message": "The destination answered."}
+
+    async def sync(self, warehouse_id=None, *, wait=False):
+        return {"syncs": self.runs}
+
+    async def syncs(self, warehouse_id=None, count=50):
+        return {"syncs": self.runs[:count]}
+
+    async def warehouses(self):
+        return {"warehouses": self.loads}
+
+
+class Website:
+    """Starts, stops and starts again on the same address, with what it has stored."""
+
+    def __init__(self, directory: Path, *, open_access: bool = False) -> None:
+        self.directory, self.open_access = directory, open_access
+        self.line = Line()
+        self.tables = duckdb.connect()
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            self.port = probe.getsockname()[1]
+        self.url = f"http://127.0.0.1:{self.port}"
+        self.control = open_control(f"sqlite:///{directory / 'control.db'}", SECRET)
+        self.workspace = self.control.workspaces.get()
+        self._numbers = iter(range(1, 1_000_000))
+        self.start()
+
+    def start(self) -> None:
+        ready: Future[None] = Future()
+        self._thread = threading.Thread(target=lambda: asyncio.run(self._serve(ready)), daemon=True)
+        self._thread.start()
+        ready.result(timeout=30)
+
+    def stop(self) -> None:
+        self.loop.call_soon_threadsafe(self._stopping.set)
+        self._thread.join(timeout=30)
+        assert not self._thread.is_alive()
+
+    def close(self) -> None:
+        self.stop()
+        self.control.close()
+        self.tables.close()
+
+    async def _serve(self, ready: "Future[None]") -> None:
+        self.loop = asyncio.get_running_loop()
+        self._stopping = asyncio.Event()
+        self.log = SegmentLog.open(self.directory / "log", disk_free_bytes_min=0, disk_reserved_bytes=0)
+        self.volume = Volume(self.log, self.directory / "volume.db")
+        routes = pages.build(
+            self.control,
+            self.volume,
+            Live(self.log),
+            self.line,
+            self._query,
+            session_secret=SECRET,
+            public_url=self.url,
+            open_access=self.open_access,
+        )
+        config = uvicorn.Config(
+            Starlette(routes=routes), port=self.port, log_level="error", timeout_graceful_shutdown=1, lifespan="off"
+        )
+        server = uvicorn.Server(config)
+        serving = asyncio.create_task(server._serve())
+        counting = asyncio.create_task(self.volume.run())
+        while not server.started:  # noqa: ASYNC110 - uvicorn has no event for it
+            await asyncio.sleep(0.01)
+        ready.set_result(None)
+        await self._stopping.wait()
+        server.should_exit = True
+        await serving
+        counting.cancel()
+        with suppress(asyncio.CancelledError):
+            await counting
+        self.volume.close()
+        await self.log.close()
+
+    async def _query(self, sql: str) -> Result:
+        try:
+            found = self.tables.cursor().execute(sql)
+            columns = found.description or []
+            rows = tuple(found.fetchmany(10_000))
+        except duckdb.Error as error:
+            raise QueryError(str(error)) from error
+        return Result(
+            tuple(c[0] for c in columns), tuple(str(c[1]) for c in columns), rows, truncated=False, duration_ms=4
+        )
+
+    def token(self, role: str = "owner") -> str:
+        return self.control.tokens.create(self.workspace.id, f"{role} token", role)[0]
+
+    def source(self, slug: str = "activecampaign", type_: str = "activecampaign", name: str = "ActiveCampaign"):
+        return self.control.sources.create(self.workspace.id, slug, type_, name=name)
+
+    def destination(self, source, name: str = "Order webhook"):
+        settings = {"url": "https://example.com/hook"}
+        return self.control.destinations.create(self.workspace.id, source.id, "webhook", name=name, settings=settings)
+
+    def send(self, source, *events: dict[str, Any], ago: timedelta = timedelta(0)) -> None:
+        """Append events as the door does and wait until they are durable and counted."""
+        now = datetime.now(UTC) - ago
+        records = []
+        for event in events:
+            number = next(self._numbers)
+            stamp = (now + timedelta(milliseconds=number)).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+            body = {
+                "messageId": f"message-{number:06}",
+                "type": "track",
+                "receivedAt": stamp,
+                "timestamp": stamp,
+                **event,
+            }
+            records.append(Record(body["messageId"], msgspec.json.encode(body)))
+        append = self.log.append(Topic.EVENTS, source.id, now, records)
+        asyncio.run_coroutine_threadsafe(append, self.loop).result(timeout=30)
+        self.volume.catch_up(self.log.end(Topic.EVENTS))
+
+
+def opened(number: int, event: str = "Email Opened", campaign: str = "Spring Launch") -> dict[str, Any]:
+    """Return an email event like those of the ActiveCampaign source."""
+    return {
+        "event": event,
+        "anonymousId": f"person{number}@example.com",
+        "properties": {
+            "campaign_id": "215",
+            "campaign_name": campaign,
+            "email_subject": f"{campaign} is here",
+            "list_ids": ["3"],
+            "is_machine_open": False,
+            "score": number,
+        },
+        "context": {"traits": {"email": f"person{number}@example.com"}, "campaign": {"name": campaign}},
+    }
+
+
+def connection(destination, source, **changes: Any) -> dict[str, Any]:
+    """Return the status of a healthy connection, as the pipeline gives it."""
+    return {
+        "destinationId": destination.id,
+        "sourceId": source.id,
+        "state": "active",
+        "reason": "",
+        "cursor": 1_000_000,
+        "behind": 0,
+        "read": 0,
+        "deliveredFirstTry": 18_204,
+        "deliveredOnRetry": 96,
+        "filtered": {},
+        "retrying": 0,
+        "dead": 0,
+        "dropped": 0,
+        "missed": 0,
+        "lastError": None,
+        "lastDeliveredAt": datetime.now(UTC).timestamp(),
+        "p50S": 0.04,
+        "p95S": 0.116,
+        "p99S": 0.4,
+        "pending": 0,
+        **changes,
+    }
+
+
+def dead_letter(destination, source, number: int = 1, **changes: Any) -> dict[str, Any]:
+    """Return a dead letter as the pipeline gives it."""
+    now = datetime.now(UTC)
+    return {
+        "id": str(number),
+        "destinationId": destination.id,
+        "sourceId": source.id,
+        "messageId": f"message-{number:06}",
+        "type": "track",
+        "event": "Email Opened",
+        "attempts": 1,
+        "firstAt": (now - timedelta(hours=2)).isoformat(),
+        "diedAt": (now - timedelta(hours=1)).isoformat(),
+        "reason": "HTTP 422",
+        "status": 422,
+        "advice": "The destination refuses its content: read its answer, then retry or discard.",
+        "request": '{"type":"track","event":"Email Opened"}',
+        "answer": '{"error":"unknown list"}',
+        "body": {"type": "track", **opened(number)},
+        **changes,
+    }
+
+
+def warehouse_status(website: Website, **changes: Any) -> dict[str, Any]:
+    """Return where the embedded warehouse stands, as the pipeline gives it."""
+    return {
+        "warehouseId": website.control.warehouses.all(website.workspace.id)[0].id,
+        "type": "embedded",
+        "state": "idle",
+        "cursor": 1_000_000,
+        "lag": 0,
+        "totals": {"events": 47_751, "rows": 95_502, "filtered": 0},
+        "lastSync": datetime.now(UTC).isoformat(),
+        "lastError": "",
+        **changes,
+    }
+
+
+def sync_run(website: Website, number: int, **changes: Any) -> dict[str, Any]:
+    """Return one load, as the pipeline gives it."""
+    return {
+        "id": number,
+        "warehouseId": website.control.warehouses.all(website.workspace.id)[0].id,
+        "status": "success",
+        "startedAt": (datetime.now(UTC) - timedelta(minutes=number)).isoformat(),
+        "durationMs": 120 + number,
+        "first": 0,
+        "next": 40,
+        "events": 40,
+        "filtered": 0,
+        "rows": {
+            "activecampaign.tracks": 40,
+            "activecampaign.email_opened": 31,
+            "activecampaign.email_link_clicked": 9,
+        },
+        "notices": [],
+        "error": "",
+        **changes,
+    }

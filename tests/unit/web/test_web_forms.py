@@ -1,0 +1,54 @@
+"""A form gives back values of the types that the settings have, and never shows a stored secret."""
+
+from dataclasses import dataclass, field
+
+import pytest
+
+from headwater.control.models import MASKED
+from headwater.control.options import options
+from headwater.destinations.contract import setting
+from headwater.errors import InvalidRequestError
+from headwater.web.forms import fields, filled
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    url: str = field(metadata=setting("URL"))
+    secret: str = field(default="", metadata=setting("Secret", secret=True, required=False))
+    batch: int = field(default=10, metadata=setting("Batch", required=False))
+    ordered: bool = field(default=False, metadata=setting("Ordered", required=False))
+    names: list[str] = field(default_factory=list, metadata=setting("Names", required=False))
+    headers: dict[str, str] = field(default_factory=dict, metadata=setting("Headers", required=False))
+
+
+OPTIONS = options(Settings)
+
+
+def test_each_value_gets_its_type():
+    form = {
+        "settings.url": " https://example.com ",
+        "settings.batch": "25",
+        "settings.ordered": "on",
+        "settings.names": "a\n\nb\n",
+        "settings.headers": '{"x-team": "shop"}',
+    }
+    assert filled(OPTIONS, form) == {
+        "url": "https://example.com",
+        "batch": 25,
+        "ordered": True,
+        "names": ["a", "b"],
+        "headers": {"x-team": "shop"},
+    }
+
+
+@pytest.mark.parametrize("text", ["ten", "1,5", "\u0661\u0662", "1e"])
+def test_what_is_no_number_is_refused_by_name(text):
+    with pytest.raises(InvalidRequestError) as refused:
+        filled(OPTIONS, {"settings.url": "x", "settings.batch": text})
+    assert refused.value.field == "settings.batch"
+
+
+def test_a_secret_is_a_password_field_that_holds_its_mask():
+    shown = {each.name: each for each in fields(OPTIONS, {"url": "https://example.com", "secret": MASKED})}
+    assert (shown["settings.secret"].kind, shown["settings.secret"].value) == ("password", MASKED)
+    assert filled(OPTIONS, {"settings.url": "x", "settings.secret": MASKED})["secret"] == MASKED
