@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from datetime import timedelta
-from typing import Final, Literal, cast
+from typing import Literal, cast
 
 import aiohttp
 import structlog
@@ -13,13 +12,13 @@ import structlog
 from headwater.app.directory import Known
 from headwater.app.health import Health, probes
 from headwater.app.place import Place
+from headwater.app.retention import retain
 from headwater.app.rpc import Caller
 from headwater.app.serving import alongside
 from headwater.app.watch import Watch
 from headwater.clock import now
 from headwater.control import database
 from headwater.control.service import Control
-from headwater.eventlog.contract import Topic
 from headwater.eventlog.segments import SegmentLog
 from headwater.ingest.collector import Collector
 from headwater.ingest.forward import Forward
@@ -27,9 +26,6 @@ from headwater.ingest.internal import Internal
 from headwater.ingest.rejections import Rejections
 from headwater.ingest.server import serve
 from headwater.limits import MIB
-
-_TRIM_EVERY_S: Final = 3_600
-_REJECTED_KEPT: Final = timedelta(days=7)
 
 log = structlog.get_logger()
 
@@ -69,22 +65,13 @@ async def run(place: Place) -> None:
         work = {
             "watch": watch.run(),
             "rejections": rejections.run(),
-            "retention": _retain(stored, settings.retention_days),
+            "retention": retain(stored, settings),
         }
         async with alongside(stop.set, **work):
             await serve(probes(collector, health), sock=place.listener, stop=stop)
     await forward.close()
     await pipeline.close()
     await stored.close()
-
-
-async def _retain(stored: SegmentLog, days: int) -> None:
-    """Give expired segments back to the disk, once an hour."""
-    kept = {Topic.INBOX: timedelta(days=days), Topic.EVENTS: timedelta(days=days), Topic.REJECTED: _REJECTED_KEPT}
-    while True:
-        for topic, age in kept.items():
-            stored.trim(topic, before=now() - age)
-        await asyncio.sleep(_TRIM_EVERY_S)
 
 
 async def _answers(session: aiohttp.ClientSession, url: str) -> bool:

@@ -165,6 +165,14 @@ class SegmentLog:
             self._dedupe.forget(self.start(topic))
         return self.start(topic)
 
+    def forget_ids(self, *, before: datetime) -> None:
+        """Stop remembering the ids of events that sealed segments hold and that were stored before `before`.
+
+        The events stay; what has one of these ids is then new.
+        """
+        sealed = self._readers[Topic.EVENTS].sealed_before(microseconds(before))
+        self._dedupe.forget(max(sealed, self.start(Topic.EVENTS)))
+
     async def close(self) -> None:
         """Store what was submitted, then close the files and give the right to write back."""
         for committer in self._committers.values():

@@ -1,0 +1,56 @@
+"""Give expired segments back to the disk, and never because a clock was set wrongly."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from typing import Final
+
+import structlog
+
+from headwater.clock import Clock, now
+from headwater.config import Settings
+from headwater.eventlog.contract import Topic
+from headwater.eventlog.segments import SegmentLog
+
+_EVERY_S: Final = 3_600
+_REJECTED_KEPT: Final = timedelta(days=7)
+_DRIFT_MAX: Final = timedelta(hours=1)
+
+log = structlog.get_logger()
+
+
+class SteadyClock:
+    """Tells whether the wall clock has run beside the monotonic one since this was made."""
+
+    def __init__(self, clock: Clock = now, seconds: Callable[[], float] = time.monotonic) -> None:
+        self._clock, self._seconds = clock, seconds
+        self._began, self._began_s = clock(), seconds()
+
+    def moment(self) -> datetime | None:
+        """Return the present instant; None when somebody has set the clock by more than an hour meanwhile."""
+        found = self._clock()
+        passed = timedelta(seconds=self._seconds() - self._began_s)
+        return found if abs(found - self._began - passed) <= _DRIFT_MAX else None
+
+
+async def retain(stored: SegmentLog, settings: Settings) -> None:
+    """Expire records and ids once an hour, for the first time after an hour."""
+    clock = SteadyClock()
+    while True:
+        await asyncio.sleep(_EVERY_S)
+        moment = clock.moment()
+        if moment is None:
+            log.error("retention.skipped", reason="the clock was set; restart Headwater once it is right")
+            continue
+        await asyncio.to_thread(expire, stored, settings, moment)
+
+
+def expire(stored: SegmentLog, settings: Settings, moment: datetime) -> None:
+    """Remove what is older than the settings allow, seen from `moment`."""
+    days = timedelta(days=settings.retention_days)
+    for topic, age in {Topic.INBOX: days, Topic.EVENTS: days, Topic.REJECTED: _REJECTED_KEPT}.items():
+        stored.trim(topic, before=moment - age)
+    stored.forget_ids(before=moment - timedelta(days=settings.dedupe_days))
