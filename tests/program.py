@@ -128,9 +128,9 @@ class Program:
                 process.kill()
 
     def metric(self, name: str, **labels: str) -> float:
-        """Return the sum of a metric's samples that carry these labels."""
+        """Return the sum of a metric's samples whose labels begin with these values."""
         lines = self.http("GET", "/metrics")[1].decode().splitlines()
-        wanted = [f'{key}="{value}"' for key, value in labels.items()]
+        wanted = [f'{key}="{value}' for key, value in labels.items()]
         samples = [line for line in lines if line.startswith(name) and all(pair in line for pair in wanted)]
         return sum(float(line.rpartition(" ")[2]) for line in samples)
 

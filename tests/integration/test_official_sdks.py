@@ -89,8 +89,8 @@ def test_another_process_reads_the_same_count_while_events_keep_flowing(program)
         assert program.http("POST", "/v1/batch", body)[0] == 200
     program.cli("sync", "--wait")
     reader = (
-        "import duckdb,sys;"
-        "print(duckdb.connect(sys.argv[1], read_only=True).execute('select count(*) from flowing.tracks').fetchone()[0])"
+        "import duckdb, sys; views = duckdb.connect(sys.argv[1], read_only=True);"
+        "print(views.execute('select count(*) from flowing.tracks').fetchone()[0])"
     )
     views = str(program.data_dir / "warehouses" / "embedded" / "views.duckdb")
     for _ in range(5):
