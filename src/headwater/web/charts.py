@@ -68,7 +68,8 @@ def bars(hours: Sequence[tuple[datetime, int]]) -> Bars:
                 slot_width=round(slot, 2),
                 at=at,
                 count=count,
-                labelled=position % _LABELS_EVERY == 0 or position == len(hours) - 1,
+                labelled=position == len(hours) - 1
+                or (position % _LABELS_EVERY == 0 and position < len(hours) - _LABELS_EVERY // 2),
             )
         )
     lines = tuple(Line(round(floor - (floor - _TOP) * share, 2), compact(top * share)) for share in (0, 0.5, 1))

@@ -28,12 +28,13 @@ from headwater.errors import (
     NotFoundError,
     RequestError,
 )
-from headwater.limits import KIB
+from headwater.limits import KIB, MIB
 from headwater.web.access import Door, Session, admit_form, admit_same_origin
 from headwater.web.rendering import HEADERS, Renderer
 
 _FORM_BYTES_MAX: Final = 256 * KIB  # ours: the longest SQL and every setting fit many times
 _FORM_FIELDS_MAX: Final = 200
+_DRAINED_BYTES_MAX: Final = 16 * MIB  # ours: what is read of a form that is too large, and thrown away
 _log = structlog.get_logger(__name__)
 
 
@@ -179,11 +180,15 @@ async def read_form(request: Request) -> dict[str, str]:
     Raises:
         RequestError: it is too large, or has too many fields.
     """
-    body = b""
+    body, received = b"", 0
     async for chunk in request.stream():
-        body += chunk
-        if len(body) > _FORM_BYTES_MAX:
-            raise RequestError(413, "form_too_large", f"A form has at most {_FORM_BYTES_MAX // KIB} KB.")
+        received += len(chunk)
+        if received <= _FORM_BYTES_MAX:
+            body += chunk
+        elif received > _DRAINED_BYTES_MAX:
+            break
+    if received > _FORM_BYTES_MAX:  # read to its end all the same: a browser shows no answer before it has sent all
+        raise RequestError(413, "form_too_large", f"A form has at most {_FORM_BYTES_MAX // KIB} KB.")
     try:
         pairs = parse_qsl(
             body.decode("utf-8", "replace"), keep_blank_values=True, max_num_fields=_FORM_FIELDS_MAX, errors="replace"
