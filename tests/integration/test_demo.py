@@ -68,4 +68,4 @@ def test_the_pages_are_open_to_everybody_on_this_machine(demo):
 
 def test_tail_shows_email_events_as_they_arrive(demo):
     line = demo.first_line("tail", "--source", "activecampaign", "--json")
-    assert json.loads(line)["event"].startswith("Email ")
+    assert json.loads(line)["event"]["event"].startswith("Email ")

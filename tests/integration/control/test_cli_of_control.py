@@ -111,7 +111,8 @@ def test_query_prints_a_table_and_writes_every_format(run, tmp_path):
     assert json.loads(run("query", "select 1", "--format", "json")[1]) == [{"n": 1, "big": str(2**70)}]
     assert list(csv.reader(run("query", "select 1", "--format", "csv")[1].splitlines()))[1] == ["1", str(2**70)]
     assert run("query", "select 1", "--format", "parquet", "--output", "out.parquet")[0] == 0
-    assert duckdb.sql(f"select * from '{tmp_path}/out.parquet'").fetchall() == [(1, 2**70)]
+    with duckdb.connect() as own:
+        assert own.execute(f"select * from '{tmp_path}/out.parquet'").fetchall() == [(1, 2**70)]
 
 
 def test_sync_passes_on_whether_to_wait(running, run):
