@@ -24,7 +24,7 @@ from headwater.ingest.collector import Collector
 from headwater.ingest.forward import Forward
 from headwater.ingest.internal import Internal
 from headwater.ingest.rejections import Rejections
-from headwater.ingest.server import serve
+from headwater.ingest.server import collect_seldom, serve
 from headwater.limits import MIB
 
 log = structlog.get_logger()
@@ -62,6 +62,7 @@ async def run(place: Place) -> None:
         watch = Watch(control, known.use)
         stop = asyncio.Event()
         await watch.first()
+        collect_seldom()
         work = {
             "watch": watch.run(),
             "rejections": rejections.run(),

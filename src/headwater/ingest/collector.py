@@ -259,6 +259,7 @@ class Collector:
         arrival = Arrival(received, self._new_id, value.get("sentAt"))
         arrival.share(value)
         verdicts = await judge(items_of(value), arrival, source.id, self._suppressed)
+        value.clear()  # thousands of objects: freed while the cache still has them, not after the disk
         duplicates = 0
         if verdicts.records:
             appended = await self._log.append(Topic.EVENTS, source.id, received, verdicts.records)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import signal
 import socket
 from collections.abc import Callable, Iterator
@@ -20,8 +21,21 @@ _DRAIN_S: Final = 10
 
 BOUNDS: Final = Bounds()
 
+_COLLECT_EVERY: Final = (10_000, 50, 100)  # Python's own are 700, 10, 10
+
 Ready = Callable[[str, int], None]
 """Called with the address once connections are taken."""
+
+
+def collect_seldom() -> None:
+    """Let the collector of cycles run seldom, and never over what is there now; for a process that only serves.
+
+    A request leaves hardly a cycle behind, but thousands of its objects wait for the disk: passes over them cost a tenth
+    of the rate of accepted events, and made one answer of a hundred take 18 ms instead of 5.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(*_COLLECT_EVERY)
 
 
 async def serve(

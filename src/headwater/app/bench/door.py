@@ -18,7 +18,7 @@ from headwater.ingest.answers import SUCCESS, Receive, Scope, Send, reply
 from headwater.ingest.collector import Collector
 from headwater.ingest.directory import SourceRef
 from headwater.ingest.rejections import Rejections
-from headwater.ingest.server import serve
+from headwater.ingest.server import collect_seldom, serve
 from headwater.spec.event import Record
 
 WRITE_KEY: Final = "b" * 32
@@ -74,6 +74,7 @@ async def _serve(mode: str, directory: Path) -> None:
     def on_ready(_host: str, port: int) -> None:
         tell({"port": port})
 
+    collect_seldom()
     if mode == "bare":
         await serve(_only_answer, on_ready=on_ready)
         return
