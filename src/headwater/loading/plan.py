@@ -82,7 +82,8 @@ class _Found:
     def add(self, leaf: Leaf, row: int) -> None:
         """Note one more leaf; rows come in log order."""
         self.kinds.setdefault(leaf.path, set()).add(leaf.kind)
-        if self.first is None and leaf.kind is not Kind.OBJECT:
+        # An empty object says nothing of a type, so it counts only until something else is there.
+        if leaf.kind is not Kind.OBJECT and (self.first is None or self.first[2] is Kind.ANY is not leaf.kind):
             self.first = (row, leaf.path, leaf.kind)
 
 

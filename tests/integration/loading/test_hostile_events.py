@@ -142,6 +142,20 @@ documents = st.recursive(
 )
 
 
+@pytest.mark.parametrize("properties", [{"A": {}, "a": "x"}, {"a": {}, "A": "x"}])
+def test_an_empty_object_hides_no_value_of_another_spelling(staging, properties):
+    made = built(staging, line(1, properties))
+    (row,) = rows(staging, made, "e")
+    kept = properties_of(row)
+    assert "x" in {kept["a"], *json.loads(kept.get("_overflow", "{}")).values()}
+
+
+def test_an_empty_object_hides_no_value_of_a_later_event(staging):
+    made = built(staging, line(1, {"a": {}}), line(2, {"a": "x"}))
+    first, second = rows(staging, made, "e")
+    assert (properties_of(first)["a"], properties_of(second)["a"]) == ("{}", "x")
+
+
 def values_of(value: object, *path: str, empty_objects: bool) -> list[tuple[str, str]]:
     """Return (column, value) of each value that is not null, an array counting as one."""
     if isinstance(value, dict) and value:
