@@ -147,7 +147,7 @@ def test_an_empty_object_hides_no_value_of_another_spelling(staging, properties)
     made = built(staging, line(1, properties))
     (row,) = rows(staging, made, "e")
     kept = properties_of(row)
-    assert "x" in {kept["a"], *json.loads(kept.get("_overflow", "{}")).values()}
+    assert "x" in [kept["a"], *json.loads(kept["_overflow"]).values()]
 
 
 def test_an_empty_object_hides_no_value_of_a_later_event(staging):
