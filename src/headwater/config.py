@@ -59,7 +59,7 @@ class Settings:
     retention_days: int = 365
     dedupe_days: int = 365
     disk_free_mb: int = DISK_FREE_BYTES_MIN // MIB
-    load_every_s: float = 2.0
+    load_every_s: float = 1.0
     allow_networks: tuple[Network, ...] = ()
     log_level: str = "info"
 

@@ -25,7 +25,7 @@ __all__ = ["Loading", "State", "Status", "Target"]
 
 INTERVAL_S: Final = 1.0  # ours: between loads while events trickle in; a full batch waits for nothing
 INTERVAL_S_MAX: Final = 5.0
-BUSY_SHARE: Final = 0.2  # ours: what of the time trickling loads may take, so that many tables mean fewer loads
+BUSY_SHARE: Final = 0.3  # ours: what of the time trickling loads may take, so that many tables mean fewer loads
 RETRY_S: Final = 1.0
 RETRY_S_MAX: Final = 300.0
 _WAIT_S: Final = 1.0  # how soon a stop or a changed configuration is noticed
@@ -73,7 +73,7 @@ class _Line:
         self.error = ""
         self.unauthorized = False
         self.last_sync: datetime | None = None
-        self.duration_s = 0.0
+        self.durations_s = (0.0, 0.0)
 
     @property
     def target(self) -> Target:
@@ -81,8 +81,8 @@ class _Line:
         return self.loader.target
 
     def pause_s(self, every_s: float) -> float:
-        """How long to wait between two loads of a few events."""
-        return max(every_s, min(self.duration_s / BUSY_SHARE, INTERVAL_S_MAX))
+        """How long to wait between two loads of a few events; one slow load, such as a first one, changes nothing."""
+        return max(every_s, min(min(self.durations_s) / BUSY_SHARE, INTERVAL_S_MAX))
 
     @property
     def retry_s(self) -> float:
@@ -180,7 +180,7 @@ class Loading:
                 continue
             started = time.monotonic()
             run = await self._load(line)
-            line.duration_s = time.monotonic() - started
+            line.durations_s = (line.durations_s[1], time.monotonic() - started)
             if line.error:
                 await self._rest(line, line.retry_s)
             elif run is None or run.events + run.filtered < EVENTS_MAX // 2:
