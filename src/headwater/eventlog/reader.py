@@ -12,7 +12,7 @@ from headwater.eventlog.stretch import TopicReader
 from headwater.spec.event import Batch
 
 POLL_FIRST_S: Final = 0.002
-POLL_LAST_S: Final = 0.025
+POLL_LAST_S: Final = 0.05
 _POLL_GROWTH: Final = 1.5
 _EMPTY: Final = Mark(0, 0, 0, 0, 0)
 
@@ -25,6 +25,7 @@ class SegmentReader:
         self._marks = {topic: _Marks(directory / topic) for topic in Topic}
         self._readers = {topic: TopicReader(directory / topic, self._marks[topic].load) for topic in Topic}
         self._polls: dict[Topic, asyncio.Task[None]] = {}
+        self._pauses_s = dict.fromkeys(Topic, POLL_FIRST_S)
         self._waiting: dict[Topic, dict[asyncio.Future[bool], int]] = {topic: {} for topic in Topic}
 
     def start(self, topic: Topic) -> int:
@@ -57,17 +58,17 @@ class SegmentReader:
             waiting.pop(news, None)
 
     async def _poll(self, topic: Topic) -> None:
-        """Look at the mark for all who wait, soon at first, then every 25 ms."""
-        waiting, pause_s = self._waiting[topic], POLL_FIRST_S
+        """Look at the mark for all who wait, soon after news, every 50 ms while there is none."""
+        waiting, pauses_s = self._waiting[topic], self._pauses_s
         try:
             while waiting:
                 end = self.end(topic)
                 for news in [news for news, cursor in waiting.items() if end > cursor and not news.done()]:
                     news.set_result(True)
                     del waiting[news]
-                    pause_s = POLL_FIRST_S
-                await asyncio.sleep(pause_s)
-                pause_s = min(pause_s * _POLL_GROWTH, POLL_LAST_S)
+                    pauses_s[topic] = POLL_FIRST_S
+                await asyncio.sleep(pauses_s[topic])
+                pauses_s[topic] = min(pauses_s[topic] * _POLL_GROWTH, POLL_LAST_S)
         finally:
             del self._polls[topic]
 
