@@ -7,10 +7,8 @@ import sys
 from typing import Any
 
 import click
-import uvloop
 
 from headwater import config, telemetry
-from headwater.app import place
 from headwater.app.supervisor import Supervisor
 from headwater.config import Settings
 
@@ -29,10 +27,9 @@ def serve(
     telemetry.configure(settings.log_level, role)
     if role == "all":
         sys.exit(supervised(settings, flags).run())
-    place.end_with(alive_fd)
-    here = place.take(settings, role, socket_fd=socket_fd, peers=peers, open_access=open_access)
-    module = importlib.import_module(f"headwater.app.{role}_role")
-    uvloop.run(module.run(here), debug=False)
+    # the supervisor does without what its roles are made of: 20 MB
+    one = importlib.import_module("headwater.app.one_role")
+    one.run(settings, role, socket_fd=socket_fd, alive_fd=alive_fd, peers=peers, open_access=open_access)
 
 
 def supervised(settings: Settings, flags: dict[str, Any], *, open_access: bool = False) -> Supervisor:

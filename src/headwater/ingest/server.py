@@ -30,8 +30,8 @@ Ready = Callable[[str, int], None]
 def collect_seldom() -> None:
     """Let the collector of cycles run seldom, and never over what is there now; for a process that only serves.
 
-    A request leaves hardly a cycle behind, but thousands of its objects wait for the disk: passes over them cost a tenth
-    of the rate of accepted events, and made one answer of a hundred take 18 ms instead of 5.
+    A request leaves hardly a cycle behind, but thousands of its objects wait for the disk: passes over them cost a
+    tenth of the rate of accepted events, and made one answer of a hundred take 18 ms instead of 5.
     """
     gc.collect()
     gc.freeze()
