@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import importlib
+import os
+import sys
 
 import uvloop
 
@@ -18,3 +20,6 @@ def run(
     here = place.take(settings, role, socket_fd=socket_fd, peers=peers, open_access=open_access)
     module = importlib.import_module(f"headwater.app.{role}_role")
     uvloop.run(module.run(here), debug=False)
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(0)  # all is closed and stored; DuckDB's binding would now print pages about objects it takes for leaked

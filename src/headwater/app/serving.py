@@ -10,9 +10,10 @@ from typing import Any, Final
 
 import structlog
 import uvicorn
-from starlette.types import ASGIApp
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 _GRACE_S: Final = 10
+_STREAM: Final = b"text/event-stream"
 
 log = structlog.get_logger()
 
@@ -21,25 +22,74 @@ class Server:
     """A uvicorn server for the roles behind the door."""
 
     def __init__(self, app: ASGIApp) -> None:
-        self._server = uvicorn.Server(
+        self._stopping = asyncio.Event()
+        self._server = _Uvicorn(
+            self._stopping,
             uvicorn.Config(
-                app,
+                _Endless(app, self._stopping),
                 http="httptools",
                 lifespan="off",
                 access_log=False,
                 log_config=None,
                 server_header=False,
                 timeout_graceful_shutdown=_GRACE_S,
-            )
+            ),
         )
 
     async def serve(self, listener: socket.socket) -> None:
-        """Answer until SIGTERM or SIGINT, then finish what is under way."""
+        """Answer until SIGTERM or SIGINT, then finish what is under way; a stream of events ends at once."""
         await self._server.serve(sockets=[listener])
 
     def stop(self) -> None:
         """End `serve` as SIGTERM would."""
         self._server.should_exit = True
+
+
+class _Uvicorn(uvicorn.Server):
+    """Tells, before it waits for what is under way, that it is stopping."""
+
+    def __init__(self, stopping: asyncio.Event, config: uvicorn.Config) -> None:
+        super().__init__(config)
+        self._stopping = stopping
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """End the streams, then finish the rest."""
+        self._stopping.set()
+        await super().shutdown(sockets)
+
+
+class _Endless:
+    """Ends streams of events when the server stops: they never end by themselves, and would use up its patience."""
+
+    def __init__(self, app: ASGIApp, stopping: asyncio.Event) -> None:
+        self._app, self._stopping = app, stopping
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass the call on; tell a stream that its reader has left once the server stops, and close it properly."""
+        is_stream = is_open = False
+
+        async def sending(message: Message) -> None:
+            nonlocal is_stream, is_open
+            if message["type"] == "http.response.start":
+                is_stream = any(
+                    name == b"content-type" and value.startswith(_STREAM) for name, value in message["headers"]
+                )
+            is_open = message["type"] == "http.response.start" or bool(message.get("more_body"))
+            await send(message)
+
+        async def receiving() -> Message:
+            left = asyncio.ensure_future(receive())
+            stopped = asyncio.ensure_future(self._stopping.wait())
+            try:
+                await asyncio.wait({left, stopped}, return_when=asyncio.FIRST_COMPLETED)
+                return await left if left.done() or not is_stream else {"type": "http.disconnect"}
+            finally:
+                left.cancel()
+                stopped.cancel()
+
+        await self._app(scope, receiving, sending)
+        if is_stream and is_open and self._stopping.is_set():
+            await send({"type": "http.response.body", "body": b""})
 
 
 @contextlib.asynccontextmanager
