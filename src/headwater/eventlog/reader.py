@@ -12,7 +12,7 @@ from headwater.eventlog.stretch import TopicReader
 from headwater.spec.event import Batch
 
 POLL_FIRST_S: Final = 0.002
-POLL_LAST_S: Final = 0.05
+POLL_LAST_S: Final = 0.1
 _POLL_GROWTH: Final = 1.5
 _EMPTY: Final = Mark(0, 0, 0, 0, 0)
 
@@ -58,7 +58,7 @@ class SegmentReader:
             waiting.pop(news, None)
 
     async def _poll(self, topic: Topic) -> None:
-        """Look at the mark for all who wait, soon after news, every 50 ms while there is none."""
+        """Look at the mark for all who wait, soon after news, every 100 ms while there is none."""
         waiting, pauses_s = self._waiting[topic], self._pauses_s
         try:
             while waiting:
