@@ -15,7 +15,7 @@ from headwater.app.bench.processes import Sampler
 from headwater.app.bench.scale import Say, Scale
 from headwater.app.bench.service import Service
 
-_SETTLED_S: Final = 2.0
+_SETTLED_S: Final = 3.0
 _HELP_ROUNDS: Final = 5
 
 

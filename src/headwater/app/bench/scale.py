@@ -34,5 +34,5 @@ class Scale:
     disk_bytes: int
 
 
-FULL: Final = Scale(3, 1.5, 1_000_000, 12.0, 12.0, 4.0, 6_000 * MIB)
+FULL: Final = Scale(3, 1.5, 1_000_000, 12.0, 12.0, 8.0, 6_000 * MIB)
 QUICK: Final = Scale(1, 0.4, 100_000, 2.0, 3.0, 1.0, 1_000 * MIB)
