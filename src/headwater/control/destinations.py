@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from typing import Any, Final
 
 from sqlalchemy import Connection, Engine, delete, func, insert, select, update
@@ -11,6 +12,7 @@ from headwater.clock import Clock
 from headwater.control import naming
 from headwater.control import options as settings_of
 from headwater.control.catalog import Catalog, Entry, Kind
+from headwater.control.changes import columns_of
 from headwater.control.database import Row, changing, destinations, sources
 from headwater.control.models import Destination
 from headwater.control.moments import moment, text_of
@@ -106,18 +108,13 @@ class Destinations:
             NotFoundError, InvalidRequestError: as in `create`.
         """
         destination = self.get(workspace_id, destination_id)
-        change: dict[str, Any] = {}
-        if name is not None:
-            change["name"] = naming.checked_name(name)
-        if enabled is not None:
-            change["enabled"] = enabled
+        entry = self._catalog.find(Kind.DESTINATION, destination.type)
+        check = partial(self._checked, entry)
         with changing(self._engine) as connection:
             row = _row(connection, workspace_id, destination_id)
-            if settings is not None:
-                entry = self._catalog.find(Kind.DESTINATION, destination.type)
-                stored = settings_of.opened(entry.settings_class, row.id, row.settings, self._box)
-                values = self._checked(entry, settings, stored)
-                change["settings"] = settings_of.sealed(entry.settings_class, row.id, values, self._box)
+            change = columns_of(
+                row, entry.settings_class, self._box, name=name, enabled=enabled, settings=settings, check=check
+            )
             if change:
                 connection.execute(update(destinations).where(destinations.c.id == row.id).values(change))
         return self.get(workspace_id, destination_id)

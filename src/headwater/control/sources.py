@@ -12,6 +12,7 @@ from headwater.clock import Clock
 from headwater.control import naming
 from headwater.control import options as settings_of
 from headwater.control.catalog import Catalog, Kind
+from headwater.control.changes import columns_of
 from headwater.control.database import (
     Row,
     changing,
@@ -128,17 +129,9 @@ class Sources:
         """
         source = self.get(workspace_id, source_id)
         entry = self._catalog.find(Kind.SOURCE, source.type)
-        change: dict[str, Any] = {}
-        if name is not None:
-            change["name"] = naming.checked_name(name)
-        if enabled is not None:
-            change["enabled"] = enabled
         with changing(self._engine) as connection:
             row = _row(connection, workspace_id, source.id)
-            if settings is not None:
-                stored = settings_of.opened(entry.settings_class, source.id, row.settings, self._box)
-                values = settings_of.checked(entry.settings_class, settings, stored)
-                change["settings"] = settings_of.sealed(entry.settings_class, source.id, values, self._box)
+            change = columns_of(row, entry.settings_class, self._box, name=name, enabled=enabled, settings=settings)
             if change:
                 connection.execute(update(sources).where(sources.c.id == source.id).values(change))
         return self.get(workspace_id, source.id)

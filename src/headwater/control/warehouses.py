@@ -11,6 +11,7 @@ from headwater.clock import Clock
 from headwater.control import naming
 from headwater.control import options as settings_of
 from headwater.control.catalog import Catalog, Kind
+from headwater.control.changes import columns_of
 from headwater.control.database import Row, changing, sources, warehouse_sources, warehouses
 from headwater.control.models import WarehouseEntry
 from headwater.control.moments import moment, text_of
@@ -102,18 +103,10 @@ class Warehouses:
             NotFoundError, InvalidRequestError: as in `create`.
         """
         warehouse = self.get(workspace_id, warehouse_id)
-        change: dict[str, Any] = {}
-        if name is not None:
-            change["name"] = naming.checked_name(name)
-        if enabled is not None:
-            change["enabled"] = enabled
+        entry = self._catalog.find(Kind.WAREHOUSE, warehouse.type)
         with changing(self._engine) as connection:
             row = _row(connection, workspace_id, warehouse.id)
-            if settings is not None:
-                entry = self._catalog.find(Kind.WAREHOUSE, warehouse.type)
-                stored = settings_of.opened(entry.settings_class, row.id, row.settings, self._box)
-                values = settings_of.checked(entry.settings_class, settings, stored)
-                change["settings"] = settings_of.sealed(entry.settings_class, row.id, values, self._box)
+            change = columns_of(row, entry.settings_class, self._box, name=name, enabled=enabled, settings=settings)
             if change:
                 connection.execute(update(warehouses).where(warehouses.c.id == row.id).values(change))
         return self.get(workspace_id, warehouse.id)

@@ -12,10 +12,11 @@ from typing import Any, Final
 from starlette.responses import Response
 from starlette.routing import Route
 
+from headwater.control.asking import QueryResult
 from headwater.control.models import Role
 from headwater.errors import QueryError
 from headwater.web.rendering import HEADERS
-from headwater.web.visit import Desk, Result, Visit, action, page
+from headwater.web.visit import Desk, Visit, action, page
 
 _SHOWN_ROWS: Final = 500
 _CELL_CHARS: Final = 2_000
@@ -76,7 +77,7 @@ async def _run(visit: Visit) -> Response:
 
 
 async def _show(
-    visit: Visit, sql: str, *, result: Result | None = None, problem: str = "", status: int = 200
+    visit: Visit, sql: str, *, result: QueryResult | None = None, problem: str = "", status: int = 200
 ) -> Response:
     shown = None if result is None else [[_cell(value) for value in row] for row in result.rows[:_SHOWN_ROWS]]
     return visit.page(
@@ -122,7 +123,7 @@ def _cell(value: Any) -> str | None:
     return str(value)[:_CELL_CHARS]
 
 
-def _csv(result: Result) -> str:
+def _csv(result: QueryResult) -> str:
     text = io.StringIO()
     writer = csv.writer(text)
     writer.writerow([_harmless(column) for column in result.columns])

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Final, Protocol
+from typing import Any, Final
 from urllib.parse import parse_qsl, quote, urlencode
 
 import structlog
@@ -14,6 +14,7 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
 from headwater.clock import Clock
+from headwater.control.asking import QueryResult
 from headwater.control.live import Live
 from headwater.control.models import Role, Workspace
 from headwater.control.pipeline import Pipeline
@@ -38,36 +39,7 @@ _DRAINED_BYTES_MAX: Final = 16 * MIB  # ours: what is read of a form that is too
 _log = structlog.get_logger(__name__)
 
 
-class Result(Protocol):
-    """What a query gave; at most the bound's rows."""
-
-    @property
-    def columns(self) -> Sequence[str]:
-        """Names, in order."""
-        ...
-
-    @property
-    def types(self) -> Sequence[str]:
-        """The engine's names of their types."""
-        ...
-
-    @property
-    def rows(self) -> Sequence[Sequence[Any]]:
-        """Values, row by row."""
-        ...
-
-    @property
-    def truncated(self) -> bool:
-        """Whether there were more rows than the bound."""
-        ...
-
-    @property
-    def duration_ms(self) -> float:
-        """How long the engine took."""
-        ...
-
-
-Query = Callable[[str], Awaitable[Result]]
+Query = Callable[[str], Awaitable[QueryResult]]
 """Asks the warehouse; raises QueryError."""
 
 
@@ -78,6 +50,7 @@ class Desk:
     control: Control
     volume: Volume
     live: Live
+    rejected: Live
     pipeline: Pipeline
     query: Query
     door: Door

@@ -7,11 +7,12 @@ from starlette.routing import Route
 from headwater.control.api.destinations import DestinationOperations
 from headwater.control.api.door import Door, Operation
 from headwater.control.api.events import EventOperations
-from headwater.control.api.operations import Query, StoredEventOperations
+from headwater.control.api.operations import StoredEventOperations
 from headwater.control.api.paging import Pager
 from headwater.control.api.sources import SourceOperations
 from headwater.control.api.warehouses import WarehouseOperations
 from headwater.control.api.workspace import WorkspaceOperations
+from headwater.control.asking import Query
 from headwater.control.live import Live
 from headwater.control.pipeline import Pipeline
 from headwater.control.service import Control

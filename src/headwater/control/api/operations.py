@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping
 from datetime import datetime
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
 import msgspec
 from msgspec import UNSET, UnsetType
 
 from headwater.control.api.door import Answer, Asked, Operation
+from headwater.control.asking import Query
 from headwater.control.models import Role, WarehouseEntry
 from headwater.control.pipeline import Pipeline
 from headwater.control.service import Control
@@ -20,39 +21,6 @@ from headwater.limits import QUERY_ROWS_MAX
 _SQL_CHARS_MAX: Final = 100_000  # ours
 _IDS_MAX: Final = 1_000  # ours, a call
 _INTEGER_MAX: Final = 2**63 - 1  # what JSON readers hold at least; sums of DuckDB can be wider
-
-
-class QueryResult(Protocol):
-    """What a query gave; `types` are the database's names, one a column."""
-
-    @property
-    def columns(self) -> Sequence[str]:
-        """The names."""
-        ...
-
-    @property
-    def types(self) -> Sequence[str]:
-        """The database's type names."""
-        ...
-
-    @property
-    def rows(self) -> Sequence[Sequence[Any]]:
-        """The values."""
-        ...
-
-    @property
-    def truncated(self) -> bool:
-        """Whether there are more rows than were asked for."""
-        ...
-
-    @property
-    def duration_ms(self) -> int:
-        """How long it took."""
-        ...
-
-
-Query = Callable[[WarehouseEntry, str, int], QueryResult]
-"""(warehouse, sql, most rows) -> result; blocks, and raises QueryError with a sentence for people."""
 
 
 class QuerySql(msgspec.Struct, forbid_unknown_fields=True):
