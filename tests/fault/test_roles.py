@@ -1,5 +1,6 @@
 """The roles live and die together, and one that fails comes back without a missed connection."""
 
+import json
 import os
 import signal
 import subprocess
@@ -31,6 +32,12 @@ def roles(program):
     return found
 
 
+def metrics(program):
+    status, text = program.http("GET", "/metrics")
+    assert status == 200
+    return text.decode()
+
+
 def until(condition):
     deadline = time.monotonic() + 30
     while time.monotonic() < deadline:
@@ -60,6 +67,21 @@ def test_no_role_outlives_a_killed_supervisor(program):
 def test_sigterm_ends_everything_cleanly(program):
     assert program.stop() == 0
     assert not roles(program)
+
+
+def test_a_role_that_is_told_to_stop_finishes_what_it_has_in_hand(program):
+    for role in ("pipeline", "web"):
+        before = roles(program)[role]
+        os.kill(before, signal.SIGTERM)
+        until(lambda role=role, before=before: roles(program).get(role, before) != before)
+    lines = (program.data_dir / "serve.log").read_text().splitlines()
+    exits = [json.loads(line) for line in lines if "role.exited" in line]
+    assert [(each["name"], each["code"]) for each in exits] == [("pipeline", 0), ("web", 0)]  # not killed by the signal
+
+
+def test_metrics_are_there_while_a_warehouse_was_never_reached(program):
+    made = program.api("POST", "/warehouses", {"metadataId": "embedded", "name": "Off", "enabled": False})
+    until(lambda: f'headwater_warehouse_cursor{{warehouse="{made["warehouse"]["id"]}"}} 0' in metrics(program))
 
 
 def test_a_second_program_on_the_same_directory_is_refused_with_the_first_ones_id(program):

@@ -100,8 +100,9 @@ def _of_warehouses(statuses: list[dict[str, Any]], end: int) -> list[Sample]:
     samples: list[Sample] = []
     for each in statuses:
         label = {"warehouse": each["warehouseId"]}
-        samples.append(("headwater_warehouse_cursor", label, each["cursor"]))
-        samples.append(("headwater_warehouse_lag_events", label, max(0, end - each["cursor"])))
+        cursor = each["cursor"] or 0  # None before it was reached: everything is still to be loaded
+        samples.append(("headwater_warehouse_cursor", label, cursor))
+        samples.append(("headwater_warehouse_lag_events", label, max(0, end - cursor)))
     return samples
 
 
