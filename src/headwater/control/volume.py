@@ -32,6 +32,7 @@ _NAMES_MAX: Final = 4_000  # a source; as many as Segment shows
 _NAME_CHARS_MAX: Final = 200
 _KEPT: Final = timedelta(days=400)
 _WAIT_S: Final = 0.5
+_FAILED_S: Final = 5.0
 _GATHER_S: Final = 0.25  # ours: a transaction for each of 400 commits a second took a fifth of a core
 _HOUR_S: Final = 3_600
 
@@ -69,6 +70,7 @@ class _Who(msgspec.Struct):
 
 class _Refused(msgspec.Struct):
     code: str = "unknown"
+    count: int = 1  # calls that were refused for the same reason share a line
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,9 +152,13 @@ class Volume:
     async def run(self) -> None:
         """Count what is in the log and what arrives, until cancelled."""
         while True:
-            if not await asyncio.to_thread(self._step):
-                await self._reader.wait(Topic.EVENTS, self._place(Topic.EVENTS), timeout_s=_WAIT_S)
-                await asyncio.sleep(_GATHER_S)
+            try:
+                if not await asyncio.to_thread(self._step):
+                    await self._reader.wait(Topic.EVENTS, self._place(Topic.EVENTS), timeout_s=_WAIT_S)
+                    await asyncio.sleep(_GATHER_S)
+            except Exception as error:  # noqa: BLE001 - a full disk, or one that fails, must not take the pages away
+                _log.error("volume.failed", error=type(error).__name__)
+                await asyncio.sleep(_FAILED_S)
 
     def catch_up(self, upto: int) -> None:
         """Return once every event before sequence `upto` is counted, or the log has no more."""
@@ -233,8 +239,13 @@ class Volume:
 
     def _place(self, topic: Topic) -> int:
         rows = self._rows("select cursor from places where topic = :topic", {"topic": topic.value})
-        # The log may have been restored from an older copy: then go on at its end.
-        return min(rows[0][0], self._reader.end(topic)) if rows else self._reader.start(topic)
+        if not rows:
+            return self._reader.start(topic)
+        end = self._reader.end(topic)
+        if 0 < end < rows[0][0]:  # the log was restored from an older copy: go on at its end
+            asked = {"end": end, "topic": topic.value}
+            self._rows("update places set cursor = :end where topic = :topic and cursor > :end", asked)
+        return min(rows[0][0], end)
 
     def _step(self) -> bool:
         """Count one batch of each topic; return whether there was anything."""
@@ -337,7 +348,7 @@ def _count_refused(frames: Iterable[Frame]) -> _Counted:
     decode = msgspec.json.Decoder(_Refused).decode_lines
     for frame in frames:
         for refused in decode(frame.lines):
-            counted.refused[frame.source_id, _hour(frame.received_at), refused.code] += 1
+            counted.refused[frame.source_id, _hour(frame.received_at), refused.code] += refused.count
     return counted
 
 

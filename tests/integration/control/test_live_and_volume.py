@@ -10,6 +10,7 @@ import pytest
 
 from headwater.control.live import Live
 from headwater.control.volume import OTHER, Volume, masked_address
+from headwater.errors import CorruptLogError
 from headwater.eventlog.contract import Topic
 from headwater.eventlog.memory import MemoryLog
 from headwater.spec.event import Record
@@ -55,6 +56,55 @@ async def test_events_are_counted_by_source_name_and_hour(log, tmp_path):
     assert volume.rejections(NOW) == {("s1", "invalid_event"): 1}
     collection = volume.collections("s1")[0]
     assert (collection.name, collection.count, collection.last_seen) == ("Email Opened", 2, NOW - HOUR)
+    volume.close()
+
+
+async def test_refusals_that_share_a_line_are_counted_one_by_one(log, tmp_path):
+    await append(log, "s1", {"code": "invalid_event", "message": "m", "count": 12}, topic=Topic.REJECTED)
+    volume = opened(log, tmp_path)
+    volume._step()
+    assert volume.rejections(NOW) == {("s1", "invalid_event"): 12}
+    volume.close()
+
+
+async def test_events_after_the_log_was_restored_from_an_older_copy_are_counted(log, tmp_path):
+    for number in range(9):
+        await append(log, "s1", track(number))
+    volume = opened(log, tmp_path)
+    volume.catch_up(9)
+    volume.close()
+    older = MemoryLog()
+    for number in range(3):
+        await append(older, "s1", track(number))
+    volume = opened(older, tmp_path)
+    volume.catch_up(3)
+    await append(older, "s1", track(10))
+    volume.catch_up(4)
+    assert volume.summary("s1", NOW).accepted == 10
+    volume.close()
+
+
+async def test_counting_goes_on_after_the_log_could_not_be_read(log, tmp_path, monkeypatch):
+    monkeypatch.setattr("headwater.control.volume._FAILED_S", 0.01)
+    await append(log, "s1", track(1))
+    refusals = iter([CorruptLogError("the disk failed"), CorruptLogError("the disk failed")])
+
+    class Failing:
+        def __getattr__(self, name):
+            return getattr(log, name)
+
+        def read(self, *arguments, **named):
+            if (error := next(refusals, None)) is not None:
+                raise error
+            return log.read(*arguments, **named)
+
+    volume = Volume(Failing(), tmp_path / "volume.db", lambda: NOW)
+    running = asyncio.create_task(volume.run())
+    async with asyncio.timeout(30):
+        while not volume.summary("s1", NOW).accepted:  # noqa: ASYNC110 - a condition in a file has no event
+            await asyncio.sleep(0.01)
+    running.cancel()
+    await asyncio.gather(running, return_exceptions=True)
     volume.close()
 
 
