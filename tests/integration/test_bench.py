@@ -48,6 +48,7 @@ def test_the_figures_name_machine_program_and_time(found):
 def test_every_measurement_is_there_and_has_its_verdicts(found):
     assert list(found["measurements"]) == list(MEASUREMENTS) == list(command.MEASUREMENTS)
     assert [each["what"] for each in found["targets"]] == [target.what for target in TARGETS]
+    assert all(each["others_cores"] >= 0 for each in found["measurements"].values())
     for verdict in found["targets"]:
         assert verdict["measured"] >= 0
         assert verdict["unit"]

@@ -45,7 +45,7 @@ def _show(found: Mapping[str, Any]) -> None:
             ("version", f"{found['version']} {(found['commit'] or '')[:12]}".strip()),
             ("machine", f"{machine['cpus']} cores, {machine['cpu']}, Python {machine['python']}, {machine['system']}"),
             ("disk", f"4 KB to the disk: p50 {disk['p50_ms']} ms, p99 {disk['p99_ms']} ms"),
-            ("load", f"{machine['load_1m']} before the run"),
+            ("others", ", ".join(_others(found["measurements"])) + " cores busy with something else meanwhile"),
         ]
     )
     click.echo()
@@ -69,6 +69,10 @@ def _rows(targets: Iterable[Mapping[str, Any]]) -> Iterable[tuple[Any, ...]]:
             each["target"],
             met,
         )
+
+
+def _others(measurements: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    return [f"{name} {figures['others_cores']:g}" for name, figures in measurements.items()]
 
 
 def _limits(targets: Iterable[Mapping[str, Any]]) -> list[str]:

@@ -55,6 +55,33 @@ def _kib(file: Path, name: str) -> int:
     return 0
 
 
+class Others:
+    """Tells how many cores were busy with something else while its block ran."""
+
+    def __enter__(self) -> Self:
+        self._began, self._busy, self._own = time.monotonic(), _busy_s(), _own_s()
+        self.cores = 0.0
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        others_s = (_busy_s() - self._busy) - (_own_s() - self._own)
+        self.cores = round(max(0.0, others_s) / (time.monotonic() - self._began), 2)
+
+
+def _busy_s() -> float:
+    """Return the seconds that all cores together have worked."""
+    user, nice, system, _idle, _waiting, *interrupts = (
+        int(ticks) for ticks in (_PROC / "stat").read_text().splitlines()[0].split()[1:8]
+    )
+    return (user + nice + system + sum(interrupts)) / os.sysconf("SC_CLK_TCK")
+
+
+def _own_s() -> float:
+    """Return the seconds that this process and all that it started and saw end have worked."""
+    times = os.times()
+    return times.user + times.system + times.children_user + times.children_system
+
+
 class Sampler:
     """Follows memory and processor time of named processes while its block runs."""
 

@@ -12,6 +12,7 @@ from typing import Final
 
 from headwater.app.bench.machine import machine, program
 from headwater.app.bench.parts import Figures
+from headwater.app.bench.processes import Others
 from headwater.app.bench.scale import FULL, QUICK, Say, Scale
 from headwater.app.bench.targets import verdicts
 from headwater.clock import now
@@ -46,7 +47,9 @@ def run(only: Sequence[str], data_dir: str | None, say: Say, *, quick: bool) -> 
         for name in (each for each in MEASUREMENTS if not only or each in only):
             place = directory / name
             place.mkdir()
-            measured[name] = importlib.import_module(f"headwater.app.bench.{name}").measure(place, scale, say)
+            with Others() as others:
+                figures = importlib.import_module(f"headwater.app.bench.{name}").measure(place, scale, say)
+            measured[name] = {**figures, "others_cores": others.cores}
             shutil.rmtree(place)
     return {**found, "measurements": measured, "targets": [asdict(each) for each in verdicts(measured)]}
 

@@ -31,7 +31,7 @@ class Target:
     below: float | None = None
 
 
-_NOTHING: Final = "same server storing nothing"
+_NOTHING: Final = "the same server storing nothing"
 
 TARGETS: Final = (
     Target(
