@@ -13,10 +13,14 @@ PAGES = {
     "overview-new": "/default/sources/website/overview",
     "debugger": "/default/sources/activecampaign/debugger",
     "debugger-empty": "/default/sources/website/debugger",
+    "rejected": "/default/sources/activecampaign/rejected",
+    "rejected-none": "/default/sources/website/rejected",
+    "source-settings": "/default/sources/activecampaign/settings",
     "destinations": "/default/destinations",
     "destination-catalog": "/default/destinations/catalog",
     "destination-new": "/default/destinations/new/webhook",
     "destination": "/default/destinations/{destination}",
+    "destination-settings": "/default/destinations/{destination}/settings",
     "dead-letter": "/default/destinations/{destination}/dead-letters/1",
     "warehouse": "/default/warehouse",
     "sql": "/default/sql",
@@ -54,6 +58,8 @@ def furnished(website):
     ]
     names = ("Email Delivered", "Email Opened", "Email Opened", "Email Link Clicked", "Email Bounced")
     website.send(source, *(opened(number, names[number % 5]) for number in range(240)))
+    refused = {"code": "event_not_string", "message": "event must be a string.", "sample": '{"event": 7}'}
+    website.reject(source, refused, {"code": "malformed_json", "message": "The body is no JSON.", "sample": "{{{"})
     website.tables.execute("create schema activecampaign")
     website.tables.execute(
         "create table activecampaign.tracks as"
@@ -111,6 +117,7 @@ def test_naughty_strings_stay_text(furnished, website, visitor):
         for letter in website.line.letters
     ]
     website.line.runs = [{**run, "error": NAUGHTY[1]} for run in website.line.runs]
+    website.reject(source, *({"code": "naughty", "message": text, "sample": text} for text in NAUGHTY))
     guest = visitor()
     for name, path in furnished.items():
         page = guest.goto(path)

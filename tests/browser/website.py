@@ -5,6 +5,7 @@
 import asyncio
 import socket
 import threading
+import time
 from concurrent.futures import Future
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
@@ -119,6 +120,7 @@ class Website:
             self.control,
             self.volume,
             Live(self.log),
+            Live(self.log, Topic.REJECTED),
             self.line,
             self._query,
             session_secret=SECRET,
@@ -142,6 +144,19 @@ class Website:
             await counting
         self.volume.close()
         await self.log.close()
+
+    def reject(self, source, *lines: dict[str, Any]) -> None:
+        """Append rejections as the door writes them, and wait until they are durable and counted."""
+        now = datetime.now(UTC)
+        stamp = now.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+        records = [Record("", msgspec.json.encode({"receivedAt": stamp, "count": 1, **line})) for line in lines]
+        before = self.volume.summary(source.id, now).rejected
+        append = self.log.append(Topic.REJECTED, source.id, now, records)
+        asyncio.run_coroutine_threadsafe(append, self.loop).result(timeout=30)
+        deadline = time.monotonic() + 30
+        while self.volume.summary(source.id, now).rejected == before:
+            assert time.monotonic() < deadline
+            time.sleep(0.02)
 
     async def _query(self, sql: str) -> Result:
         try:

@@ -41,7 +41,7 @@ async def run(place: Place) -> None:
     )
     reader = SegmentReader(settings.log_dir)
     volume = Volume(reader, settings.state_dir / "volume.db")
-    live = Live(reader)
+    live, refused = Live(reader), Live(reader, Topic.REJECTED)
     caller = Caller(place.pipeline_url, place.token, who="pipeline role")
     pipeline = cast("Pipeline", Remote(Pipeline, caller))
     answers = partial(ask, settings)
@@ -53,15 +53,14 @@ async def run(place: Place) -> None:
         control,
         volume,
         live,
+        refused,
         pipeline,
         ask_first,
         session_secret=derived_key(place.secret, "sessions"),
         public_url=place.public_url,
         open_access=place.open_access,
     )
-    server = Server(
-        Starlette(routes=[*api.build(control, live, volume, pipeline, answers, Live(reader, Topic.REJECTED)), *routes])
-    )
+    server = Server(Starlette(routes=[*api.build(control, live, volume, pipeline, answers, refused), *routes]))
     async with alongside(server.stop, volume=volume.run()):
         await server.serve(place.listener)
     await caller.close()

@@ -13,7 +13,7 @@ from headwater.control.pipeline import Pipeline
 from headwater.control.service import Control
 from headwater.control.volume import Volume
 from headwater.errors import NotFoundError
-from headwater.web import console, debugger, destinations, home, sign_in, sources, warehouse
+from headwater.web import console, debugger, destinations, home, rejected, settings_pages, sign_in, sources, warehouse
 from headwater.web.access import Door
 from headwater.web.rendering import HEADERS, Assets, Renderer
 from headwater.web.visit import Desk, Query, Visit, page
@@ -23,6 +23,7 @@ def build(  # noqa: PLR0913 - each is a part of its own that the app has made
     control: Control,
     volume: Volume,
     live: Live,
+    refused: Live,
     pipeline: Pipeline,
     query: Query,
     *,
@@ -37,6 +38,7 @@ def build(  # noqa: PLR0913 - each is a part of its own that the app has made
         control: workspaces, sources, destinations, warehouses, tokens.
         volume: counts of what arrived.
         live: the newest events, and those that arrive.
+        refused: the newest rejections.
         pipeline: deliveries and loads.
         query: asks the warehouse in SQL.
         session_secret: signs the session cookies.
@@ -45,7 +47,7 @@ def build(  # noqa: PLR0913 - each is a part of its own that the app has made
         clock: what "5 minutes ago" counts from.
     """
     door = Door(control, session_secret, public_url, open_access=open_access)
-    desk = Desk(control, volume, live, pipeline, query, door, Renderer(clock), public_url, clock)
+    desk = Desk(control, volume, live, refused, pipeline, query, door, Renderer(clock), public_url, clock)
     return [
         Route("/static/{path:path}", Assets(), methods=["GET", "HEAD"]),
         Route("/favicon.ico", _favicon),
@@ -53,6 +55,8 @@ def build(  # noqa: PLR0913 - each is a part of its own that the app has made
         Route("/", page(desk, _start)),
         *sources.routes(desk),
         *debugger.routes(desk),
+        *rejected.routes(desk),
+        *settings_pages.routes(desk),
         *destinations.routes(desk),
         *warehouse.routes(desk),
         *console.routes(desk),

@@ -112,7 +112,7 @@ async def _create(visit: Visit) -> Response:
     try:
         settings = forms.filled(entry.options, form)
         if "test" in form:
-            tried = await _try(visit, entry, settings)
+            tried = await attempt(visit, entry, settings)
             return await _show_form(visit, entry, values, settings, tried=tried)
         created = await asyncio.to_thread(
             control.destinations.create,
@@ -127,9 +127,12 @@ async def _create(visit: Visit) -> Response:
     return visit.to("destinations", created.id)
 
 
-async def _try(visit: Visit, entry: Entry, settings: Mapping[str, Any]) -> dict[str, Any]:
+async def attempt(
+    visit: Visit, entry: Entry, settings: Mapping[str, Any], destination_id: str | None = None
+) -> dict[str, Any]:
+    """Try settings out and return `ok` and `message`; a masked secret is the stored one of the destination."""
     checked = await asyncio.to_thread(
-        visit.desk.control.destinations.merged_settings, visit.workspace.id, entry.slug, settings
+        visit.desk.control.destinations.merged_settings, visit.workspace.id, entry.slug, settings, destination_id
     )
     try:
         return await visit.desk.pipeline.test_destination(entry.module_name, checked)
@@ -137,12 +140,17 @@ async def _try(visit: Visit, entry: Entry, settings: Mapping[str, Any]) -> dict[
         return {"ok": False, "message": str(error)}
 
 
-def _found(visit: Visit) -> Destination:
+def found(visit: Visit) -> Destination:
+    """Return the destination of the address.
+
+    Raises:
+        NotFoundError: this workspace has none like it.
+    """
     return visit.desk.control.destinations.get(visit.workspace.id, visit.request.path_params["destination"])
 
 
 async def _delivery(visit: Visit) -> Response:
-    destination = await asyncio.to_thread(_found, visit)
+    destination = await asyncio.to_thread(found, visit)
     source = await asyncio.to_thread(visit.desk.control.sources.get, visit.workspace.id, destination.source_id)
     connection = (await standing.connections(visit.desk)).get(destination.id)
     cursor = visit.request.query_params.get("before")
@@ -173,7 +181,7 @@ def _times(letters: list[dict[str, Any]]) -> dict[str, datetime]:
 
 
 async def _letter(visit: Visit) -> Response:
-    destination = await asyncio.to_thread(_found, visit)
+    destination = await asyncio.to_thread(found, visit)
     letter = await visit.desk.pipeline.dead_letter(visit.request.path_params["letter"])
     if letter["destinationId"] != destination.id:
         raise NotFoundError("This destination has no such dead letter.")
@@ -188,13 +196,13 @@ async def _letter(visit: Visit) -> Response:
 
 
 async def _resume(visit: Visit) -> Response:
-    destination = await asyncio.to_thread(_found, visit)
+    destination = await asyncio.to_thread(found, visit)
     await visit.desk.pipeline.resume(destination.id)
     return visit.to("destinations", destination.id)
 
 
 async def _enable(visit: Visit) -> Response:
-    destination = await asyncio.to_thread(_found, visit)
+    destination = await asyncio.to_thread(found, visit)
     wanted = visit.form.get("enabled") == "true"
     await asyncio.to_thread(visit.desk.control.destinations.update, visit.workspace.id, destination.id, enabled=wanted)
     return visit.to("destinations", destination.id)
@@ -202,7 +210,7 @@ async def _enable(visit: Visit) -> Response:
 
 async def _retry(visit: Visit) -> Response:
     """Deliver one dead letter of this destination again, or all of them."""
-    destination = await asyncio.to_thread(_found, visit)
+    destination = await asyncio.to_thread(found, visit)
     pipeline, letter = visit.desk.pipeline, visit.form.get("letter", "")
     if not letter:
         await pipeline.retry_dead_letters(None, destination.id)

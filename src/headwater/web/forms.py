@@ -78,6 +78,11 @@ def filled(options: Sequence[Option], form: Mapping[str, str]) -> dict[str, Any]
     return found
 
 
+def emptied(options: Sequence[Option]) -> dict[str, Any]:
+    """Return what a blank field means where something may be stored already: the default, where there is one."""
+    return {option.name: option.default for option in options if not option.required and option.default is not None}
+
+
 def _value(option: Option, given: str) -> Any:
     if option.secret or option.type == "string":
         return given if given == MASKED else given.strip()
@@ -103,3 +108,11 @@ def _number(given: str) -> int | float:
 def pretty(value: Any) -> str:
     """Return JSON as people read it."""
     return msgspec.json.format(msgspec.json.encode(value), indent=2).decode()
+
+
+def pretty_text(text: str) -> str:
+    """Return JSON text as people read it, and any other text, such as JSON that was cut short, as it is."""
+    try:
+        return msgspec.json.format(text, indent=2)
+    except msgspec.DecodeError:
+        return text

@@ -1,0 +1,143 @@
+"""The settings of one source and of one destination: changed, and deleted once its name was typed."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from typing import Any
+
+from starlette.responses import Response
+from starlette.routing import Route
+
+from headwater.control.catalog import Kind
+from headwater.control.models import Destination, Source
+from headwater.errors import InvalidRequestError
+from headwater.web import destinations, forms, sources, standing
+from headwater.web.visit import Desk, Visit, action, page
+
+
+def routes(desk: Desk) -> list[Route]:
+    """Return the routes of both settings pages."""
+    source, destination = "/{workspace}/sources/{source}", "/{workspace}/destinations/{destination}"
+    return [
+        Route(f"{source}/settings", page(desk, _source), methods=["GET"]),
+        Route(f"{source}/settings", action(desk, _save_source), methods=["POST"]),
+        Route(f"{source}/enable", action(desk, _enable_source), methods=["POST"]),
+        Route(f"{source}/delete", action(desk, _delete_source), methods=["POST"]),
+        Route(f"{destination}/settings", page(desk, _destination), methods=["GET"]),
+        Route(f"{destination}/settings", action(desk, _save_destination), methods=["POST"]),
+        Route(f"{destination}/delete", action(desk, _delete_destination), methods=["POST"]),
+    ]
+
+
+async def _source(visit: Visit) -> Response:
+    source = await asyncio.to_thread(sources.found, visit)
+    return await _show_source(visit, source, source.name)
+
+
+async def _show_source(
+    visit: Visit, source: Source, name: str, error: InvalidRequestError | None = None, *, unconfirmed: bool = False
+) -> Response:
+    last = await asyncio.to_thread(visit.desk.volume.last_event, source.id)
+    connected = await asyncio.to_thread(visit.desk.control.destinations.all, visit.workspace.id, source.id)
+    return visit.page(
+        "source-settings.html",
+        source=source,
+        type_name=sources.type_name(visit.desk, source),
+        state=standing.of_source(source, last),
+        name=name,
+        connected=connected,
+        problem=str(error) if error else "",
+        unconfirmed=unconfirmed,
+        status=422 if error or unconfirmed else 200,
+    )
+
+
+async def _save_source(visit: Visit) -> Response:
+    source = await asyncio.to_thread(sources.found, visit)
+    name = visit.form.get("name", "")
+    try:
+        await asyncio.to_thread(visit.desk.control.sources.update, visit.workspace.id, source.id, name=name)
+    except InvalidRequestError as error:
+        return await _show_source(visit, source, name, error)
+    return visit.to("sources", source.slug, "overview")
+
+
+async def _enable_source(visit: Visit) -> Response:
+    source = await asyncio.to_thread(sources.found, visit)
+    wanted = visit.form.get("enabled") == "true"
+    await asyncio.to_thread(visit.desk.control.sources.update, visit.workspace.id, source.id, enabled=wanted)
+    return visit.to("sources", source.slug, "settings")
+
+
+async def _delete_source(visit: Visit) -> Response:
+    source = await asyncio.to_thread(sources.found, visit)
+    if not _is_confirmed(visit, source.name):
+        return await _show_source(visit, source, source.name, unconfirmed=True)
+    await asyncio.to_thread(visit.desk.control.sources.delete, visit.workspace.id, source.id)
+    return visit.to("sources")
+
+
+def _is_confirmed(visit: Visit, name: str) -> bool:
+    return visit.form.get("confirm", "").strip() == name.strip()
+
+
+async def _destination(visit: Visit) -> Response:
+    destination = await asyncio.to_thread(destinations.found, visit)
+    return await _show_destination(visit, destination, destination.name, destination.settings)
+
+
+async def _show_destination(
+    visit: Visit,
+    destination: Destination,
+    name: str,
+    settings: Mapping[str, Any],
+    *,
+    error: InvalidRequestError | None = None,
+    tried: Mapping[str, Any] | None = None,
+    unconfirmed: bool = False,
+) -> Response:
+    entry = await asyncio.to_thread(visit.desk.control.catalog.find, Kind.DESTINATION, destination.type)
+    problems = {str(error.field): str(error)} if error else {}
+    fields = forms.fields(entry.options, settings, problems)
+    shown_there = {each.name for each in fields} | {"name"}
+    return visit.page(
+        "destination-settings.html",
+        entry=entry,
+        destination=destination,
+        name=name,
+        fields=fields,
+        problems=problems,
+        problem=str(error) if error and error.field not in shown_there else "",
+        tried=tried,
+        unconfirmed=unconfirmed,
+        status=422 if error or unconfirmed else 200,
+    )
+
+
+async def _save_destination(visit: Visit) -> Response:
+    """Change the destination, or with the button "Test connection" try what the form says and show it again."""
+    destination = await asyncio.to_thread(destinations.found, visit)
+    control, form = visit.desk.control, visit.form
+    entry = await asyncio.to_thread(control.catalog.find, Kind.DESTINATION, destination.type)
+    name = form.get("name", "")
+    raw = {option.name: form.get(f"{forms.PREFIX}{option.name}", "") for option in entry.options}
+    try:
+        settings = forms.emptied(entry.options) | forms.filled(entry.options, form)
+        if "test" in form:
+            tried = await destinations.attempt(visit, entry, settings, destination.id)
+            return await _show_destination(visit, destination, name, settings, tried=tried)
+        await asyncio.to_thread(
+            control.destinations.update, visit.workspace.id, destination.id, name=name, settings=settings
+        )
+    except InvalidRequestError as error:
+        return await _show_destination(visit, destination, name, raw, error=error)
+    return visit.to("destinations", destination.id)
+
+
+async def _delete_destination(visit: Visit) -> Response:
+    destination = await asyncio.to_thread(destinations.found, visit)
+    if not _is_confirmed(visit, destination.name):
+        return await _show_destination(visit, destination, destination.name, destination.settings, unconfirmed=True)
+    await asyncio.to_thread(visit.desk.control.destinations.delete, visit.workspace.id, destination.id)
+    return visit.to("destinations")
