@@ -12,6 +12,9 @@ from headwater.errors import ConfigError
 Connection = Any
 """A `pysqlite3` connection; the package ships no types."""
 
+Error: Any = dbapi2.Error
+"""What SQLite raises, such as for a full disk."""
+
 # 3.7.0 .. 3.51.2 can corrupt a database in WAL mode (sqlite.org/wal.html, "the WAL-reset bug").
 VERSION_MIN: Final = (3, 51, 3)
 

@@ -241,11 +241,11 @@ class Volume:
         rows = self._rows("select cursor from places where topic = :topic", {"topic": topic.value})
         if not rows:
             return self._reader.start(topic)
-        end = self._reader.end(topic)
-        if 0 < end < rows[0][0]:  # the log was restored from an older copy: go on at its end
+        place, end = int(rows[0][0]), self._reader.end(topic)
+        if 0 < end < place:  # the log was restored from an older copy: go on at its end
             asked = {"end": end, "topic": topic.value}
             self._rows("update places set cursor = :end where topic = :topic and cursor > :end", asked)
-        return min(rows[0][0], end)
+        return min(place, end)
 
     def _step(self) -> bool:
         """Count one batch of each topic; return whether there was anything."""

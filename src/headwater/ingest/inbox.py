@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -17,8 +18,9 @@ from typing import Any, Final
 import msgspec
 import structlog
 
+from headwater import sqlite
 from headwater.clock import Clock, now
-from headwater.errors import LogOverloadedError, LogUnavailableError
+from headwater.errors import CorruptLogError, LogOverloadedError, LogUnavailableError
 from headwater.eventlog.contract import Appended, Appender, Reader, Topic
 from headwater.eventlog.cursors import Cursors
 from headwater.limits import WEBHOOK_EVENT_BYTES_MAX
@@ -42,6 +44,8 @@ _NEWS_S: Final = 5.0  # a webhook may be faster than the news of its source: the
 _NEWS_PAUSE_S: Final = 0.1
 _WAIT_S: Final = 1.0
 _PAUSE_S_MAX: Final = 5.0
+_STUCK_S: Final = 30.0  # a mapper that has not moved for so long is not waited for
+_DEFECT: Final = "the mapping failed; this is a defect of Headwater"
 _REASONS_MAX: Final = 100  # different reasons that are counted apart; unknown webhook types must not fill the memory
 _OTHER: Final = "other"
 
@@ -124,25 +128,44 @@ class InboxMapper:
     async def run(self) -> None:
         """Map what is in the inbox and what arrives, until `stop`.
 
-        Raises:
-            CorruptLogError: the log cannot be read; nothing is skipped.
+        A disk that is full or fails is tried again, and nothing is skipped: delivery and loading go on meanwhile.
         """
+        pause_s = self._pause_s
         try:
-            await self._move(await asyncio.to_thread(self._cursors.get, NAME))
             while not self._stopped.is_set():
-                batch = await asyncio.to_thread(
-                    self._reader.read,
-                    Topic.INBOX,
-                    self._cursor,
-                    records_max=_WEBHOOKS_MAX,
-                    bytes_max=_BATCH_BYTES_MAX,
-                )
-                if batch.next_cursor > self._cursor:
-                    await self._settle(batch)
-                else:
-                    await self._arrival()
+                try:
+                    await self._step()
+                    pause_s = self._pause_s
+                except (CorruptLogError, OSError, sqlite.Error) as error:
+                    _log.error("inbox.failed", error=type(error).__name__, pause_s=pause_s)
+                    await self._stopped_within(pause_s)
+                    pause_s = min(pause_s * 2, _PAUSE_S_MAX)
         finally:
             await self.stop()
+
+    async def _step(self) -> None:
+        """Map one batch, or wait a while for one."""
+        if self._cursor < 0:
+            await self._move(await asyncio.to_thread(self._cursors.get, NAME))
+        batch = await asyncio.to_thread(
+            self._reader.read, Topic.INBOX, self._cursor, records_max=_WEBHOOKS_MAX, bytes_max=_BATCH_BYTES_MAX
+        )
+        if batch.next_cursor > self._cursor:
+            await self._settle(batch)
+        elif 0 < (end := self._reader.end(Topic.INBOX)) < self._cursor:
+            await self._begin_again(end)
+        else:
+            await self._arrival()
+
+    async def _begin_again(self, end: int) -> None:
+        """Map the whole inbox once more: it is an older copy, and which of its webhooks are new cannot be told.
+
+        The log leaves out the events that it has.
+        """
+        start = self._reader.start(Topic.INBOX)
+        _log.error("inbox.older_copy", cursor=self._cursor, end=end, start=start)
+        await asyncio.to_thread(self._cursors.rewind, NAME, start)
+        await self._move(start)
 
     async def _arrival(self) -> None:
         """Return when something arrived, after a while, or at once when stopped."""
@@ -166,10 +189,17 @@ class InboxMapper:
         """Return once every webhook before `upto_cursor` is mapped and its events are in the log.
 
         Raises:
-            LogUnavailableError: the mapper was stopped before it came so far.
+            LogUnavailableError: the mapper was stopped before it came so far, or has not moved for half a minute.
         """
-        async with self._moved:
-            await self._moved.wait_for(lambda: self._cursor >= upto_cursor or self._stopped.is_set())
+        while self._cursor < upto_cursor and not self._stopped.is_set():
+            before = self._cursor
+            try:
+                async with asyncio.timeout(_STUCK_S), self._moved:
+                    await self._moved.wait_for(lambda: self._cursor != before or self._stopped.is_set())  # noqa: B023 - awaited here
+            except TimeoutError:
+                raise LogUnavailableError(
+                    f"No webhook could be mapped for {_STUCK_S:g} seconds; the log of the server says why. Try again."
+                ) from None
         if self._cursor < upto_cursor:
             raise LogUnavailableError("Webhooks are not mapped because the pipeline is stopping; try again.")
 
@@ -193,12 +223,16 @@ class InboxMapper:
     async def _sources(self, batch: Batch) -> Sources | None:
         """Return the mapping of every source in the batch; None when stopped.
 
-        A source that is not known yet although its webhook is seconds old gets a little time to become known.
+        A source that is not known yet although its webhook is seconds old gets a little time to become known; also
+        when the wall clock was set back and makes every webhook young.
         """
+        deadline = time.monotonic() + _NEWS_S
         while True:
             sources = {frame.source_id: self._events_of(frame.source_id) for frame in batch.frames}
             unknown = [frame.received_at for frame in batch.frames if sources[frame.source_id] is None]
             if not unknown or self._clock() - max(unknown) > timedelta(seconds=_NEWS_S):
+                return sources
+            if time.monotonic() > deadline:
                 return sources
             if await self._stopped_within(_NEWS_PAUSE_S):
                 return None
@@ -254,6 +288,10 @@ class InboxMapper:
                 self.counts.mapped += 1
 
     def _report(self, batch: Batch) -> None:
+        there = [*(frame.first_seq for frame in batch.frames[:1]), *(damage.first for damage in batch.damage[:1])]
+        if expired := min(there, default=batch.next_cursor) - batch.cursor:
+            self.counts.damaged += expired
+            _log.error("inbox.expired", first=batch.cursor, count=expired)
         for damage in batch.damage:
             self.counts.damaged += damage.last - damage.first + 1
             _log.error("inbox.damaged", first=damage.first, last=damage.last, file=damage.file, offset=damage.offset)
@@ -274,14 +312,24 @@ def _map(frames: Iterable[Frame], sources: Sources) -> dict[str, _Work]:
         for offset, line in enumerate(frame.lines.splitlines()):
             seq = frame.first_seq + offset
             mapped = map_record(seq, frame.source_id, line, sources[frame.source_id])
-            events = [Record(str(body["messageId"]), _encode(body)) for body in mapped.events]
-            if any(len(event.line) > WEBHOOK_EVENT_BYTES_MAX for event in events):
-                mapped, events = Mapped(quarantined="the event is too large"), []
+            mapped, events = _records(seq, mapped)
             work.results.append(mapped)
             work.events.extend(events)
             if mapped.quarantined:
                 work.rejected.append(_rejection(seq, frame.received_at, mapped.quarantined))
     return works
+
+
+def _records(seq: int, mapped: Mapped) -> tuple[Mapped, list[Record]]:
+    """Return what becomes of a mapped webhook, and its events as the log takes them."""
+    try:
+        events = [Record(str(body["messageId"]), _encode(body)) for body in mapped.events]
+    except Exception as error:  # noqa: BLE001 - as in `map_record`: events that are no JSON cost their own webhook
+        _log.error("inbox.mapping_failed", seq=seq, reason=type(error).__name__)
+        return Mapped(quarantined=_DEFECT), []
+    if any(len(event.line) > WEBHOOK_EVENT_BYTES_MAX for event in events):
+        return Mapped(quarantined="the event is too large"), []
+    return mapped, events
 
 
 def pieces(records: Sequence[Record]) -> Iterator[Sequence[Record]]:
@@ -311,7 +359,7 @@ def map_record(seq: int, source_id: str, line: bytes, source: tuple[Events, Mapp
         return events(Webhook(seq, source_id, received_at, stored.contentType, body), settings)
     except Exception as error:  # noqa: BLE001 - a mapping that breaks its promise costs its own webhook, no other
         _log.error("inbox.mapping_failed", seq=seq, source_id=source_id, reason=type(error).__name__)
-        return Mapped(quarantined="the mapping failed; this is a defect of Headwater")
+        return Mapped(quarantined=_DEFECT)
 
 
 def _rejection(seq: int, received_at: datetime, reason: str) -> Record:

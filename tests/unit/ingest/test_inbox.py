@@ -13,7 +13,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from headwater.errors import LogOverloadedError, LogUnavailableError
+from headwater.errors import CorruptLogError, LogOverloadedError, LogUnavailableError
 from headwater.eventlog.contract import Appended, Topic
 from headwater.eventlog.cursors import Cursors
 from headwater.eventlog.memory import MemoryLog
@@ -52,6 +52,9 @@ class Log(MemoryLog):
         for body in bodies:
             line = {"receivedAt": at, "contentType": "text/plain", "body": body.decode("latin-1")}
             await self.append(Topic.INBOX, source_id, at, [Record("", msgspec.json.encode(line))])
+
+    def expire(self, topic: Topic, start: int) -> None:
+        self._frames[topic] = [frame for frame in self._frames[topic] if frame.first_seq >= start]
 
     def kept(self, topic: Topic) -> list[Event]:
         return list(self.read(topic, 0).events())
@@ -285,3 +288,74 @@ async def test_reasons_that_an_attacker_invents_do_not_fill_the_memory(log: Log,
     assert len(mapper.counts.ignored) == 101
     assert mapper.counts.ignored["other"] == 50
     assert mapper.counts.ignored.total() == 150
+
+
+async def test_an_event_that_is_no_json_costs_its_own_webhook_and_no_other(log: Log, cursors: Cursors) -> None:
+    def half_a_character(webhook: Webhook, settings: Mapping[str, Any]) -> Mapped:
+        mapped = echo(webhook, settings)
+        return Mapped(events=({"messageId": "\ud800"},)) if webhook.seq == 1 else mapped
+
+    await log.arrive("s1", b"map a", b"map x", b"map b")
+    async with mapping(log, cursors, lambda _: (half_a_character, {})) as mapper:
+        await mapper.drain(3)
+    assert ids(log) == ["a", "b"]
+    assert [event.body["inboxSeq"] for event in log.kept(Topic.REJECTED)] == [1]
+
+
+async def test_a_deleted_sources_webhook_holds_nobody_up_after_the_clock_was_set_back(
+    log: Log, cursors: Cursors, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("headwater.ingest.inbox._NEWS_S", 0.01)
+    await log.arrive("gone", b"map a", at=datetime.now(UTC) + timedelta(days=365))
+    await log.arrive("s1", b"map b")
+    async with mapping(log, cursors, lambda source_id: None if source_id == "gone" else (echo, {})) as mapper:
+        await asyncio.wait_for(mapper.drain(2), 30)
+    assert ids(log) == ["b"]
+
+
+async def test_an_older_copy_of_the_log_is_mapped_again_and_gives_nothing_twice(log: Log, cursors: Cursors) -> None:
+    await log.arrive("s1", b"map a", b"map b")
+    async with mapping(log, cursors) as mapper:
+        await mapper.drain(2)
+    cursors.rewind(NAME, 9)  # where the newer log ended that this one was copied from
+    await log.arrive("s1", b"map c")
+    async with mapping(log, cursors):
+        async with asyncio.timeout(30):
+            while cursors.get(NAME) != 3:  # noqa: ASYNC110 - a condition in a file has no event
+                await asyncio.sleep(0.01)
+    assert ids(log) == ["a", "b", "c"]
+
+
+async def test_an_inbox_that_cannot_be_read_is_tried_again_and_nothing_is_skipped(cursors: Cursors) -> None:
+    refusals = [CorruptLogError("the disk failed"), OSError(5, "Input/output error")]
+
+    class Failing(Log):
+        def read(self, topic: Topic, cursor: int, *, records_max: int = 10_000, bytes_max: int = 8_388_608) -> Batch:
+            if refusals and topic is Topic.INBOX:
+                raise refusals.pop()
+            return super().read(topic, cursor, records_max=records_max, bytes_max=bytes_max)
+
+    failing = Failing()
+    await failing.arrive("s1", b"map a")
+    async with mapping(failing, cursors) as mapper:
+        await mapper.drain(1)
+    assert (ids(failing), refusals) == (["a"], [])
+
+
+async def test_nobody_waits_for_ever_for_a_mapper_that_does_not_move(
+    log: Log, cursors: Cursors, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("headwater.ingest.inbox._STUCK_S", 0.05)
+    log.refusals = [(Topic.EVENTS, LogUnavailableError("disk full"))] * 100_000
+    await log.arrive("s1", b"map a")
+    async with mapping(log, cursors) as mapper:
+        with pytest.raises(LogUnavailableError, match="No webhook could be mapped"):
+            await asyncio.wait_for(mapper.drain(1), 30)
+
+
+async def test_webhooks_that_retention_took_unread_are_counted(log: Log, cursors: Cursors) -> None:
+    await log.arrive("s1", b"map a", b"map b", b"map c")
+    log.expire(Topic.INBOX, 2)
+    async with mapping(log, cursors) as mapper:
+        await mapper.drain(3)
+    assert (ids(log), mapper.counts.damaged) == (["c"], 2)
