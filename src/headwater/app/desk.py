@@ -84,7 +84,11 @@ class Desk:
         return {"ok": True, "message": "The destination answered."}
 
     async def sync(self, warehouse_id: str | None = None, *, wait: bool = False) -> Answer:
-        """Load what is waiting now; with `wait` return once everything accepted before the call is loaded."""
+        """Load what is waiting now; with `wait` return once everything accepted before the call is loaded.
+
+        Raises:
+            DeliveryError: a warehouse did not take it.
+        """
         inbox_end = await asyncio.to_thread(self._reader.end, Topic.INBOX)
         if wait:
             await self._mapper.drain(inbox_end)
@@ -93,7 +97,10 @@ class Desk:
         if not wait:
             self._later = asyncio.ensure_future(runs)
             return {"syncs": []}
-        return {"syncs": [_plain(run) for run in await runs]}
+        done = await runs
+        if failed := [f"Warehouse {run.warehouse_id} was not loaded. {run.error}" for run in done if run.error]:
+            raise DeliveryError(" ".join(failed))
+        return {"syncs": [_plain(run) for run in done]}
 
     async def syncs(self, warehouse_id: str | None = None, count: int = 50) -> Answer:
         """Return the newest loads."""

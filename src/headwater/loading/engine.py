@@ -14,9 +14,9 @@ from typing import Final
 
 import structlog
 
-from headwater import clock
+from headwater import clock, sqlite
 from headwater.clock import Clock
-from headwater.errors import DeliveryError, NotFoundError, UnauthorizedError
+from headwater.errors import ConflictError, DeliveryError, NotFoundError, UnauthorizedError
 from headwater.eventlog.contract import Reader, Topic
 from headwater.loading.loader import EVENTS_MAX, Loader, Target
 from headwater.loading.runs import Runs, RunStatus, SyncRun, Totals
@@ -64,8 +64,9 @@ class Status:
 class _Line:
     """One warehouse: its loader, its task and what went wrong last."""
 
-    def __init__(self, loader: Loader) -> None:
+    def __init__(self, loader: Loader, after: asyncio.Task[None] | None = None) -> None:
         self.loader = loader
+        self.after = after  # the end of the line that this one replaces: both use one scratch directory
         self.task: asyncio.Task[None] | None = None
         self.lock = asyncio.Lock()
         self.woken = asyncio.Event()
@@ -111,6 +112,7 @@ class Loading:
         self._runs = Runs(directory / "loading.sqlite")
         self._lines: dict[str, _Line] = {}
         self._changed = asyncio.Event()
+        self._closing: set[asyncio.Task[None]] = set()
         self._stopping = False
 
     def apply(self, warehouses: Sequence[Target]) -> None:
@@ -119,8 +121,8 @@ class Loading:
         for warehouse_id, target in wanted.items():
             line = self._lines.get(warehouse_id)
             if line is None or _place(line.target) != _place(target):
-                self._lines[warehouse_id] = _Line(Loader(target, self._reader, self._directory, self._clock))
-                self._retire(line)
+                loader = Loader(target, self._reader, self._directory, self._clock)
+                self._lines[warehouse_id] = _Line(loader, self._retire(line))
             elif line.target != target:
                 line.loader.target = target
                 line.woken.set()
@@ -156,6 +158,7 @@ class Loading:
 
         Raises:
             NotFoundError: there is no such warehouse, or it is disabled.
+            ConflictError: it was changed or disabled meanwhile, or the engine stops.
         """
         if warehouse_id is not None and not self._is_enabled(warehouse_id):
             raise NotFoundError("There is no enabled warehouse with this id; `headwater warehouses list` shows them.")
@@ -175,7 +178,7 @@ class Loading:
     async def _follow(self, line: _Line) -> None:
         """Load one warehouse until it is disabled, replaced or stopped."""
         while self._is_current(line):
-            position = line.loader.cursor
+            position = None if line.error else line.loader.cursor  # what failed is tried without waiting for news
             if position is not None and not await self._reader.wait(Topic.EVENTS, position, timeout_s=_WAIT_S):
                 continue
             started = time.monotonic()
@@ -195,7 +198,9 @@ class Loading:
     async def _sync_one(self, line: _Line, upto: int) -> list[SyncRun]:
         """Load one warehouse up to a sequence; stop at its first failure."""
         runs: list[SyncRun] = []
-        while (line.loader.cursor is None or line.loader.cursor < upto) and not self._stopping:
+        while line.error or line.loader.cursor is None or line.loader.cursor < upto:
+            if not self._is_current(line):
+                raise ConflictError("The warehouse was changed or the server stops; synchronize again.")
             run = await self._load(line)
             if run is not None:
                 runs.append(run)
@@ -207,6 +212,8 @@ class Loading:
 
     async def _load(self, line: _Line) -> SyncRun | None:
         """Load one batch and note how it went; never raises for what a warehouse does."""
+        if line.after is not None:
+            await asyncio.wait({line.after})
         async with line.lock:
             return await asyncio.to_thread(self._load_now, line)
 
@@ -223,10 +230,17 @@ class Loading:
             line.failures, line.error, line.unauthorized = 0, "", False
             line.last_sync = self._clock()
         if run is not None and (run.events or run.notices or run.error):
-            self._runs.add(run)
+            self._note(run)
             _log.info("batch.loaded" if not run.error else "batch.failed", **_figures(run))
             line.loader.tidy()
         return run
+
+    def _note(self, run: SyncRun) -> None:
+        """Store a run; a disk that is full for this file must not make a load look failed."""
+        try:
+            self._runs.add(run)
+        except sqlite.Error as error:
+            _log.error("run.not_stored", warehouse_id=run.warehouse_id, error=type(error).__name__)
 
     def _failed(self, line: _Line, error: Exception, started_at: datetime, started: float) -> SyncRun:
         """Note a failure; the next try asks the warehouse anew where it stands."""
@@ -281,12 +295,17 @@ class Loading:
         """Return the lines that are on."""
         return [line for line in self._lines.values() if line.target.enabled]
 
-    def _retire(self, line: _Line | None) -> None:
-        """Let a line that was replaced or removed finish its batch and close."""
-        if line is not None:
-            line.woken.set()
-            with suppress(RuntimeError):  # before `run` there is no event loop and nothing to close
-                asyncio.get_running_loop().create_task(self._close(line))
+    def _retire(self, line: _Line | None) -> asyncio.Task[None] | None:
+        """Let a line that was replaced or removed finish its batch and close; return the task that does."""
+        if line is None:
+            return None
+        line.woken.set()
+        with suppress(RuntimeError):  # before `run` there is no event loop and nothing to close
+            task = asyncio.get_running_loop().create_task(self._close(line))
+            self._closing.add(task)
+            task.add_done_callback(self._closing.discard)
+            return task
+        return None
 
     async def _close_all(self) -> None:
         """Close every line, then the file of runs."""

@@ -20,7 +20,7 @@ from headwater.eventlog.contract import Reader, Topic
 from headwater.loading.build import Built, build
 from headwater.loading.runs import RunStatus, SyncRun
 from headwater.loading.staging import Staging
-from headwater.spec.event import Damage, Frame
+from headwater.spec.event import Batch, Damage, Frame
 from headwater.warehouses.contract import Load, Warehouse
 
 EVENTS_MAX: Final = 100_000  # ours, a batch
@@ -58,6 +58,7 @@ class _Stretch:
     filtered: int = 0
     unknown: dict[str, int] = field(default_factory=dict)
     damage: list[Damage] = field(default_factory=list)
+    expired: int = 0
     held: bool = False
 
     @property
@@ -76,6 +77,7 @@ class Loader:
         self._clock = clock
         self._warehouse: Warehouse | None = None
         self._staging: Staging | None = None
+        self._held = (-1, 0.0)  # the sequence that waits for its source, and since when on a clock that nobody sets
         self.cursor: int | None = None
 
     def open(self) -> None:
@@ -148,27 +150,40 @@ class Loader:
             DeliveryError: the log ends before what the warehouse holds already.
         """
         cursor, end = self.cursor or 0, self._reader.end(Topic.EVENTS)
-        if cursor > end:
-            raise DeliveryError(
-                f"The warehouse was loaded up to event {cursor}, the log ends at {end}: it is another log, or an older "
-                "copy of it. Give the warehouse an empty directory (or database) to load this log from its start."
-            )
+        self._refuse_another_log(cursor, end)
         stretch = _Stretch(cursor, cursor)
         while not stretch.is_full:
             batch = self._reader.read(Topic.EVENTS, stretch.next)
             if batch.next_cursor == stretch.next:
                 break
             stretch.damage += batch.damage
+            stretch.expired += _expired(batch)
             for frame in batch.frames:
                 if not self._take(stretch, frame):
                     return stretch
             stretch.next = batch.next_cursor
         return stretch
 
+    def _refuse_another_log(self, cursor: int, end: int) -> None:
+        """Refuse a log that ends before what is loaded, also when it has grown beyond that meanwhile.
+
+        What it held in between would be skipped silently: so the place is noted until the warehouse stands elsewhere.
+        """
+        noted = self._directory / "scratch" / self.target.id / "ahead"
+        if 0 < end < cursor:  # a log of no event may just not be open yet
+            noted.write_text(str(cursor))
+        elif noted.exists() and noted.read_text() != str(cursor):
+            noted.unlink()
+        if cursor > end or noted.exists():
+            raise DeliveryError(
+                f"The warehouse was loaded up to event {cursor}, the log ends at {end}: it is another log, or an older "
+                "copy of it. Give the warehouse an empty directory (or database) to load this log from its start."
+            )
+
     def _take(self, stretch: _Stretch, frame: Frame) -> bool:
         """Add a frame to a stretch; False when it must wait because the configuration may not name its source yet."""
         schema = self.target.sources.get(frame.source_id)
-        if schema is None and self._clock() - frame.received_at < SOURCE_KNOWN_AFTER:
+        if schema is None and self._clock() - frame.received_at < SOURCE_KNOWN_AFTER and self._may_hold(frame):
             stretch.held = True
             return False
         if schema:
@@ -181,6 +196,14 @@ class Loader:
             stretch.unknown[frame.source_id] = stretch.unknown.get(frame.source_id, 0) + frame.count
         stretch.next = frame.first_seq + frame.count
         return True
+
+    def _may_hold(self, frame: Frame) -> bool:
+        """Whether a frame has not waited too long already: a wall clock that was set back makes it young for long."""
+        seq, since = self._held
+        if seq != frame.first_seq:
+            self._held = (frame.first_seq, time.monotonic())
+            return True
+        return time.monotonic() - since < SOURCE_KNOWN_AFTER.total_seconds()
 
     def _build(self, stretch: _Stretch, loaded_at: datetime) -> list[Built]:
         """Build the tables of each schema."""
@@ -241,4 +264,15 @@ def _notices(stretch: _Stretch) -> list[str]:
         f"{number} events of source {source_id} were left out: it was deleted or is not connected here."
         for source_id, number in stretch.unknown.items()
     ]
-    return missing + unknown
+    expired = (
+        [f"{stretch.expired} events from {stretch.first} on had left the log (retention) before they were loaded here."]
+        if stretch.expired
+        else []
+    )
+    return expired + missing + unknown
+
+
+def _expired(batch: Batch) -> int:
+    """Return how many records at the front of a batch retention has taken."""
+    there = [*(frame.first_seq for frame in batch.frames[:1]), *(damage.first for damage in batch.damage[:1])]
+    return max(0, min(there, default=batch.next_cursor) - batch.cursor)

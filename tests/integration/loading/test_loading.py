@@ -158,6 +158,85 @@ async def test_a_warehouse_ahead_of_the_log_is_an_error_and_not_a_wait(loading, 
     await other.stop()
 
 
+async def test_a_warehouse_ahead_of_an_older_copy_stays_refused_when_that_has_outgrown_it(loading, tmp_path):
+    log, engine = loading
+    engine.apply([embedded(tmp_path)])
+    await append(log, event(1), event(2))
+    await engine.sync(None, 2)
+    await engine.stop()
+    older = MemoryLog()
+    await append(older, event(1))
+    for _ in range(2):  # also after a restart
+        other = Loading(older, tmp_path / "state", clock=lambda: NOW)
+        other.apply([embedded(tmp_path)])
+        (run,) = await other.sync("w1", older.end(Topic.EVENTS))
+        assert run.error.startswith("The warehouse was loaded up to event 2, the log ends at")
+        await append(older, event(3), event(4))
+        (run,) = await other.sync("w1", older.end(Topic.EVENTS))
+        assert run.error.startswith("The warehouse was loaded up to event 2, the log ends at")
+        await other.stop()
+    (tmp_path / "w1").rename(tmp_path / "away")
+    other = Loading(older, tmp_path / "state", clock=lambda: NOW)
+    other.apply([embedded(tmp_path)])
+    (run,) = await other.sync("w1", older.end(Topic.EVENTS))
+    assert (run.error, run.events) == ("", 3)
+    await other.stop()
+
+
+async def test_a_failing_warehouse_works_again_without_news(loading, tmp_path, monkeypatch):
+    monkeypatch.setattr("headwater.loading.engine.RETRY_S", 0.01)
+    log, engine = loading
+    (tmp_path / "w1").write_text("in the way")
+    engine.apply([embedded(tmp_path)])
+    running = asyncio.create_task(engine.run())
+    async with asyncio.timeout(30):
+        while engine.status()[0].state is not State.FAILING:  # noqa: ASYNC110 - asked from outside, as a page does
+            await asyncio.sleep(0.01)
+        (tmp_path / "w1").unlink()
+        while engine.status()[0].state is not State.READY:  # noqa: ASYNC110 - as above
+            await asyncio.sleep(0.01)
+    await engine.stop()
+    await running
+    assert log.end(Topic.EVENTS) == 0
+
+
+async def test_an_unknown_source_holds_nothing_up_after_the_clock_was_set_back(loading, tmp_path, monkeypatch):
+    monkeypatch.setattr("headwater.loading.loader.SOURCE_KNOWN_AFTER", timedelta(seconds=0.05))
+    log, engine = loading
+    engine.apply([embedded(tmp_path)])
+    await append(log, event(1), source="gone", at=NOW + timedelta(days=365))
+    await append(log, event(2))
+    async with asyncio.timeout(30):
+        (run,) = await engine.sync("w1", 2)
+    assert run.notices == ("1 events of source gone were left out: it was deleted or is not connected here.",)
+    assert rows(tmp_path, "select id from site.tracks") == [("m2",)]
+
+
+async def test_events_that_retention_took_before_they_were_loaded_are_named(loading, tmp_path):
+    log, engine = loading
+    engine.apply([embedded(tmp_path)])
+    for number in range(3):
+        await append(log, event(number))
+    del log._frames[Topic.EVENTS][:2]
+    (run,) = await engine.sync("w1", 3)
+    assert run.notices == ("2 events from 0 on had left the log (retention) before they were loaded here.",)
+    assert rows(tmp_path, "select id from site.tracks") == [("m2",)]
+
+
+async def test_a_warehouse_that_moves_while_it_loads_gets_everything_at_its_new_place(loading, tmp_path):
+    log, engine = loading
+    engine.apply([embedded(tmp_path)])
+    await append(log, *(event(number) for number in range(2_000)))
+    first = asyncio.create_task(engine.sync("w1", 2_000))
+    await asyncio.sleep(0)
+    moved = Target("w1", "embedded", {"directory": str(tmp_path / "moved")}, {"s1": "site"})
+    engine.apply([moved])
+    (run,) = await engine.sync("w1", 2_000)
+    assert (run.error, run.events) == ("", 2_000)
+    await asyncio.gather(first, return_exceptions=True)
+    assert rows(tmp_path, "select count(distinct id) from site.tracks", "moved") == [(2_000,)]
+
+
 async def test_a_disabled_warehouse_pauses_and_catches_up(loading, tmp_path):
     log, engine = loading
     engine.apply([embedded(tmp_path, enabled=False)])
