@@ -122,25 +122,34 @@ def secret_key(settings: Settings) -> bytes:
     """Return the installation's secret; made on first start, in a file that only its owner can read.
 
     Raises:
-        ConfigError: the file is empty, cut or readable by others.
+        ConfigError: the file is empty, cut or readable by others, or the data directory cannot be used.
     """
     if settings.secret_key is not None:
         return settings.secret_key.reveal().encode()
     path = settings.data_dir / "secret.key"
-    if not path.exists():
-        settings.data_dir.mkdir(parents=True, exist_ok=True)
-        made = secrets.token_urlsafe(32)
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with os.fdopen(descriptor, "w") as file:
-            file.write(made)
-            file.flush()
-            os.fsync(file.fileno())
-    if path.stat().st_mode & 0o077:
+    try:
+        if not path.exists():
+            _make_secret(path)
+        is_open = path.stat().st_mode & 0o077
+        key = path.read_text().strip().encode()
+    except OSError as error:
+        message = f"The data directory {settings.data_dir} cannot be used ({error.strerror}); choose another."
+        raise ConfigError(message) from error
+    if is_open:
         raise ConfigError(f"{path} can be read by others: chmod 600 {path}")
-    key = path.read_text().strip().encode()
     if len(key) < _KEY_BYTES_MIN:
         raise ConfigError(f"{path} is cut: restore it from a backup, stored secrets cannot be read without it.")
     return key
+
+
+def _make_secret(path: Path) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    made = secrets.token_urlsafe(32)
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(descriptor, "w") as file:
+        file.write(made)
+        file.flush()
+        os.fsync(file.fileno())
 
 
 def _file(path: Path, mistakes: list[str]) -> dict[str, str]:

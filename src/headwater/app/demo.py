@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import secrets
+import shlex
+import shutil
 import sys
 import threading
 from datetime import UTC, datetime
@@ -94,6 +96,13 @@ def _greet(url: str, port: int) -> None:
   Watch events arrive   {click.style(f"{url}/default/sources/activecampaign/debugger", fg="cyan")}
   All pages             {click.style(url, fg="cyan")}
   The destination       {click.style(f"http://127.0.0.1:{port}/receiver", fg="cyan")}
-  Ask the warehouse     {click.style(f'headwater query "{_QUERY}"', fg="cyan")}
+  Ask the warehouse     {click.style(f'{_typed()} query "{_QUERY}"', fg="cyan")}
 """
     )
+
+
+def _typed() -> str:
+    """Return how this program is called from this directory: its name is enough only where it is on the PATH."""
+    if shutil.which("headwater"):
+        return "headwater"
+    return shlex.quote(os.path.relpath(sys.argv[0]))

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
-from typing import Any
 
 import click
 
+from headwater.cli import server
+
 
 @click.command()
-@click.option("--data-dir", metavar="DIR", help="Which installation (default ./headwater-data).")
+@click.option(
+    "--data-dir", metavar="DIR", help="Which installation (default: the one that runs here, else ./headwater-data)."
+)
 @click.option("--json", "as_json", is_flag=True, help="Print the findings as JSON.")
-def command(*, as_json: bool, **flags: Any) -> None:
+def command(*, as_json: bool, data_dir: str | None) -> None:
     """Check configuration, disk, clock, event log and connections, and say what to do.
 
     Exits 0 when everything is well, 1 otherwise. Every block of the event log is read.
@@ -24,7 +28,8 @@ def command(*, as_json: bool, **flags: Any) -> None:
     from headwater.app.doctor import examine
 
     findings = []
-    for finding in examine(flags):
+    directory = data_dir or os.environ.get("HEADWATER_DATA_DIR") or server.here()
+    for finding in examine({"data_dir": directory}):
         findings.append(finding)
         if not as_json:
             mark = click.style("ok  ", fg="green") if finding.is_well else click.style("HELP", fg="red", bold=True)

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import json
+import shutil
+import sys
+import textwrap
 from collections.abc import Iterable, Sequence
 from typing import Any, Final
 
 import click
 
 _CELL_CHARS_MAX: Final = 60
+_WRAPPED_CHARS_MIN: Final = 20  # a narrower last column is harder to read than one that runs over the edge
 
 
 def as_json(value: Any) -> None:
@@ -18,6 +22,8 @@ def as_json(value: Any) -> None:
 
 def table(columns: Sequence[str], rows: Iterable[Sequence[Any]], *, empty: str, whole: bool = False) -> None:
     """Print rows under their columns, numbers to the right; `empty` on stderr when there are none.
+
+    On a terminal that is too narrow the last column goes on in further lines.
 
     Args:
         columns: the heads.
@@ -33,8 +39,20 @@ def table(columns: Sequence[str], rows: Iterable[Sequence[Any]], *, empty: str, 
     widths = [max(len(text) for text in column) for column in zip(columns, *texts, strict=True)]
     right = [all(_is_number(row[at]) for row in values) for at in range(len(columns))]
     click.echo(click.style(_line(columns, widths, right), bold=True))
+    last = _room_of_last(widths)
     for row in texts:
-        click.echo(_line(row, widths, right))
+        first, *further = textwrap.wrap(row[-1], last) if len(row[-1]) > last else [row[-1]]
+        click.echo(_line([*row[:-1], first], widths, right))
+        for text in further:
+            click.echo(" " * (sum(widths[:-1]) + 2 * (len(widths) - 1)) + text)
+
+
+def _room_of_last(widths: Sequence[int]) -> int:
+    """Return how wide the last column may be: as it is, unless a terminal is narrower."""
+    if not sys.stdout.isatty():
+        return widths[-1]
+    room = shutil.get_terminal_size().columns - sum(widths[:-1]) - 2 * (len(widths) - 1)
+    return max(_WRAPPED_CHARS_MIN, room)
 
 
 def facts(pairs: Iterable[tuple[str, Any]]) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 
 import click
 
-from headwater.cli import printing, server
+from headwater.cli import printing, server, warehouses
 from headwater.cli.server import Server
 from headwater.limits import QUERY_ROWS_MAX
 
@@ -33,7 +33,9 @@ def command(at: Server, sql: str, warehouse: str | None, *, format_: str, output
     """
     if format_ == "parquet" and output is None:
         raise click.UsageError("--format parquet needs --output FILE.")
-    body: dict[str, Any] = {"sql": sql, "rows": rows} | ({"warehouseId": warehouse} if warehouse else {})
+    body: dict[str, Any] = {"sql": sql, "rows": rows} | (
+        {"warehouseId": warehouses.FAMILY.find(at, warehouse)["id"]} if warehouse else {}
+    )
     found = at.call("POST", "/query", body)
     columns = _unique([column["name"] for column in found["columns"]])
     if format_ == "parquet" and output is not None:

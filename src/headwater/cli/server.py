@@ -44,7 +44,7 @@ def find(url: str | None, token: str | None, data_dir: str | None) -> Server:
     """Return the server that flags, environment and data directory lead to, in this order."""
     url = url or os.environ.get("HEADWATER_URL") or None
     token = token or os.environ.get("HEADWATER_TOKEN") or None
-    directory = Path(data_dir or os.environ.get("HEADWATER_DATA_DIR") or _here())
+    directory = Path(data_dir or os.environ.get("HEADWATER_DATA_DIR") or here())
     address = (url or _recorded(directory) or URL).rstrip("/")
     if token is None and (url is None or data_dir is not None or urlsplit(address).hostname in _LOOPBACK):
         # A token made from this machine's secret goes to this machine's server, or to one that was named beside it.
@@ -52,8 +52,8 @@ def find(url: str | None, token: str | None, data_dir: str | None) -> Server:
     return Server(address, lambda: token or "")
 
 
-def _here() -> str:
-    """Return the directory of the server that runs from this place: the service's own, or the demo's."""
+def here() -> str:
+    """Return the data directory of the server that runs from this place: the service's own, or the demo's."""
     return next((name for name in DIRECTORIES if _runs(Path(name))), DIRECTORIES[0])
 
 

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
 import click
 
-from headwater.cli import printing
+from headwater.cli import printing, server
 
-_DATA_DIR = click.option("--data-dir", metavar="DIR", help="The data directory (default ./headwater-data).")
+_DATA_DIR = click.option(
+    "--data-dir",
+    metavar="DIR",
+    help="The data directory (default: of the server that runs here, else ./headwater-data).",
+)
 _JSON = click.option("--json", "json_", is_flag=True, help="Print JSON.")
 
 
@@ -85,7 +90,7 @@ def _control(data_dir: str | None) -> Any:
     from headwater import config
     from headwater.control.service import open_control
 
-    settings = config.read({"data_dir": data_dir})
+    settings = config.read({"data_dir": data_dir or os.environ.get("HEADWATER_DATA_DIR") or server.here()})
     return open_control(
         settings.control_url,
         config.secret_key(settings),
