@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 import time
+import urllib.request
 
 import duckdb
 import pytest
@@ -31,6 +32,7 @@ TABLES = {
     "groups": {"group_id", "name"},
     "aliases": {"previous_id", "user_id"},
 }
+STORED = (200, b'{"success": true}')
 ALWAYS = {"id", "anonymous_id", "received_at", "sent_at", "original_timestamp", "timestamp", "uuid_ts"}
 
 
@@ -111,6 +113,7 @@ def test_what_is_wrong_is_told_on_stderr_without_a_traceback(tmp_path, arguments
     assert "Traceback" not in done.stderr
 
 
+@pytest.mark.usefixtures("source")
 @pytest.mark.parametrize(
     "arguments",
     [
@@ -124,11 +127,12 @@ def test_what_is_wrong_is_told_on_stderr_without_a_traceback(tmp_path, arguments
         ("doctor",),
     ],
 )
-def test_json_is_json_wherever_something_is_printed(program, source, arguments):
+def test_json_is_json_wherever_something_is_printed(program, arguments):
     assert json.loads(program.cli(*arguments, "--json")) is not None
 
 
-def test_a_token_by_flag_or_environment_opens_the_server_and_a_wrong_one_does_not(program, source, tmp_path):
+@pytest.mark.usefixtures("source")
+def test_a_token_by_flag_or_environment_opens_the_server_and_a_wrong_one_does_not(program, tmp_path):
     by_flag = run("sources", "list", "--json", "--url", program.url, "--token", program.token, cwd=tmp_path)
     environment = {"HEADWATER_URL": program.url, "HEADWATER_TOKEN": program.token}
     by_environment = run("sources", "list", "--json", environment=environment, cwd=tmp_path)
@@ -147,10 +151,7 @@ def test_the_secret_key_is_made_on_the_first_start_for_its_owner_alone(program):
 
 def test_the_environment_wins_over_headwater_toml_and_the_file_is_checked(tmp_path):
     (tmp_path / "headwater.toml").write_text('region = "moon"\n')
-    assert (
-        "in headwater.toml" in run("serve", "--data-dir", str(tmp_path)).stderr
-        or "REGION='moon'" in run("serve", "--data-dir", str(tmp_path)).stderr
-    )
+    assert "REGION='moon' is wrong" in run("serve", "--data-dir", str(tmp_path)).stderr
     done = run("doctor", "--json", "--data-dir", str(tmp_path), environment={"HEADWATER_REGION": "eu"})
     assert json.loads(done.stdout)["findings"][0]["ok"] is True
 
@@ -161,8 +162,7 @@ def test_the_environment_wins_over_headwater_toml_and_the_file_is_checked(tmp_pa
 @pytest.mark.parametrize("path", [name for pair in SHORT.items() for name in pair])
 def test_every_call_is_taken_by_its_name_and_its_short_name(program, key, path):
     call = next(name for name, short in SHORT.items() if path in {name, short})
-    status, answer = program.http("POST", f"/v1/{path}", CALLS[call], headers=basic(key))
-    assert (status, json.loads(answer)) == (200, {"success": True})
+    assert program.http("POST", f"/v1/{path}", CALLS[call], headers=basic(key)) == STORED
 
 
 @pytest.mark.parametrize("path", ["batch", "b", "import"])
@@ -212,7 +212,7 @@ def test_the_key_and_the_body_come_in_every_form(program, key, kind):
         body, headers["content-encoding"] = gzip.compress(body), "gzip"
     elif kind == "text/plain":
         headers["content-type"] = "text/plain;charset=UTF-8"
-    assert program.http("POST", "/v1/track", body, headers=headers) == (200, b'{"success":true}')
+    assert program.http("POST", "/v1/track", body, headers=headers) == STORED
 
 
 @pytest.mark.parametrize(
@@ -246,9 +246,7 @@ def test_an_unknown_key_is_refused_and_a_disabled_source_forbidden(program):
     refused(answer, 403)
 
 
-def test_browsers_may_call_from_any_origin(program, key):
-    import urllib.request
-
+def test_browsers_may_call_from_any_origin(program):
     asked = {"origin": "https://shop.example", "access-control-request-method": "POST"}
     request = urllib.request.Request(program.url + "/v1/t", headers=asked, method="OPTIONS")
     with urllib.request.urlopen(request, timeout=30) as answer:
@@ -297,6 +295,6 @@ def test_another_region_and_a_lenient_door_answer_as_they_were_told(tmp_path):
         headers = {"authorization": f"Bearer {lenient.token}"}
         body = {"slug": "mail", "enabled": True, "metadataId": "activecampaign"}
         assert lenient.http("POST", "/api/sources", body, headers=headers)[0] == 403
-        assert lenient.http("POST", "/v1/track", CALLS["track"], headers=basic("unknown")) == (200, b'{"success":true}')
+        assert lenient.http("POST", "/v1/track", CALLS["track"], headers=basic("unknown")) == STORED
         assert lenient.metric("headwater_rejected_total") == 1
         assert lenient.metric("headwater_accepted_total") == 0
