@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta
 import duckdb
 import pytest
 
+from headwater.errors import DeliveryError, RetryableError
 from headwater.warehouses.contract import SEQ, ColumnType, Load, Staged, Table
 from headwater.warehouses.embedded import Settings, Warehouse
 from headwater.warehouses.embedded.compaction import BATCHES_MAX, GRACE
@@ -106,3 +107,39 @@ def test_a_merge_that_was_cut_off_leaves_nothing_behind(warehouse, tmp_path):
     assert not orphan.exists()
     with reader(tmp_path) as connection:
         assert connection.execute(SUMMARY).fetchall() == [(3, 3)]
+
+
+def test_views_that_could_not_be_replaced_after_a_merge_are_replaced_later(warehouse, tmp_path, clock, monkeypatch):
+    load(warehouse, range(BATCHES_MAX))
+    with monkeypatch.context() as full:
+        full.setattr("headwater.warehouses.embedded.views.publish", no_space)
+        with pytest.raises(RetryableError):
+            warehouse.tidy()
+    warehouse.tidy()
+    clock.time += GRACE + timedelta(seconds=1)
+    warehouse.tidy()
+    with reader(tmp_path) as connection:
+        assert connection.execute(SUMMARY).fetchall() == [(BATCHES_MAX, BATCHES_MAX)]
+
+
+def no_space(*_):
+    raise OSError(28, "No space left on device")
+
+
+@pytest.mark.parametrize("name", ["layout.json", "registry.json"])
+def test_a_warehouse_without_its_own_notes_is_refused_and_nothing_of_it_is_removed(warehouse, tmp_path, clock, name):
+    load(warehouse, range(BATCHES_MAX))
+    warehouse.tidy()
+    clock.time += GRACE + timedelta(seconds=1)
+    warehouse.tidy()
+    warehouse.close()
+    kept = (tmp_path / "w" / name).rename(tmp_path / name)
+    again = Warehouse(Settings(str(tmp_path / "w")), tmp_path, clock=clock)
+    with pytest.raises(DeliveryError, match=f"{name} of the warehouse is missing"):
+        again.open()
+    again.close()
+    kept.rename(tmp_path / "w" / name)
+    again.open()
+    again.close()
+    with reader(tmp_path) as connection:
+        assert connection.execute(SUMMARY).fetchall() == [(BATCHES_MAX, BATCHES_MAX)]

@@ -21,7 +21,7 @@ from headwater.spec.names import quote_ident, quote_text
 from headwater.warehouses.contract import SEQ, Card, Columns, ColumnType, Load, Staged, Table
 from headwater.warehouses.embedded import registry, views
 from headwater.warehouses.embedded.compaction import Compaction
-from headwater.warehouses.embedded.layout import Layout, Stretch, publish, stretches, write_json
+from headwater.warehouses.embedded.layout import Layout, Stretch, lost, publish, stretches, write_json
 
 CARD: Final = Card(
     name="Embedded",
@@ -83,6 +83,9 @@ class Warehouse:
         self._take_lock()
         self._layout.make()
         self._tables = registry.read(self._layout.root / "registry.json")
+        if not self._tables and (stretches(self._layout.live) or stretches(self._layout.merged)):
+            # every table would look new, and the next merge would leave the rows of those it does not know behind
+            raise lost("registry.json")
         self._compaction.open()
         for table, columns in self._tables.items():
             if _columns_of(self._layout.marker(table)) != [*columns, SEQ]:
@@ -128,8 +131,7 @@ class Warehouse:
         """Merge small files when there are many, and remove those that nobody reads any more."""
         with _retryable():
             self._compaction.remove_retired()
-            if self._compaction.run(self._tables):
-                self._view(anew=True)
+            self._view(anew=self._compaction.run(self._tables))
 
     def close(self) -> None:
         """Give the directory's lock back."""
@@ -161,7 +163,9 @@ class Warehouse:
 
     def _view(self, *, anew: bool = False) -> None:
         """Replace `views.duckdb` when it does not show what there is."""
-        if anew or self._viewed != self._tables:
+        if anew:
+            self._viewed = None  # until it is done: when the disk is full now, the next load or tidying does it
+        if self._viewed != self._tables:
             views.build(self._layout, self._tables, self._compaction.merged)
             self._viewed = self._tables
 

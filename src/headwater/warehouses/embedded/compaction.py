@@ -20,7 +20,7 @@ from headwater import clock
 from headwater.clock import Clock
 from headwater.spec.names import quote_text
 from headwater.warehouses.contract import SEQ, Table
-from headwater.warehouses.embedded.layout import Layout, Stretch, publish, stretches, sync, tables_of, write_json
+from headwater.warehouses.embedded.layout import Layout, Stretch, lost, publish, stretches, sync, tables_of, write_json
 from headwater.warehouses.embedded.views import Merged
 
 BATCHES_MAX: Final = 64  # 400 live files cost a query 57 ms
@@ -61,15 +61,26 @@ class Compaction:
         return Merged(self._state.generation, self._state.before, tuple(self._state.stretches))
 
     def open(self) -> None:
-        """Read the state and remove merged files that no state speaks of: their merge was cut off."""
+        """Read the state and remove merged files that no state speaks of: their merge was cut off.
+
+        Raises:
+            DeliveryError: the state is missing, and there are merged files whose rows stand nowhere else.
+        """
         path = self._layout.root / "layout.json"
         self._state = msgspec.json.decode(path.read_bytes(), type=_State) if path.exists() else _State()
+        if not path.exists() and not all(self._is_live(stretch) for stretch in stretches(self._layout.merged)):
+            raise lost(path.name)
         known = {stretch.name for stretch in self._state.stretches}
         known.update(name for retired in self._state.retired for name in retired.merged)
         for stretch in stretches(self._layout.merged):
             if stretch.name not in known:
                 shutil.rmtree(self._layout.merged / stretch.name)
         self._write_generation(self._state.generation)
+
+    def _is_live(self, merged: Stretch) -> bool:
+        """Return whether the first and the last batch of a merge are still there: what the first merge ever leaves."""
+        live = stretches(self._layout.live)
+        return merged.first in {batch.first for batch in live} and merged.next in {batch.next for batch in live}
 
     def run(self, tables: Iterable[Table]) -> bool:
         """Merge the live batches when there are many; return whether the views have to be replaced."""

@@ -27,6 +27,7 @@ from typing import Any, Final, NamedTuple
 
 import msgspec
 
+from headwater.errors import DeliveryError
 from headwater.warehouses.contract import Table
 
 SCHEMA_DIRECTORY: Final = "schema"
@@ -85,6 +86,14 @@ class Layout:
         for directory in (self.live / SCHEMA_DIRECTORY, self.merged, self.staging, self.root / "generations"):
             directory.mkdir(parents=True, exist_ok=True)
         sync(self.root)
+
+
+def lost(name: str) -> DeliveryError:
+    """Return the error for a file without which nobody can tell what the others hold."""
+    return DeliveryError(
+        f"{name} of the warehouse is missing although it holds rows; bring it back from a backup, or move the "
+        "warehouse's directory away and it is loaded again from the log."
+    )
 
 
 def stretches(directory: Path) -> list[Stretch]:
