@@ -97,7 +97,7 @@ async def run(place: Place) -> None:
     loading = Loading(reader, settings.data_dir, every_s=settings.load_every_s)
     control = Control(database.open_engine(settings.control_url), place.secret, settings.source_regions)
 
-    delivered_to: set[str] = set()
+    delivered_to = await delivery.known()  # some may have been deleted while this role was down
 
     async def use(snapshot: Snapshot) -> None:
         mappings.apply(snapshot)

@@ -204,6 +204,10 @@ class Delivery:
         _, destination = self._build(kind, settings, self._http)
         await destination.check()
 
+    async def known(self) -> set[str]:
+        """Return the destinations that something is kept for, also those that were deleted meanwhile."""
+        return await self._in_ledger(self._ledger.connections)
+
     async def forget(self, destination_id: str) -> None:
         """Remove what is kept for a deleted destination: cursor, counters, waiting events, dead letters.
 

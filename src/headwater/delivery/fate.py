@@ -115,7 +115,7 @@ def _chosen(integrations: Mapping[str, Any], name: str) -> bool:
 def fate_of(attempt: Attempt, rules: Rules, now: float) -> Fate:
     """Return what follows from the end of an attempt, at `now` in epoch seconds."""
     item, tries = attempt.item, attempt.item.attempts + 1
-    first_at = now if item.first_at is None else item.first_at
+    first_at = now if item.first_at is None else min(item.first_at, now)  # later than now: the clock was set back
     match attempt.outcome:
         case Delivered():
             return Done(first_try=item.attempts == 0, latency_s=latency_s(item.event, now))

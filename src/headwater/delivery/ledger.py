@@ -25,6 +25,7 @@ from headwater.spec.event import Body, Event
 FILE: Final = "delivery.sqlite"
 _SCHEMA: Final = Path(__file__).with_name("schema.sql")
 _LATENCY_HOURS: Final = 24  # ours: percentiles are about the last day
+_WAIT_S_MAX: Final = 4 * 3600.0  # ours: above any wait; what is due later was noted while the clock was ahead
 _decode = msgspec.json.Decoder(Body).decode
 
 
@@ -98,6 +99,30 @@ class Ledger:
         with self._lock:
             return self._lanes("live", connection)
 
+    def begin_again(self, lane: Lane, cursor: int, now: float) -> Lane:
+        """Return a new live lane at `cursor`: the log is an older copy that ends before the present one's.
+
+        The present one is kept as a finished replay, for what waits or died on it: sequences are used twice now.
+        """
+        told = f"The log is an older copy: delivery goes on at {cursor} instead of {lane.cursor}."
+        with self.transaction():
+            self.db.execute(
+                "update lane set kind = 'replay', until = cursor, finished_at = ? where id = ?", (now, lane.id)
+            )
+            self.db.execute(
+                "insert into lane (connection, source, kind, first, cursor, started_at) values (?, ?, 'live', ?, ?, ?)",
+                (lane.connection, lane.source, cursor, cursor, now),
+            )
+            self.db.execute(
+                "update connection set last_error = ?, last_error_at = ? where id = ?", (told, now, lane.connection)
+            )
+            return self._lanes("live", lane.connection)[0]
+
+    def connections(self) -> set[str]:
+        """Return the connections that something is kept for."""
+        with self._lock:
+            return {row[0] for row in self.db.execute("select id from connection")}
+
     def add_replay(self, lane: Lane) -> Lane:
         """Store a replay; the returned one has its number."""
         with self.transaction():
@@ -141,12 +166,12 @@ class Ledger:
             self.db.execute("delete from connection where id = ?", (connection,))
 
     def due(self, connection: str, now: float, limit: int) -> list[Item]:
-        """Return what waits and may be tried now, the longest due first."""
+        """Return what waits and may be tried now, the longest due first; also what only a wrong clock put far off."""
         with self._lock:
             rows = self.db.execute(
                 "select id, lane, seq, source, line, attempts, first_at from waiting"
-                " where connection = ? and due_at <= ? order by due_at limit ?",
-                (connection, now, limit),
+                " where connection = ? and (due_at <= ? or due_at > ?) order by due_at limit ?",
+                (connection, now, now + _WAIT_S_MAX, limit),
             ).fetchall()
         return [
             Item(lane, Event(seq, source, bytes(line), _decode(line)), row, attempts, first_at)

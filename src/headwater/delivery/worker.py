@@ -7,6 +7,7 @@ import contextlib
 import time
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from functools import partial
 from typing import Any, Final
 
@@ -18,7 +19,7 @@ from headwater.delivery.connection import Connection, Rules
 from headwater.delivery.fate import Attempt, Dead, Done, Fate, Filtered, Item, Waiting, fate_of, why_not
 from headwater.delivery.ledger import Ledger
 from headwater.delivery.pace import Pace
-from headwater.delivery.selection import Selection, sent_again
+from headwater.delivery.selection import Selection, cursor_at, sent_again
 from headwater.delivery.settlement import Lane, Move, Settlement
 from headwater.delivery.stretch import Stretch
 from headwater.delivery.thread import OwnThread
@@ -128,9 +129,12 @@ class Worker:
     async def _supervise(self, course: Course, loop: Callable[[], Awaitable[None]]) -> None:
         wait_s = _FAILURE_WAIT_S
         while not self._is_stopping:
+            began = time.monotonic()
             try:
                 await loop()
             except Exception as error:  # noqa: BLE001 - the outermost loop: a full disk passes, delivery goes on
+                if time.monotonic() - began > _FAILURE_WAIT_MAX_S:  # it had recovered meanwhile
+                    wait_s = _FAILURE_WAIT_S
                 self._log.error("delivery.failed", course=course.name, error=type(error).__name__)
                 await course.sleep(wait_s)
                 wait_s = min(_FAILURE_WAIT_MAX_S, wait_s * 2)
@@ -144,9 +148,25 @@ class Worker:
                 continue
             piece = await asyncio.to_thread(stretch.take, self._live.pace.window, wanted)
             if piece is None:
+                if 0 < await asyncio.to_thread(self._parts.reader.end, Topic.EVENTS) < stretch.cursor:
+                    await self._begin_again(stretch.cursor)
+                    return
                 await self._live.sleep_until(self._parts.reader.wait(Topic.EVENTS, stretch.cursor, timeout_s=_IDLE_S))
             else:
                 await self._round(self._live, piece.wanted, piece.filtered, piece.move)
+
+    async def _begin_again(self, cursor: int) -> None:
+        """Go on in an older copy of the log with what arrived after the last delivery: the rest was delivered before.
+
+        Its sequences were used already, so waiting for the cursor would skip as many new events as the copy lacks.
+        """
+        parts = self._parts
+        _, delivered_at = await parts.in_ledger(parts.ledger.last_seen, self.connection.id)
+        since = datetime.fromtimestamp(delivered_at or self._lane.started_at, UTC)
+        first = await asyncio.to_thread(cursor_at, parts.reader, since)
+        lane = await parts.in_ledger(parts.ledger.lane, self._lane.id)
+        self._lane = await parts.in_ledger(parts.ledger.begin_again, lane, first, parts.now())
+        self._log.error("log.older_copy", cursor=cursor, first=first)
 
     async def _retry(self) -> None:
         ledger, destination = self._parts.ledger, self.connection.id

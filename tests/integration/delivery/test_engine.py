@@ -9,6 +9,7 @@ from aiohttp import web
 
 from headwater.delivery.dead_letters import DeadLetterFilter
 from headwater.errors import ConfigError, ConflictError, DeliveryError, NotFoundError
+from headwater.eventlog.contract import Topic
 from receiver import QUICK, append, body, settled, until, webhook
 
 
@@ -301,6 +302,34 @@ async def test_a_deleted_destination_is_forgotten_only_then(log, receiver, deliv
         await delivery.forget("d1")
         delivery.apply([webhook(receiver, created_at=datetime.now(UTC))])
         await settled(delivery, read=0)
+
+
+async def test_in_an_older_copy_of_the_log_only_new_events_are_delivered(log, receiver, delivering):
+    yesterday = datetime.now(UTC) - timedelta(days=1)
+    await append(log, *(body(f"m{n}") for n in range(3)), received_at=yesterday)
+    older = list(log._frames[Topic.EVENTS])
+    for n in range(3, 9):
+        await append(log, body(f"m{n}"), received_at=yesterday)
+    async with delivering(webhook(receiver)) as delivery:
+        await settled(delivery, delivered_first_try=9, behind=0)
+    log._frames[Topic.EVENTS] = older
+    await append(log, body("new1"))
+    async with delivering(webhook(receiver)) as delivery:
+        await settled(delivery, delivered_first_try=1, behind=0)
+        await append(log, body("new2"))
+        await settled(delivery, delivered_first_try=2, behind=0)
+        assert "older copy" in (await delivery.status())[0].last_error
+    assert receiver.ids() == [*(f"m{n}" for n in range(9)), "new1", "new2"]
+
+
+async def test_a_destination_that_was_deleted_while_the_engine_was_down_is_known(log, receiver, delivering):
+    await append(log, body("m1"))
+    async with delivering(webhook(receiver)) as delivery:
+        await settled(delivery, delivered_first_try=1)
+    async with delivering() as delivery:
+        assert await delivery.known() == {"d1"}
+        await delivery.forget("d1")
+        assert await delivery.known() == set()
 
 
 async def _true(value) -> bool:

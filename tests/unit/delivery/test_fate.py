@@ -97,6 +97,11 @@ def test_the_last_try_is_at_the_end_of_the_retry_time_and_then_it_is_dead():
     assert fate_of(over, RULES, NOW) == Dead(22, NOW - 1000, "HTTP 500", 500, "oops", "")
 
 
+def test_a_first_try_that_a_wrong_clock_put_into_the_future_does_not_prolong_the_retries():
+    waiting = fate_of(attempt(Retry("HTTP 500"), attempts=1, first_at=NOW + 10**8), RULES, NOW)
+    assert (waiting.first_at, waiting.due_at <= NOW + RULES.retry_for_s) == (NOW, True)
+
+
 def test_what_is_refused_for_good_is_dead_at_once():
     fate = fate_of(attempt(Discarded("HTTP 400", 400, "x" * 5000)), RULES, NOW)
     assert fate == Dead(1, NOW, "HTTP 400", 400, "x" * 1000, "")

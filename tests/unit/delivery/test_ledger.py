@@ -130,3 +130,27 @@ def test_another_process_may_read_beside_the_writer(ledger, tmp_path):
     assert beside.balance(lane).dead == 1
     assert dead_letters.one(beside, 1).body["messageId"] == "m0"
     beside.close()
+
+
+def test_what_a_clock_that_ran_ahead_put_years_off_is_due_now(ledger):
+    lane = ledger.live_lane("d1", "s1", 0, 0.0).id
+    far = Waiting(10.0 + 14 * 365 * 86_400, 1, 10.0, "HTTP 500", 500)
+    soon = Waiting(10.0 + 3_600, 1, 10.0, "HTTP 500", 500)
+    ledger.settle(Settlement("d1", [(item(lane, 0), far), (item(lane, 1), soon)], Move(lane, 0, 2, 2)), 10.0)
+    assert [each.event.seq for each in ledger.due("d1", 10.0, 10)] == [0]
+
+
+def test_sequences_that_are_used_twice_after_an_older_copy_keep_their_events_apart(ledger):
+    lane = ledger.live_lane("d1", "s1", 0, 0.0)
+    settle(ledger, lane.id, 0, ["waiting", "dead", "done"])
+    again = ledger.begin_again(ledger.lane(lane.id), 1, 20.0)
+    settle(ledger, again.id, 1, ["waiting", "waiting"])
+    assert (again.cursor, again.id != lane.id, ledger.live_lanes("d1")[0].cursor) == (1, True, 3)
+    assert sorted((each.lane, each.event.seq) for each in ledger.due("d1", 30.0, 10)) == [
+        (lane.id, 0),
+        (again.id, 1),
+        (again.id, 2),
+    ]
+    assert ledger.balance(lane.id).holds
+    assert ledger.balance(again.id).holds
+    assert ledger.connections() == {"d1"}
