@@ -1,5 +1,7 @@
 """Settings are changed and things deleted by whoever may, and only when it is meant; refused calls can be read."""
 
+import re
+
 from playwright.sync_api import expect
 from website import connection
 
@@ -86,6 +88,21 @@ def test_a_source_is_renamed_disabled_and_deleted_with_its_name_typed(website, v
     page.get_by_role("button", name="Delete source").click()
     expect(page.get_by_text("No source yet")).to_be_visible()
     assert website.control.sources.all(website.workspace.id) == []
+
+
+def test_a_sources_own_settings_are_changed_and_a_wrong_one_is_told(website, visitor):
+    website.source()
+    page = visitor().goto("/default/sources/activecampaign/settings")
+    expect(page.get_by_label("Time zone")).to_have_value("America/Chicago")
+    page.get_by_label("Time zone").fill("Moon/Tycho")
+    page.get_by_role("button", name="Save changes").click()
+    expect(page.get_by_role("alert")).to_contain_text("There is no time zone 'Moon/Tycho'")
+    page.get_by_label("Time zone").fill("Europe/Berlin")
+    page.get_by_label("Email Delivered").fill("off")
+    page.get_by_role("button", name="Save changes").click()
+    expect(page).to_have_url(re.compile("/overview$"))
+    kept = website.control.sources.get(website.workspace.id, "activecampaign").settings
+    assert (kept["time_zone"], kept["delivered"]) == ("Europe/Berlin", "off")
 
 
 def test_a_reader_is_offered_no_change(website, visitor):

@@ -1,6 +1,7 @@
 """What a source promises: turn what it received, already stored raw, into Segment events.
 
-A source is one module (or folder) with a `CARD` and, where it receives webhooks, a function `events`.
+A source is one module (or folder) with a `CARD`, where it receives webhooks a function `events`, and where something
+can be set a dataclass `Settings` whose fields are optional.
 """
 
 from __future__ import annotations
@@ -11,6 +12,11 @@ from datetime import datetime
 from typing import Any, Protocol
 
 from headwater.spec.event import Body
+
+
+def setting(label: str, description: str = "") -> dict[str, Any]:
+    """Return dataclass field metadata: what the web form, the CLI option and the docs page show."""
+    return {"label": label, "description": description, "secret": False, "required": False}
 
 
 @dataclass(frozen=True, slots=True)

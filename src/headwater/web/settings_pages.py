@@ -32,22 +32,33 @@ def routes(desk: Desk) -> list[Route]:
 
 async def _source(visit: Visit) -> Response:
     source = await asyncio.to_thread(sources.found, visit)
-    return await _show_source(visit, source, source.name)
+    return await _show_source(visit, source, source.name, source.settings)
 
 
 async def _show_source(
-    visit: Visit, source: Source, name: str, error: InvalidRequestError | None = None, *, unconfirmed: bool = False
+    visit: Visit,
+    source: Source,
+    name: str,
+    settings: Mapping[str, Any],
+    *,
+    error: InvalidRequestError | None = None,
+    unconfirmed: bool = False,
 ) -> Response:
+    entry = await asyncio.to_thread(visit.desk.control.catalog.find, Kind.SOURCE, source.type)
     last = await asyncio.to_thread(visit.desk.volume.last_event, source.id)
-    connected = await asyncio.to_thread(visit.desk.control.destinations.all, visit.workspace.id, source.id)
+    problems = {str(error.field): str(error)} if error else {}
+    fields = forms.fields(entry.options, settings, problems)
+    shown_there = {each.name for each in fields} | {"name"}
     return visit.page(
         "source-settings.html",
         source=source,
-        type_name=sources.type_name(visit.desk, source),
+        type_name=entry.name,
         state=standing.of_source(source, last),
         name=name,
-        connected=connected,
-        problem=str(error) if error else "",
+        fields=fields,
+        connected=await asyncio.to_thread(visit.desk.control.destinations.all, visit.workspace.id, source.id),
+        problems=problems,
+        problem=str(error) if error and error.field not in shown_there else "",
         unconfirmed=unconfirmed,
         status=422 if error or unconfirmed else 200,
     )
@@ -55,11 +66,15 @@ async def _show_source(
 
 async def _save_source(visit: Visit) -> Response:
     source = await asyncio.to_thread(sources.found, visit)
-    name = visit.form.get("name", "")
+    control, form = visit.desk.control, visit.form
+    entry = await asyncio.to_thread(control.catalog.find, Kind.SOURCE, source.type)
+    name = form.get("name", "")
+    raw = {option.name: form.get(f"{forms.PREFIX}{option.name}", "") for option in entry.options}
     try:
-        await asyncio.to_thread(visit.desk.control.sources.update, visit.workspace.id, source.id, name=name)
+        settings = forms.emptied(entry.options) | forms.filled(entry.options, form)
+        await asyncio.to_thread(control.sources.update, visit.workspace.id, source.id, name=name, settings=settings)
     except InvalidRequestError as error:
-        return await _show_source(visit, source, name, error)
+        return await _show_source(visit, source, name, raw, error=error)
     return visit.to("sources", source.slug, "overview")
 
 
@@ -73,7 +88,7 @@ async def _enable_source(visit: Visit) -> Response:
 async def _delete_source(visit: Visit) -> Response:
     source = await asyncio.to_thread(sources.found, visit)
     if not _is_confirmed(visit, source.name):
-        return await _show_source(visit, source, source.name, unconfirmed=True)
+        return await _show_source(visit, source, source.name, source.settings, unconfirmed=True)
     await asyncio.to_thread(visit.desk.control.sources.delete, visit.workspace.id, source.id)
     return visit.to("sources")
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import Final
 
 from headwater.sources.activecampaign.mapping import events
+from headwater.sources.activecampaign.settings import Settings
 from headwater.sources.contract import Card
 
-__all__ = ["CARD", "events"]
+__all__ = ["CARD", "Settings", "events"]
 
 CARD: Final = Card(
     id="XE0vf1bTDh",
