@@ -31,6 +31,7 @@ from headwater.limits import (
     SWEEP_S,
 )
 
+_UPGRADE: Final = (b"\nUpgrade:", b"\nupgrade:")
 _HEADER_OVERHEAD: Final = 4  # bytes: colon, blank and line end
 
 
@@ -287,10 +288,12 @@ def _without_upgrade(data: bytes) -> bytes:
     Java's client offers HTTP/2 with each first request, and the parser drops the body of a request that offers that.
     Nobody upgrades here, so the offer is made unreadable instead.
     """
-    at = data.find(b"pgrade:", 0, HEADER_BYTES_MAX)
-    if at < 0 or data.find(b"\r\n\r\n", 0, at) >= 0:
-        return data
-    return b"%sx%s" % (data[:at], data[at + 1 :])
+    end = data.find(b"\r\n\r\n", 0, HEADER_BYTES_MAX)
+    for name in _UPGRADE:  # at the start of a line: addresses and bodies may hold the word, too
+        at = data.find(name, 0, end if end >= 0 else HEADER_BYTES_MAX)
+        if at >= 0:
+            return b"%sx%s" % (data[: at + 1], data[at + 2 :])
+    return data
 
 
 class _Gentle:

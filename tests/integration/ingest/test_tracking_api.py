@@ -179,6 +179,15 @@ def test_an_upgrade_is_answered_as_plain_http(door: Door) -> None:
     assert len(door.events()) == 1
 
 
+def test_the_word_upgrade_in_an_address_or_a_body_stays_as_it_is(door: Door) -> None:
+    query = f"/v1/pixel/track?writeKey={KEY}&userId=u&event=Upgrade:now"
+    assert b"HTTP/1.1 200 OK" in door.raw(b"GET %s HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n" % query.encode())
+    body = json.dumps({**track(), "event": "Upgrade:now", "writeKey": KEY}).encode()
+    head = b"POST /v1/track HTTP/1.1\r\nHost: h\r\nConnection: close\r\nContent-Length: %d\r\n\r" % len(body)
+    assert b"HTTP/1.1 200 OK" in door.raw(head, b"\n" + body)
+    assert [event["event"] for event in door.events()] == ["Upgrade:now"] * 2
+
+
 def test_expect_continue_is_granted_only_to_a_body_that_will_be_read(door: Door) -> None:
     with door.socket() as raw:
         raw.sendall(b"POST /v1/batch HTTP/1.1\r\nHost: h\r\nExpect: 100-continue\r\nContent-Length: 2\r\n\r\n")
