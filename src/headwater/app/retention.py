@@ -12,6 +12,7 @@ import structlog
 
 from headwater.clock import Clock, now
 from headwater.config import Settings
+from headwater.errors import CorruptLogError
 from headwater.eventlog.contract import Topic
 from headwater.eventlog.segments import SegmentLog
 
@@ -45,7 +46,10 @@ async def retain(stored: SegmentLog, settings: Settings) -> None:
         if moment is None:
             log.error("retention.skipped", reason="the clock was set; restart Headwater once it is right")
             continue
-        await asyncio.to_thread(expire, stored, settings, moment)
+        try:
+            await asyncio.to_thread(expire, stored, settings, moment)
+        except CorruptLogError as error:  # a block that cannot be read must not close the door
+            log.error("retention.failed", reason=str(error))  # noqa: TRY400 - the message names file and place
 
 
 def expire(stored: SegmentLog, settings: Settings, moment: datetime) -> None:

@@ -54,6 +54,10 @@ class TopicReader:
             if isinstance(found, Damage):
                 if taken.frames:
                     break
+                mark = self._mark()
+                if at < mark.start:  # retention took it while it was looked for
+                    at = mark.start
+                    continue
                 damage.append(found)
                 at = found.last + 1
                 continue

@@ -13,9 +13,11 @@ from headwater.eventlog import sieve
 from headwater.eventlog.contract import Topic
 from headwater.eventlog.cursors import Cursors
 from headwater.eventlog.idindex import IdIndex
+from headwater.eventlog.mark import MarkFile
 from headwater.eventlog.places import WriterLock
 from headwater.eventlog.reader import SegmentReader
 from headwater.eventlog.segments import SegmentLog
+from headwater.eventlog.stretch import TopicReader
 from headwater.eventlog.verify import verify
 from headwater.spec.event import Record
 
@@ -50,6 +52,25 @@ class Days:
 
     def __call__(self) -> datetime:
         return self.now
+
+
+async def test_what_retention_takes_while_it_is_looked_for_is_not_called_damaged(tmp_path: Path) -> None:
+    log = SegmentLog.open(tmp_path, segment_bytes=2_000, disk_free_bytes_min=0, disk_reserved_bytes=0, clock=Days())
+    for first in range(0, 200, 20):
+        await log.append(Topic.EVENTS, "s", NOON, numbered(first, 20))
+    files = MarkFile(tmp_path / Topic.EVENTS, writable=False)
+    before = files.load()
+    assert before is not None
+    start = log.trim(Topic.EVENTS, before=NOON + DAY)
+    now = files.load()
+    assert now is not None
+    marks = [before]
+    batch = TopicReader(tmp_path / Topic.EVENTS, lambda: marks.pop() if marks else now).read(
+        0, records_max=10_000, bytes_max=10**6
+    )
+    assert (batch.damage, batch.frames[0].first_seq, batch.next_cursor) == ((), start, 200)
+    files.close()
+    await log.close()
 
 
 async def test_retention_removes_whole_old_segments_with_their_ids(tmp_path: Path) -> None:
