@@ -8,8 +8,9 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 import msgspec
+import structlog
 
-from headwater import shelf
+from headwater import shelf, sqlite
 from headwater.app.desk import Desk
 from headwater.app.place import Place
 from headwater.app.rpc import serving
@@ -30,6 +31,8 @@ from headwater.loading.engine import Loading, Target
 from headwater.sources.contract import Events
 
 SOURCES: Final = "headwater.sources"
+
+log = structlog.get_logger()
 
 
 class Mappings:
@@ -105,8 +108,12 @@ async def run(place: Place) -> None:
         delivery.apply(connections(snapshot, place.secret))
         present = {each.id for each in snapshot.destinations}
         for gone in delivered_to - present:
-            await delivery.forget(gone)
-        delivered_to.clear()
+            try:
+                await delivery.forget(gone)
+            except sqlite.Error as error:  # a full disk must not stop the pipeline: the next change tries again
+                log.warning("destination.not_forgotten", destination=gone, error=type(error).__name__)
+            else:
+                delivered_to.discard(gone)
         delivered_to.update(present)
 
     watch = Watch(control, use)
