@@ -4,10 +4,13 @@ import os
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
 from alembic.autogenerate import compare_metadata
+from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
 from sqlalchemy import inspect, text
 
 from headwater.control import database
@@ -96,3 +99,20 @@ def test_a_change_that_fails_leaves_nothing_not_even_a_new_version(url):
 def test_another_database_is_refused_with_an_address_that_works(url):
     with pytest.raises(ConfigError, match="sqlite:////"):
         database.open_engine(url)
+
+
+def test_a_start_takes_the_newest_migration_for_the_schema():
+    config = Config()
+    config.set_main_option("script_location", str(Path(database.__file__).parent / "migrations"))
+    assert ScriptDirectory.from_config(config).get_current_head() == database.SCHEMA
+
+
+def test_a_start_with_nothing_to_migrate_does_without_alembic(tmp_path):
+    url = f"sqlite:///{tmp_path}/control.db"
+    database.migrate(database.open_engine(url))
+    program = (
+        "import sys; from headwater.control import database;"
+        f"database.migrate(database.open_engine({url!r})); print('alembic' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, text=True)
+    assert done.stdout.strip() == "False"
