@@ -12,7 +12,7 @@ from starlette.routing import Route
 from headwater.web import standing
 from headwater.web.visit import Desk, Visit, action, page
 
-_RUNS: Final = 50
+_RUNS: Final = 25
 _TABLES_SHOWN: Final = 3
 
 
