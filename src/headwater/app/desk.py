@@ -24,6 +24,7 @@ class Desk:
 
     def __init__(self, reader: Reader, mapper: InboxMapper, delivery: Delivery, loading: Loading) -> None:
         self._reader, self._mapper, self._delivery, self._loading = reader, mapper, delivery, loading
+        self._later: set[asyncio.Future[list[SyncRun]]] = set()
 
     async def connections(self) -> Answer:
         """Return how every connection does; `pending` is what waits in the log or for a retry."""
@@ -88,15 +89,18 @@ class Desk:
 
         Raises:
             DeliveryError: a warehouse did not take it.
+            NotFoundError: there is no such warehouse, or it is disabled.
         """
         inbox_end = await asyncio.to_thread(self._reader.end, Topic.INBOX)
         if wait:
             await self._mapper.drain(inbox_end)
         end = await asyncio.to_thread(self._reader.end, Topic.EVENTS)
-        runs = self._loading.sync(warehouse_id, end)
+        runs = asyncio.ensure_future(self._loading.sync(warehouse_id, end))
         if not wait:
-            self._later = asyncio.ensure_future(runs)
-            return {"syncs": []}
+            self._later.add(runs)
+            runs.add_done_callback(self._later.discard)
+            await asyncio.sleep(0)  # what is wrong with the question is known at once
+            return {"syncs": [_plain(run) for run in runs.result()] if runs.done() else []}
         done = await runs
         if failed := [f"Warehouse {run.warehouse_id} was not loaded. {run.error}" for run in done if run.error]:
             raise DeliveryError(" ".join(failed))

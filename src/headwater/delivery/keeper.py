@@ -74,18 +74,21 @@ class Keeper:
             self._changed.clear()
             try:
                 self._worker = await self._begin(connection, before)
+                before = connection
+                await self._work(connection)
             except Exception as error:  # noqa: BLE001 - one connection that cannot start must not stop the others
                 structlog.get_logger().error("delivery.failed", destination=connection.id, error=type(error).__name__)
                 await asyncio.sleep(_FAILURE_WAIT_S)
-                continue
-            before = connection
-            await self._work(connection)
+            finally:
+                self._worker = None
 
     async def _work(self, connection: Connection) -> None:
-        """Let the worker run until another configuration is wanted."""
+        """Let the worker run until another configuration is wanted, or it fails."""
         task = asyncio.create_task(self._worker.run()) if self._worker else None
-        while self._wanted == connection:
-            await self._changed.wait()
+        while self._wanted == connection and not (task is not None and task.done()):
+            changed = asyncio.create_task(self._changed.wait())
+            await asyncio.wait({changed} if task is None else {changed, task}, return_when=asyncio.FIRST_COMPLETED)
+            changed.cancel()
             self._changed.clear()
         if self._worker is not None and task is not None:
             self._worker.stop()
@@ -93,7 +96,6 @@ class Keeper:
             if late:
                 self._worker.cut()
             await task
-        self._worker = None
 
     async def _begin(self, connection: Connection, before: Connection | None) -> Worker | None:
         try:

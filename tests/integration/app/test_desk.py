@@ -10,7 +10,7 @@ from headwater.app.desk import Desk
 from headwater.delivery.address import Policy
 from headwater.delivery.engine import Delivery
 from headwater.delivery.http import GuardedHttp
-from headwater.errors import DeliveryError
+from headwater.errors import DeliveryError, NotFoundError
 from headwater.eventlog.contract import Topic
 from headwater.eventlog.cursors import Cursors
 from headwater.eventlog.memory import MemoryLog
@@ -60,3 +60,11 @@ async def test_a_sync_that_waits_fails_when_a_warehouse_does(pipeline, tmp_path)
     await arrive(log, "m1")
     with pytest.raises(DeliveryError, match="Warehouse bad was not loaded"):
         await desk.sync(wait=True)
+
+
+@pytest.mark.parametrize("wait", [False, True])
+async def test_a_sync_of_a_disabled_warehouse_is_refused(pipeline, tmp_path, wait):
+    _, loading, desk = pipeline
+    loading.apply([Target("off", "embedded", {"directory": str(tmp_path / "off")}, {"s1": "site"}, enabled=False)])
+    with pytest.raises(NotFoundError):
+        await desk.sync("off", wait=wait)

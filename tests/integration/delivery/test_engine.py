@@ -8,6 +8,7 @@ import pytest
 from aiohttp import web
 
 from headwater.delivery.dead_letters import DeadLetterFilter
+from headwater.delivery.worker import Worker
 from headwater.errors import ConfigError, ConflictError, DeliveryError, NotFoundError
 from headwater.eventlog.contract import Topic
 from receiver import QUICK, append, body, settled, until, webhook
@@ -330,6 +331,22 @@ async def test_a_destination_that_was_deleted_while_the_engine_was_down_is_known
         assert await delivery.known() == {"d1"}
         await delivery.forget("d1")
         assert await delivery.known() == set()
+
+
+async def test_a_connection_that_fails_at_its_start_is_begun_again(log, receiver, delivering, monkeypatch):
+    failures = [OSError(5, "Input/output error")]
+    run = Worker.run
+
+    async def failing_once(self):
+        if failures:
+            raise failures.pop()
+        await run(self)
+
+    monkeypatch.setattr(Worker, "run", failing_once)
+    await append(log, body("m1"))
+    async with delivering(webhook(receiver)) as delivery:
+        await settled(delivery, delivered_first_try=1)
+    assert failures == []
 
 
 async def _true(value) -> bool:
