@@ -130,6 +130,18 @@ def test_it_says_where_an_event_went(website, visitor):
     expect(stops.filter(has_text="Segment of the shop")).to_contain_text("Failed")
 
 
+def test_what_is_queued_is_followed_until_it_went(website, visitor):
+    source = website.source()
+    website.line.loads = [warehouse_status(website, cursor=0)]
+    website.send(source, opened(1))
+    page = visitor().goto("/default/sources/activecampaign/debugger")
+    rows(page).click()
+    stop = page.get_by_role("listitem").filter(has_text="Embedded")
+    expect(stop).to_contain_text("Queued")
+    website.line.loads = [warehouse_status(website)]
+    expect(stop).to_contain_text("Loaded")
+
+
 def test_only_the_newest_500_are_kept_and_it_says_so(website, visitor):
     source = website.source()
     website.send(source, *(opened(number) for number in range(620)))

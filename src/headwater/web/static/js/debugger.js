@@ -7,6 +7,8 @@ import { pretty, raw } from "./payload.js";
 import { fullOf, timeElement } from "./times.js";
 
 const WAITING_MAX = 500;
+const STOPS_FIRST_WAIT_MS = 1500;
+const STOPS_LONGEST_WAIT_MS = 30000;
 
 class LiveDebugger extends HTMLElement {
   #events = []; // newest first
@@ -20,6 +22,7 @@ class LiveDebugger extends HTMLElement {
   #view = "pretty";
   #unseen = 0;
   #skipped = 0;
+  #stopsTimer = 0;
 
   connectedCallback() {
     this.max = Number(this.dataset.max);
@@ -52,6 +55,10 @@ class LiveDebugger extends HTMLElement {
     this.#feed.addEventListener("batch", (event) => this.#arrive(event.detail));
     this.#feed.open();
     this.#count();
+  }
+
+  disconnectedCallback() {
+    clearTimeout(this.#stopsTimer);
   }
 
   #connection(state) {
@@ -215,7 +222,8 @@ class LiveDebugger extends HTMLElement {
     const when = new Date(event.body.receivedAt);
     this.subtitle.textContent = [fullOf(when), event.body.messageId].filter(Boolean).join(" · ");
     this.#show(this.#view);
-    this.#went(event);
+    this.stops.replaceChildren();
+    this.#went(event, STOPS_FIRST_WAIT_MS);
   }
 
   #close() {
@@ -231,16 +239,21 @@ class LiveDebugger extends HTMLElement {
     this.code.scrollTop = 0;
   }
 
-  async #went(event) {
+  // What is queued now is loaded a second later: the stops are asked again, ever more rarely, while the event is open.
+  async #went(event, wait) {
+    clearTimeout(this.#stopsTimer);
     const address = new URL(this.dataset.where, location.href);
     address.searchParams.set("seq", event.seq);
     address.searchParams.set("id", event.body.messageId ?? "");
-    this.stops.replaceChildren();
     try {
       const answer = await fetch(address);
       const { stops } = await answer.json();
       if (this.#open !== event) return;
       this.stops.replaceChildren(...stops.map((stop) => this.#stop(stop)));
+      if (stops.some((stop) => stop.label === "Queued")) {
+        const longer = Math.min(wait * 2, STOPS_LONGEST_WAIT_MS);
+        this.#stopsTimer = setTimeout(() => this.#went(event, longer), wait);
+      }
     } catch {
       // The pipeline does not answer now; the payload is what was asked for.
     }
