@@ -119,6 +119,7 @@ def test_what_is_wrong_is_told_on_stderr_without_a_traceback(tmp_path, arguments
     [
         *((family, verb) for family in ("sources", "destinations", "warehouses") for verb in ("list", "catalog")),
         ("sources", "show", "contract"),
+        ("sources", "add-write-key", "contract"),
         ("token", "list"),
         ("dead-letters", "list"),
         ("rejections", "list"),

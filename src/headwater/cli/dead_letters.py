@@ -39,21 +39,23 @@ def list_(at: Server, destination: str | None, *, count: int, json_: bool) -> No
     if json_:
         printing.as_json(found)
         return
-    columns = ("id", "destinationId", "diedAt", "attempts", "reason")
+    columns = ("id", "event", "destinationId", "diedAt", "attempts", "reason")
     rows = [[each.get(name) for name in columns] for each in found]
     printing.table(columns, rows, empty="There are no dead letters.")
 
 
 @command.command()
 @click.argument("dead_letter")
+@click.option("--json", "json_", is_flag=True, help="Print JSON; it always does.")
 @server.options
-def show(at: Server, dead_letter: str) -> None:
+def show(at: Server, dead_letter: str, *, json_: bool) -> None:
     """Show one with its event and the service's last answer, as JSON.
 
     \b
     Example:
       headwater dead-letters show 7
     """
+    del json_  # taken like everywhere, so that scripts need not know
     printing.as_json(at.call("GET", f"/dead-letters/{server.segment(dead_letter)}"))
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from headwater.cli import server
+from headwater.cli import printing, server
 from headwater.cli.family import Family, Given, add_shared, json_option, settings_options
 from headwater.cli.server import Server
 
@@ -70,8 +70,9 @@ def create(
 
 @command.command()
 @click.argument("key", metavar="DESTINATION")
+@json_option
 @server.options
-def test(at: Server, key: str) -> None:
+def test(at: Server, key: str, *, json_: bool) -> None:
     """Try a destination's credentials; nothing is sent but what that needs.
 
     \b
@@ -83,7 +84,10 @@ def test(at: Server, key: str) -> None:
     found = at.call("POST", "/destinations/test", body)
     if not found["ok"]:
         raise click.ClickException(found["message"])
-    click.echo(found["message"])
+    if json_:
+        printing.as_json(found)
+    else:
+        click.echo(found["message"])
 
 
 @command.command()

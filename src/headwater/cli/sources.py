@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from headwater.cli import server
+from headwater.cli import printing, server
 from headwater.cli.family import Family, Given, add_shared, json_option, settings_options
 from headwater.cli.server import Server
 
@@ -74,8 +74,9 @@ def create(
 
 @command.command("add-write-key")
 @click.argument("key", metavar="SOURCE")
+@json_option
 @server.options
-def add_write_key(at: Server, key: str) -> None:
+def add_write_key(at: Server, key: str, *, json_: bool) -> None:
     """Add a write key, for rotation, and print it.
 
     \b
@@ -84,7 +85,8 @@ def add_write_key(at: Server, key: str) -> None:
     """
     source = FAMILY.find(at, key)
     changed = at.call("POST", f"/sources/{source['id']}/writekey")["source"]
-    click.echo(next(each for each in changed["writeKeys"] if each not in source["writeKeys"]))
+    made = next(each for each in changed["writeKeys"] if each not in source["writeKeys"])
+    _say({"writeKey": made}, json_=json_)
 
 
 @command.command("remove-write-key")
@@ -105,8 +107,9 @@ def remove_write_key(at: Server, key: str, write_key: str) -> None:
 
 @command.command("new-webhook-address")
 @click.argument("key", metavar="SOURCE")
+@json_option
 @server.options
-def new_webhook_address(at: Server, key: str) -> None:
+def new_webhook_address(at: Server, key: str, *, json_: bool) -> None:
     """Make a new secret webhook address and print its path; the old one is refused from now on.
 
     \b
@@ -114,4 +117,13 @@ def new_webhook_address(at: Server, key: str) -> None:
       headwater sources new-webhook-address activecampaign
     """
     source = FAMILY.find(at, key)
-    click.echo(at.call("POST", f"/sources/{source['id']}/webhook-secret")["webhookPath"])
+    made = at.call("POST", f"/sources/{source['id']}/webhook-secret")
+    _say({"webhookPath": made["webhookPath"]}, json_=json_)
+
+
+def _say(made: dict[str, str], *, json_: bool) -> None:
+    """Print the one value that was made, bare for a shell's `$(…)`."""
+    if json_:
+        printing.as_json(made)
+    else:
+        click.echo("\n".join(made.values()))
