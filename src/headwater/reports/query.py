@@ -162,7 +162,8 @@ def _query_errors(timeout_s: float) -> Iterator[None]:
     except duckdb.OutOfMemoryException as error:
         raise QueryError(f"The query needs more than {MEMORY} of memory; ask for less at a time.") from error
     except duckdb.Error as error:
-        raise QueryError(_ABSOLUTE_PATH.sub("…", str(error))) from error
+        said = str(error).partition("\n\nLINE ")[0]  # what follows points into the statement that we made of theirs
+        raise QueryError(_ABSOLUTE_PATH.sub("…", said)) from error
 
 
 def _select(connection: DuckDBPyConnection, sql: str) -> str:
