@@ -7,7 +7,7 @@ UV := $(BIN)/uv
 STAMPS := .stamps
 PORT ?= 8080
 
-.PHONY: demo test test-python lint format bench docs torture lock browser node-sdk screenshots clean help
+.PHONY: demo test test-python lint format bench docs torture lock browser fault-tools node-sdk screenshots clean help
 
 help:  ## what there is
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -29,7 +29,7 @@ $(STAMPS)/dev: $(STAMPS)/app requirements-dev.txt
 demo: $(STAMPS)/app  ## set everything up and run the demo on http://localhost:8080
 	$(BIN)/headwater demo --port $(PORT)
 
-test: $(STAMPS)/dev browser node-sdk lint test-python  ## install what the tests need, then lint, types, layers, all tests
+test: $(STAMPS)/dev browser node-sdk fault-tools lint test-python  ## install what the tests need, then lint, types, layers, all tests
 
 test-python: $(STAMPS)/dev
 	$(BIN)/python -m pytest -n 2 --dist loadscope -m "not torture"
@@ -50,12 +50,14 @@ bench: $(STAMPS)/app  ## this machine's figures, as ratios to a limit measured i
 docs: $(STAMPS)/dev  ## the documentation as a website in site/
 	$(BIN)/zensical build --clean
 
-torture: $(STAMPS)/dev  ## the full fault sets (an hour and more; some need root and Debian's nbdkit)
-	tools/torture-tools
+torture: $(STAMPS)/dev fault-tools  ## the full fault sets (an hour and more; some need root and Debian's nbdkit)
 	$(BIN)/python -m pytest -m "torture" tests/fault
 
 browser: $(STAMPS)/dev  ## Chromium for the browser tests (Debian installs it; elsewhere the tests say what is missing)
 	tools/install-browser
+
+fault-tools:  ## strace and nbdkit for kills and power cuts (Debian installs them; elsewhere those tests are skipped)
+	tools/torture-tools
 
 node-sdk: $(STAMPS)/dev  ## Segment's Node SDK for the compatibility test
 	tools/install-node-sdk
