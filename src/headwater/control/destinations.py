@@ -6,20 +6,20 @@ from collections.abc import Mapping
 from functools import partial
 from typing import Any, Final
 
-from sqlalchemy import Connection, Engine, delete, func, insert, select, update
+from sqlalchemy import Connection, Engine, delete, insert, select, update
 
 from headwater.clock import Clock
-from headwater.control import naming
+from headwater.control import naming, rows
 from headwater.control import options as settings_of
 from headwater.control.catalog import Catalog, Entry, Kind
 from headwater.control.changes import columns_of
-from headwater.control.database import Row, changing, destinations, sources
+from headwater.control.database import Row, changing, destinations
 from headwater.control.models import Destination
 from headwater.control.moments import moment, text_of
 from headwater.control.secrets import SecretBox
 from headwater.delivery import address
 from headwater.delivery.address import Policy
-from headwater.errors import ConflictError, DeliveryError, ForbiddenUrlError, NotFoundError
+from headwater.errors import DeliveryError, ForbiddenUrlError, NotFoundError
 
 _DESTINATIONS_MAX: Final = 1_000  # ours, a workspace: each has a reader of its own
 
@@ -82,14 +82,14 @@ class Destinations:
             row = {
                 "id": destination_id,
                 "workspace_id": workspace_id,
-                "source_id": _source_id(connection, workspace_id, source_id),
+                "source_id": rows.source_id(connection, workspace_id, source_id),
                 "type": entry.slug,
                 "name": naming.checked_name(entry.name if name is None else name),
                 "enabled": enabled,
                 "settings": settings_of.sealed(entry.settings_class, destination_id, values, self._box),
                 "created_at": text_of(self._clock()),
             }
-            _room_for_one_more(connection, workspace_id)
+            rows.room_for_one_more(connection, destinations, workspace_id, _DESTINATIONS_MAX)
             connection.execute(insert(destinations).values(row))
         return self.get(workspace_id, destination_id)
 
@@ -111,7 +111,7 @@ class Destinations:
         entry = self._catalog.find(Kind.DESTINATION, destination.type)
         check = partial(self._checked, entry)
         with changing(self._engine) as connection:
-            row = _row(connection, workspace_id, destination_id)
+            row = rows.one(connection, destinations, workspace_id, destination_id)
             change = columns_of(
                 row, entry.settings_class, self._box, name=name, enabled=enabled, settings=settings, check=check
             )
@@ -126,7 +126,7 @@ class Destinations:
             NotFoundError: this workspace has none of this id.
         """
         with changing(self._engine) as connection:
-            row = _row(connection, workspace_id, destination_id)
+            row = rows.one(connection, destinations, workspace_id, destination_id)
             connection.execute(delete(destinations).where(destinations.c.id == row.id))
 
     def merged_settings(
@@ -147,7 +147,7 @@ class Destinations:
         stored: Mapping[str, Any] | None = None
         if destination_id is not None:
             with self._engine.connect() as connection:
-                row = _row(connection, workspace_id, destination_id)
+                row = rows.one(connection, destinations, workspace_id, destination_id)
                 stored = settings_of.opened(entry.settings_class, row.id, row.settings, self._box)
         return self._checked(entry, given, stored)
 
@@ -201,11 +201,7 @@ def _destination(row: Row, box: SecretBox, catalog: Catalog, *, reveal: bool) ->
     except NotFoundError:  # its type left the shelf: shown, without settings, and nothing is delivered
         enabled = False
     else:
-        settings = (
-            settings_of.opened(entry.settings_class, row.id, row.settings, box)
-            if reveal
-            else settings_of.masked(entry.settings_class, row.settings)
-        )
+        settings = settings_of.read(entry.settings_class, row, box, reveal=reveal)
     return Destination(
         id=row.id,
         workspace_id=row.workspace_id,
@@ -216,29 +212,3 @@ def _destination(row: Row, box: SecretBox, catalog: Catalog, *, reveal: bool) ->
         created_at=moment(row.created_at),
         settings=settings,
     )
-
-
-def _row(connection: Connection, workspace_id: str, destination_id: str) -> Row:
-    found = connection.execute(
-        select(destinations).where(destinations.c.id == destination_id, destinations.c.workspace_id == workspace_id)
-    ).one_or_none()
-    if found is None:
-        raise NotFoundError(f"There is no destination {destination_id[:60]!r}; GET /destinations lists them.")
-    return found
-
-
-def _source_id(connection: Connection, workspace_id: str, key: str) -> str:
-    found = connection.execute(
-        select(sources.c.id).where(
-            sources.c.workspace_id == workspace_id, (sources.c.id == key) | (sources.c.slug == key)
-        )
-    ).scalar()
-    if found is None:
-        raise NotFoundError(f"There is no source {key[:60]!r}; GET /sources lists them.")
-    return str(found)
-
-
-def _room_for_one_more(connection: Connection, workspace_id: str) -> None:
-    counted = select(func.count()).select_from(destinations).where(destinations.c.workspace_id == workspace_id)
-    if connection.execute(counted).scalar_one() >= _DESTINATIONS_MAX:
-        raise ConflictError(f"A workspace has at most {_DESTINATIONS_MAX} destinations; delete one first.")

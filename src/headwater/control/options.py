@@ -12,6 +12,7 @@ from typing import Any, Final
 
 import msgspec
 
+from headwater.control.database import Row
 from headwater.control.models import MASKED
 from headwater.control.secrets import SecretBox
 from headwater.errors import HeadwaterError, InvalidRequestError
@@ -157,6 +158,13 @@ def masked(settings_class: type | None, stored: str) -> dict[str, Any]:
     """Return stored settings as they may be shown."""
     secret = _secret_names(settings_class)
     return {name: MASKED if name in secret and value else value for name, value in _object(stored).items()}
+
+
+def read(settings_class: type | None, row: Row, box: SecretBox, *, reveal: bool) -> dict[str, Any]:
+    """Return the settings of a stored row: open for the engines, masked for whatever is shown."""
+    if reveal:
+        return opened(settings_class, row.id, row.settings, box)
+    return masked(settings_class, row.settings)
 
 
 def _secret_names(settings_class: type | None) -> set[str]:

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-from sqlalchemy import Connection, Engine, delete, func, insert, select, update
+from sqlalchemy import Connection, Engine, delete, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from headwater.clock import Clock
-from headwater.control import naming
+from headwater.control import naming, rows
 from headwater.control import options as settings_of
 from headwater.control.catalog import Catalog, Kind
 from headwater.control.changes import columns_of
@@ -102,7 +102,7 @@ class Sources:
         try:
             with changing(self._engine) as connection:
                 self._catalog.admit(entry, _region(connection, workspace_id))
-                _room_for_one_more(connection, workspace_id)
+                rows.room_for_one_more(connection, sources, workspace_id, _SOURCES_MAX)
                 connection.execute(insert(sources).values(row))
                 _add_key(connection, source_id, created_at)
                 if join_warehouses:
@@ -130,7 +130,7 @@ class Sources:
         source = self.get(workspace_id, source_id)
         entry = self._catalog.find(Kind.SOURCE, source.type)
         with changing(self._engine) as connection:
-            row = _row(connection, workspace_id, source.id)
+            row = rows.one(connection, sources, workspace_id, source.id)
             change = columns_of(row, entry.settings_class, self._box, name=name, enabled=enabled, settings=settings)
             if change:
                 connection.execute(update(sources).where(sources.c.id == source.id).values(change))
@@ -144,7 +144,7 @@ class Sources:
         """
         source = self.get(workspace_id, source_id)
         with changing(self._engine) as connection:
-            _row(connection, workspace_id, source.id)
+            rows.one(connection, sources, workspace_id, source.id)
             connection.execute(delete(sources).where(sources.c.id == source.id))
 
     def add_write_key(self, workspace_id: str, source_id: str) -> Source:
@@ -156,7 +156,7 @@ class Sources:
         """
         source = self.get(workspace_id, source_id)
         with changing(self._engine) as connection:
-            _row(connection, workspace_id, source.id)
+            rows.one(connection, sources, workspace_id, source.id)
             if len(_keys(connection, source.id)) >= _WRITE_KEYS_MAX:
                 raise ConflictError(f"A source has at most {_WRITE_KEYS_MAX} write keys; delete one first.")
             _add_key(connection, source.id, text_of(self._clock()))
@@ -191,7 +191,7 @@ class Sources:
             raise InvalidRequestError(f"{source.type} receives no webhooks", field="sourceId")
         secret = self._box.seal(source.id, _WEBHOOK_SECRET, naming.new_webhook_secret())
         with changing(self._engine) as connection:
-            _row(connection, workspace_id, source.id)
+            rows.one(connection, sources, workspace_id, source.id)
             connection.execute(update(sources).where(sources.c.id == source.id).values(webhook_secret=secret))
         return self.get(workspace_id, source.id)
 
@@ -234,11 +234,7 @@ def _source(row: Row, keys: Sequence[str], box: SecretBox, catalog: Catalog, *, 
         allowed = False
     else:
         allowed = row.region in entry.regions
-        settings = (
-            settings_of.opened(entry.settings_class, row.id, row.settings, box)
-            if reveal
-            else settings_of.masked(entry.settings_class, row.settings)
-        )
+        settings = settings_of.read(entry.settings_class, row, box, reveal=reveal)
     return Source(
         id=row.id,
         workspace_id=row.workspace_id,
@@ -255,27 +251,11 @@ def _source(row: Row, keys: Sequence[str], box: SecretBox, catalog: Catalog, *, 
     )
 
 
-def _row(connection: Connection, workspace_id: str, source_id: str) -> Row:
-    """Return the row inside the transaction that changes it: it may have been deleted since it was looked up."""
-    found = connection.execute(
-        select(sources).where(sources.c.id == source_id, sources.c.workspace_id == workspace_id)
-    ).one_or_none()
-    if found is None:
-        raise NotFoundError("This source was deleted meanwhile.")
-    return found
-
-
 def _region(connection: Connection, workspace_id: str) -> str:
     region = connection.execute(select(workspaces.c.region).where(workspaces.c.id == workspace_id)).scalar_one_or_none()
     if region is None:
         raise NotFoundError("There is no such workspace.")
     return str(region)
-
-
-def _room_for_one_more(connection: Connection, workspace_id: str) -> None:
-    counted = select(func.count()).select_from(sources).where(sources.c.workspace_id == workspace_id)
-    if connection.execute(counted).scalar_one() >= _SOURCES_MAX:
-        raise ConflictError(f"A workspace has at most {_SOURCES_MAX} sources; delete one first.")
 
 
 def _keys(connection: Connection, source_id: str) -> list[str]:

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
-from sqlalchemy import Connection, Engine, delete, func, insert, select, update
+from sqlalchemy import Connection, Engine, delete, insert, select, update
 
 from headwater.clock import Clock
-from headwater.control import naming
+from headwater.control import naming, rows
 from headwater.control import options as settings_of
 from headwater.control.catalog import Catalog, Kind
 from headwater.control.changes import columns_of
@@ -16,7 +16,7 @@ from headwater.control.database import Row, changing, sources, warehouse_sources
 from headwater.control.models import WarehouseEntry
 from headwater.control.moments import moment, text_of
 from headwater.control.secrets import SecretBox
-from headwater.errors import ConflictError, NotFoundError
+from headwater.errors import NotFoundError
 
 _WAREHOUSES_MAX: Final = 20  # ours, a workspace: each is loaded on its own
 
@@ -83,7 +83,7 @@ class Warehouses:
             "created_at": text_of(self._clock()),
         }
         with changing(self._engine) as connection:
-            _room_for_one_more(connection, workspace_id)
+            rows.room_for_one_more(connection, warehouses, workspace_id, _WAREHOUSES_MAX)
             connection.execute(insert(warehouses).values(row))
             _join_all_sources(connection, workspace_id, warehouse_id)
         return self.get(workspace_id, warehouse_id)
@@ -105,7 +105,7 @@ class Warehouses:
         warehouse = self.get(workspace_id, warehouse_id)
         entry = self._catalog.find(Kind.WAREHOUSE, warehouse.type)
         with changing(self._engine) as connection:
-            row = _row(connection, workspace_id, warehouse.id)
+            row = rows.one(connection, warehouses, workspace_id, warehouse.id)
             change = columns_of(row, entry.settings_class, self._box, name=name, enabled=enabled, settings=settings)
             if change:
                 connection.execute(update(warehouses).where(warehouses.c.id == row.id).values(change))
@@ -119,7 +119,7 @@ class Warehouses:
         """
         warehouse = self.get(workspace_id, warehouse_id)
         with changing(self._engine) as connection:
-            row = _row(connection, workspace_id, warehouse.id)
+            row = rows.one(connection, warehouses, workspace_id, warehouse.id)
             connection.execute(delete(warehouses).where(warehouses.c.id == row.id))
 
     def connect(self, workspace_id: str, warehouse_id: str, source_id: str) -> WarehouseEntry:
@@ -181,11 +181,7 @@ def _warehouse(row: Row, source_ids: list[str], box: SecretBox, catalog: Catalog
     except NotFoundError:  # its type left the shelf: shown, without settings, and nothing is loaded
         enabled = False
     else:
-        settings = (
-            settings_of.opened(entry.settings_class, row.id, row.settings, box)
-            if reveal
-            else settings_of.masked(entry.settings_class, row.settings)
-        )
+        settings = settings_of.read(entry.settings_class, row, box, reveal=reveal)
     return WarehouseEntry(
         id=row.id,
         workspace_id=row.workspace_id,
@@ -198,31 +194,9 @@ def _warehouse(row: Row, source_ids: list[str], box: SecretBox, catalog: Catalog
     )
 
 
-def _row(connection: Connection, workspace_id: str, warehouse_id: str) -> Row:
-    found = connection.execute(
-        select(warehouses).where(warehouses.c.id == warehouse_id, warehouses.c.workspace_id == workspace_id)
-    ).one_or_none()
-    if found is None:
-        raise NotFoundError(f"There is no warehouse {warehouse_id[:60]!r}; GET /warehouses lists them.")
-    return found
-
-
 def _pair(connection: Connection, workspace_id: str, warehouse_id: str, source_id: str) -> dict[str, str]:
-    row = _row(connection, workspace_id, warehouse_id)
-    found = connection.execute(
-        select(sources.c.id).where(
-            sources.c.workspace_id == workspace_id, (sources.c.id == source_id) | (sources.c.slug == source_id)
-        )
-    ).scalar()
-    if found is None:
-        raise NotFoundError(f"There is no source {source_id[:60]!r}; GET /sources lists them.")
-    return {"warehouse_id": row.id, "source_id": found}
-
-
-def _room_for_one_more(connection: Connection, workspace_id: str) -> None:
-    counted = select(func.count()).select_from(warehouses).where(warehouses.c.workspace_id == workspace_id)
-    if connection.execute(counted).scalar_one() >= _WAREHOUSES_MAX:
-        raise ConflictError(f"A workspace has at most {_WAREHOUSES_MAX} warehouses; delete one first.")
+    row = rows.one(connection, warehouses, workspace_id, warehouse_id)
+    return {"warehouse_id": row.id, "source_id": rows.source_id(connection, workspace_id, source_id)}
 
 
 def _join_all_sources(connection: Connection, workspace_id: str, warehouse_id: str) -> None:
