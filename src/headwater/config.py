@@ -69,11 +69,6 @@ class Settings:
         return self.data_dir / "log"
 
     @property
-    def warehouse_dir(self) -> Path:
-        """Where the embedded warehouse of the first start lies."""
-        return self.data_dir / "warehouses" / "embedded"
-
-    @property
     def state_dir(self) -> Path:
         """Where the processes keep their own databases."""
         return self.data_dir / "state"

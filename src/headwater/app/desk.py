@@ -80,7 +80,7 @@ class Desk:
         """Try a destination's credentials."""
         try:
             await self._delivery.test(type_, settings)
-        except (DeliveryError, HeadwaterError) as error:
+        except HeadwaterError as error:
             return {"ok": False, "message": str(error)}
         return {"ok": True, "message": "The destination answered."}
 

@@ -17,13 +17,14 @@ from headwater.control.live import Live
 from headwater.control.models import WarehouseEntry
 from headwater.control.pipeline import Pipeline
 from headwater.control.secrets import derived_key
-from headwater.control.service import open_control
+from headwater.control.service import Control, open_control
 from headwater.control.volume import Volume
 from headwater.control.workspaces import EMBEDDED
 from headwater.delivery.address import Policy
 from headwater.errors import QueryError
 from headwater.eventlog.contract import Topic
 from headwater.eventlog.reader import SegmentReader
+from headwater.limits import QUERY_ROWS_MAX
 from headwater.reports import query
 from headwater.warehouses import embedded
 from headwater.web import app as pages
@@ -47,7 +48,7 @@ async def run(place: Place) -> None:
     answers = partial(ask, settings)
 
     async def ask_first(sql: str) -> query.Result:
-        return await asyncio.to_thread(query.run, settings.warehouse_dir, sql)
+        return await asyncio.to_thread(lambda: answers(first(control), sql, QUERY_ROWS_MAX))
 
     routes = pages.build(
         control,
@@ -65,6 +66,18 @@ async def run(place: Place) -> None:
         await server.serve(place.listener)
     await caller.close()
     control.close()
+
+
+def first(control: Control) -> WarehouseEntry:
+    """Return the oldest warehouse, which the pages ask.
+
+    Raises:
+        QueryError: there is none.
+    """
+    found = control.warehouses.all(control.workspaces.get().id)
+    if not found:
+        raise QueryError("There is no warehouse to ask; `headwater warehouses create --type embedded` makes one.")
+    return found[0]
 
 
 def ask(settings: Settings, warehouse: WarehouseEntry, sql: str, rows_max: int) -> query.Result:
