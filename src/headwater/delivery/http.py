@@ -23,8 +23,8 @@ from yarl import URL
 from headwater import __version__, limits
 from headwater.clock import Clock, now
 from headwater.delivery.address import Policy, Target, parse
-from headwater.destinations.contract import Answer
 from headwater.errors import DeliveryError, RetryableError
+from headwater.outgoing import Answer
 
 Resolve = Callable[[str], Awaitable[list[str]]]
 """Returns the addresses of a name as text; raises OSError when there is none."""
@@ -34,7 +34,7 @@ _LINE_BREAK: Final = re.compile(r"[\r\n\x00]")
 
 
 class GuardedHttp:
-    """`contract.Http`, kept inside the address policy; connections are reused, `close` ends them."""
+    """`outgoing.Http`, kept inside the address policy; connections are reused, `close` ends them."""
 
     def __init__(
         self,
@@ -43,6 +43,7 @@ class GuardedHttp:
         resolve: Resolve | None = None,
         clock: Clock = now,
         deadline_s: float = limits.ATTEMPT_DEADLINE_S,
+        answer_bytes_max: int = limits.ANSWER_BYTES_MAX,
         tls: ssl.SSLContext | None = None,
     ) -> None:
         self._policy, self._clock = policy or Policy(), clock
@@ -53,14 +54,14 @@ class GuardedHttp:
             connect=min(deadline_s, limits.CONNECT_DEADLINE_S),
             ceil_threshold=float("inf"),  # aiohttp rounds longer deadlines up to whole seconds otherwise
         )
-        self._deadline_s = deadline_s
+        self._deadline_s, self._answer_bytes_max = deadline_s, answer_bytes_max
         self._tls = tls or ssl.create_default_context()  # verifies, TLS 1.2 at least
         self._sessions: dict[str, aiohttp.ClientSession] = {}
 
     async def request(
         self, method: str, url: str, *, body: bytes = b"", headers: Mapping[str, str] | None = None
     ) -> Answer:
-        """Send one request and return the answer, whatever its status; the body is cut at 64 KiB and not decoded.
+        """Send one request and return the answer, whatever its status; the body is cut at the bound and not decoded.
 
         Raises:
             RetryableError: no whole answer came: refused, timed out, cut, name not found.
@@ -101,7 +102,7 @@ class GuardedHttp:
         async with session.request(
             method, URL(target.text, encoded=True), data=body or None, headers=headers, allow_redirects=False
         ) as response:
-            read = await _head(response.content, limits.ANSWER_BYTES_MAX)
+            read = await _head(response.content, self._answer_bytes_max)
             named = {name.lower(): text for name, text in response.headers.items()}
             # RFC 9110 lets the recipient supply the date; a `Retry-After` date is counted from it.
             named.setdefault("date", format_datetime(self._clock(), usegmt=True))

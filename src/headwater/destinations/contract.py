@@ -6,36 +6,27 @@ nor sleeps, queues, counts or logs: the delivery engine has all of that.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from email.utils import parsedate_to_datetime
 from typing import Any, ClassVar, Final, Protocol
 
+from headwater.outgoing import Answer, Http, retry_after_s
 from headwater.spec.event import Call, Event
 
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """What a service answered: `body` is cut at the client's bound, header names are lower case."""
-
-    status: int
-    headers: Mapping[str, str]
-    body: bytes
-
-
-class Http(Protocol):
-    """The guarded client every destination is handed: deadlines, no redirects, no forbidden addresses."""
-
-    async def request(
-        self, method: str, url: str, *, body: bytes = b"", headers: Mapping[str, str] | None = None
-    ) -> Answer:
-        """Send one request and return the answer, whatever its status.
-
-        Raises:
-            RetryableError: no answer came (refused, timed out, cut).
-            DeliveryError: the address is forbidden or malformed; trying again will not help.
-        """
-        ...
+__all__ = [
+    "Answer",
+    "Card",
+    "Delivered",
+    "Destination",
+    "Discarded",
+    "Http",
+    "Outcome",
+    "Retry",
+    "Unauthorized",
+    "outcome_of",
+    "retry_after_s",
+    "setting",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,23 +128,3 @@ def outcome_of(answer: Answer) -> Outcome:
     if answer.status in {408, 425, 429} or 500 <= answer.status < 600:  # noqa: PLR2004
         return Retry(reason, answer.status, retry_after_s(answer.headers), text)
     return Discarded(reason, answer.status, text)
-
-
-def retry_after_s(headers: Mapping[str, str]) -> float | None:
-    """Return the seconds of `retry-after`, None when it is absent, negative or rubbish.
-
-    A date is counted from the answer's own `date`: the service's clock may be wrong, the difference is right.
-    """
-    wanted = headers.get("retry-after", "")
-    try:
-        seconds = float(wanted)
-    except ValueError:
-        return _seconds_between(headers.get("date", ""), wanted)
-    return seconds if 0 <= seconds < float("inf") else None
-
-
-def _seconds_between(earlier: str, later: str) -> float | None:
-    try:
-        return max(0.0, (parsedate_to_datetime(later) - parsedate_to_datetime(earlier)).total_seconds())
-    except (TypeError, ValueError, OverflowError):
-        return None
