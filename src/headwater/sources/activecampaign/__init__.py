@@ -6,9 +6,10 @@ from typing import Final
 
 from headwater.sources.activecampaign.mapping import events
 from headwater.sources.activecampaign.settings import Settings
+from headwater.sources.activecampaign.worker import open  # noqa: A004 - the name that the contract gives it
 from headwater.sources.contract import Card
 
-__all__ = ["CARD", "Settings", "events"]
+__all__ = ["CARD", "Settings", "events", "open"]
 
 CARD: Final = Card(
     id="XE0vf1bTDh",

@@ -1,0 +1,254 @@
+"""Look after one connection's webhook at ActiveCampaign: found, put right, watched for silence, taken away."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from hashlib import sha256
+from typing import Any, Final, Protocol
+
+import msgspec
+import structlog
+
+from headwater.clock import Clock
+from headwater.errors import DeliveryError, RetryableError, UnauthorizedError
+from headwater.sources.activecampaign import silence
+from headwater.sources.activecampaign.api.connected import Connected
+from headwater.sources.activecampaign.api.rows import Campaign, WebhookRow
+from headwater.sources.activecampaign.connection import WebhookState
+from headwater.sources.activecampaign.health import Health, Healths, Untracked
+from headwater.sources.activecampaign.kinds import EMAIL_TYPES
+from headwater.sources.activecampaign.registration import (
+    ALL_LISTS,
+    INITIATORS,
+    NAME,
+    Plan,
+    Wanted,
+    differences,
+    owned,
+    plan,
+)
+
+EVERY_S: Final = 3600.0
+"""ours: how often a webhook that is well is looked at."""
+AGAIN_S: Final = 30.0
+"""ours: the first wait after a look that got no answer; it doubles up to `EVERY_S`."""
+RECENT: Final = timedelta(days=30)
+"""ours: campaigns that were sent before are not warned about."""
+UNTRACKED_MAX: Final = 20
+"""ours: campaigns that are named; more of them tell nothing new."""
+_DOUBLINGS_MAX: Final = 10
+
+_log = structlog.get_logger()
+
+
+class Arrivals(Protocol):
+    """What the ledger knows of arrived webhooks."""
+
+    def arrived(self, source_id: str) -> int:
+        """Return how many webhooks of a source were taken so far."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Tools:
+    """What every caretaker works with."""
+
+    healths: Healths
+    ledger: Arrivals
+    clock: Clock
+
+
+class Caretaker:
+    """Of one connection. `verify` and `watch` may be called at any time; one of them works at a time.
+
+    Attributes:
+        connected: the account as it is wanted now.
+        health: what is known; kept in the file with every change.
+    """
+
+    def __init__(self, connected: Connected, tools: Tools) -> None:
+        """Take the account; what was known of it before is read."""
+        self.connected, self._tools = connected, tools
+        known = tools.healths.get(connected.account.id)
+        # what counters did while this program was down is no silence: webhooks found nobody at home
+        self.health = msgspec.structs.replace(known, silence=silence.restarted(known.silence))
+        self._one = asyncio.Lock()
+        self._failures = 0
+        self._looks = 0
+
+    @property
+    def base(self) -> str:
+        """The account's address."""
+        return self.connected.api.address.base
+
+    async def verify(self) -> float:
+        """Bring the webhook into the wanted state; return seconds until the next look. What fails is told by `health`.
+
+        Whoever waited for a look that began after its call does not look once more.
+        """
+        looks = self._looks
+        async with self._one:
+            if self._looks > looks:
+                return EVERY_S
+            self._looks += 1
+            return await self._guarded()
+
+    async def watch(self) -> float:
+        """Compare the campaigns' counters with what arrived; return seconds until the next look."""
+        try:
+            wait_s = await self._compare()
+        except RetryableError:  # `verify` tells how long it lasts
+            return AGAIN_S
+        except DeliveryError as error:
+            self._know(blind=str(error))
+            return EVERY_S
+        self._know(blind="")
+        return wait_s
+
+    async def _compare(self) -> float:
+        account = self.connected.account
+        campaigns = await self.connected.api.campaigns()
+        arrived = await asyncio.to_thread(self._tools.ledger.arrived, account.source_id)
+        now = self._tools.clock()
+        async with self._one:
+            told, advice = silence.judged(self.health.silence, silence.Look(silence.sums(campaigns), arrived), now)
+            self._know(silence=told, untracked=untracked(campaigns, now))
+            if advice is silence.Advice.RENEW:
+                await self._renew()
+        return silence.GRACE.total_seconds() if advice is silence.Advice.LOOK_AGAIN else EVERY_S
+
+    async def take_down(self) -> None:
+        """Delete every webhook of ours.
+
+        Raises:
+            DeliveryError: it did not work; trying again later is right.
+        """
+        for row in owned(await self.connected.api.webhooks(), self._wanted()):
+            await self.connected.api.delete_webhook(row.id)
+            _log.info("webhook.deleted", connection_id=self.connected.account.id, webhook_id=row.id)
+
+    async def _guarded(self) -> float:
+        try:
+            await (self._put_right() if self.connected.account.enabled else self._put_away())
+        except UnauthorizedError:
+            self._know(refused=True, webhook=WebhookState.UNKNOWN, complaint="ActiveCampaign refuses the API key.")
+        except RetryableError as error:
+            wait_s = min(AGAIN_S * 2 ** min(self._failures, _DOUBLINGS_MAX), EVERY_S)
+            self._failures += 1
+            self._know(webhook=WebhookState.UNKNOWN, complaint=f"ActiveCampaign does not answer: {error}")
+            return max(wait_s, min(error.after_s or 0.0, EVERY_S))
+        except DeliveryError as error:
+            self._know(refused=False, webhook=WebhookState.MISSING, complaint=str(error))
+        self._failures = 0
+        return EVERY_S
+
+    async def _put_right(self) -> None:
+        api, wanted = self.connected.api, self._wanted()
+        found = plan(await api.webhooks(), wanted)
+        row = found.row
+        if row is None:
+            row = await self._create(wanted)
+        elif found.differs and not self._is_as_good_as_it_gets(found):
+            row = await api.change_webhook(
+                row.id, name=row.name or NAME, url=wanted.url, events=wanted.events, sources=INITIATORS
+            )
+        for extra in found.extra:
+            await api.delete_webhook(extra.id)
+        self._found(found, row, wanted)
+
+    async def _create(self, wanted: Wanted) -> WebhookRow:
+        """Register a webhook; after an answer that got lost, look whether it is there instead of making another."""
+        api = self.connected.api
+        try:
+            return await api.create_webhook(NAME, wanted.url, wanted.events, INITIATORS, ALL_LISTS)
+        except RetryableError:
+            row = plan(await api.webhooks(), wanted).row
+            if row is None:
+                raise
+            return row
+
+    def _is_as_good_as_it_gets(self, found: Plan) -> bool:
+        """Whether all that differs is what ActiveCampaign refused before: changing it again each hour is no use."""
+        row, wanted = found.row, self._wanted()
+        lacking = set(wanted.events) - set(row.events) if row else set[str]()
+        more = set(row.events) - set(wanted.events) if row else set[str]()
+        return found.differs == ("events",) and not more and lacking <= set(self.health.refused_events)
+
+    def _found(self, found: Plan, row: WebhookRow, wanted: Wanted) -> None:
+        """Keep what the look found and did. A first registration is no repair, nor is a wish that changed."""
+        left = differences(row, wanted)
+        refused = tuple(sorted(set(wanted.events) - set(row.events)))
+        worked = found.row is None or bool(found.differs and row is not found.row) or bool(found.extra)
+        wish = _digest(wanted)
+        was_right = bool(self.health.webhook_id) and self.health.base == self.base and self.health.wish == wish
+        if worked:
+            did = "created" if found.row is None else ",".join(found.differs) or "doubled"
+            _log.info("webhook.put_right", connection_id=self.connected.account.id, webhook_id=row.id, did=did)
+        broken = bool(left) and left != ("events",)
+        self._know(
+            webhook=WebhookState.CHANGED if broken else WebhookState.OK,
+            complaint=f"ActiveCampaign keeps it different: {', '.join(left)}." if broken else "",
+            refused=False,
+            webhook_id=row.id,
+            base=self.base,
+            checked_at=self._tools.clock(),
+            refused_events=refused,
+            wish=wish,
+            repairs=self.health.repairs + (1 if worked and was_right else 0),
+            silence=silence.restarted(self.health.silence) if worked else self.health.silence,
+        )
+
+    async def _put_away(self) -> None:
+        await self.take_down()
+        self._know(
+            webhook=WebhookState.OFF,
+            complaint="",
+            refused=False,
+            webhook_id="",
+            refused_events=(),
+            checked_at=self._tools.clock(),
+            silence=silence.Silence(),
+        )
+
+    async def _renew(self) -> None:
+        """Delete the webhook that is silent and make it anew: nothing else revives one that was switched off."""
+        api, wanted = self.connected.api, self._wanted()
+        for row in owned(await api.webhooks(), wanted):
+            await api.delete_webhook(row.id)
+        row = await self._create(wanted)
+        self._know(webhook_id=row.id, base=self.base, webhook=WebhookState.OK, repairs=self.health.repairs + 1)
+        _log.warning("webhook.was_silent", connection_id=self.connected.account.id, webhook_id=row.id)
+
+    def _wanted(self) -> Wanted:
+        account = self.connected.account
+        known = self.health.webhook_id if self.health.base == self.base else ""
+        events = (*EMAIL_TYPES, "sent")
+        return Wanted(account.webhook_url, events, account.former_webhook_urls, known)
+
+    def _know(self, **changed: Any) -> None:
+        self.health: Health = msgspec.structs.replace(self.health, **changed)
+        self._tools.healths.put(self.connected.account.id, self.health)
+
+
+def _digest(wanted: Wanted) -> str:
+    """Return what a wish is compared by; the address in it is secret."""
+    return sha256("\n".join((wanted.url, *sorted(wanted.events))).encode()).hexdigest()
+
+
+def untracked(campaigns: Iterable[Campaign], now: datetime) -> tuple[Untracked, ...]:
+    """Return the recent campaigns whose opens or clicks ActiveCampaign does not measure, newest first."""
+    found = [
+        (sent_at, each)
+        for each in campaigns
+        if (sent_at := each.last_sent_at or each.sent_at) is not None
+        and now - sent_at <= RECENT
+        and not (each.tracks_opens and each.tracks_links)
+    ]
+    newest: Sequence[tuple[datetime, Campaign]] = sorted(found, key=lambda pair: pair[0], reverse=True)
+    return tuple(
+        Untracked(each.id, each.name, opens=not each.tracks_opens, links=not each.tracks_links)
+        for _, each in newest[:UNTRACKED_MAX]
+    )
