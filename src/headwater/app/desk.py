@@ -9,21 +9,35 @@ from typing import Any
 
 import msgspec
 
+from headwater import clock as wall
+from headwater.clock import Clock
+from headwater.control.accounts import TYPE
 from headwater.control.pipeline import Answer
 from headwater.delivery.dead_letters import DeadLetter, DeadLetterFilter
 from headwater.delivery.engine import Delivery
-from headwater.errors import DeliveryError, HeadwaterError, InvalidRequestError
+from headwater.errors import DeliveryError, HeadwaterError, InvalidRequestError, LogUnavailableError
 from headwater.eventlog.contract import Reader, Topic
 from headwater.ingest.inbox import InboxMapper
 from headwater.loading.engine import Loading
 from headwater.loading.runs import SyncRun
+from headwater.sources.contract import Worker
 
 
 class Desk:
     """Implements `control.pipeline.Pipeline` beside the engines; served to the web role by `rpc`."""
 
-    def __init__(self, reader: Reader, mapper: InboxMapper, delivery: Delivery, loading: Loading) -> None:
+    def __init__(
+        self,
+        reader: Reader,
+        mapper: InboxMapper,
+        delivery: Delivery,
+        loading: Loading,
+        workers: Mapping[str, Worker] | None = None,
+        clock: Clock = wall.now,
+    ) -> None:
+        """Take the engines and, by source type, the workers that hold accounts."""
         self._reader, self._mapper, self._delivery, self._loading = reader, mapper, delivery, loading
+        self._workers, self._clock = workers or {}, clock
         self._later: set[asyncio.Future[list[SyncRun]]] = set()
 
     async def connections(self) -> Answer:
@@ -118,6 +132,69 @@ class Desk:
     async def warehouses(self) -> Answer:
         """Return where every warehouse stands."""
         return {"warehouses": [_plain(status) for status in await asyncio.to_thread(self._loading.status)]}
+
+    async def account_check(self, url: str, key: str) -> Answer:
+        """Try an account's address and API key."""
+        return await self._worker.check(url, key)
+
+    async def account_settle(self, connection_id: str) -> Answer:
+        """Bring an account's webhook into the wanted state now."""
+        return await self._with_lag(await self._worker.settle(connection_id))
+
+    async def account_status(self, connection_id: str) -> Answer:
+        """Return how a connection does."""
+        return await self._with_lag(await self._worker.status(connection_id))
+
+    async def account_backfill(
+        self,
+        connection_id: str,
+        *,
+        since: str | None = None,
+        campaigns: Sequence[str] | None = None,
+        dry_run: bool = False,
+    ) -> Answer:
+        """Begin to read history, or count it."""
+        return await self._worker.backfill(connection_id, since=since, campaigns=campaigns, dry_run=dry_run)
+
+    async def account_reconcile(self, connection_id: str, *, campaigns: Sequence[str] | None = None) -> Answer:
+        """Begin to compare counters."""
+        return await self._worker.reconcile(connection_id, campaigns=campaigns)
+
+    async def account_cancel(self, connection_id: str, run_id: str) -> Answer:
+        """End a run."""
+        return await self._worker.cancel(connection_id, run_id)
+
+    async def account_runs(self, connection_id: str, count: int = 20) -> Answer:
+        """Return the newest runs."""
+        return await self._worker.runs(connection_id, count)
+
+    async def account_reconciliation(self, connection_id: str) -> Answer:
+        """Return the comparison, campaign by campaign."""
+        return await self._worker.reconciliation(connection_id)
+
+    async def account_complaints(self, connection_id: str, rows: Sequence[Mapping[str, str]]) -> Answer:
+        """Take spam complaints that were exported by hand."""
+        return await self._worker.complaints(connection_id, rows)
+
+    @property
+    def _worker(self) -> Worker:
+        if TYPE not in self._workers:
+            raise LogUnavailableError("This pipeline role works on no accounts; see its log.")
+        return self._workers[TYPE]
+
+    async def _with_lag(self, status: Answer) -> Answer:
+        """Return a status with what waits in the inbox: how many records, and since when the first."""
+        waiting, since = await asyncio.to_thread(self._waiting)
+        oldest_s = 0.0 if since is None else max(0.0, (self._clock() - since).total_seconds())
+        return status | {"lag": {**status.get("lag", {}), "inbox": waiting, "oldestS": round(oldest_s, 3)}}
+
+    def _waiting(self) -> tuple[int, datetime | None]:
+        cursor = max(0, self._mapper.cursor)
+        waiting = max(0, self._reader.end(Topic.INBOX) - cursor)
+        if not waiting:
+            return 0, None
+        frames = self._reader.read(Topic.INBOX, cursor, records_max=1, bytes_max=1).frames
+        return waiting, frames[0].received_at if frames else None
 
     async def mapper(self) -> Answer:
         """Return where the inbox mapper stands and what it counted since its start."""

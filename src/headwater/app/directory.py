@@ -5,11 +5,14 @@ from __future__ import annotations
 import hashlib
 import time
 from collections.abc import Callable
+from datetime import datetime
 from typing import Final, TypeVar
 from urllib.parse import urlsplit
 
 from sqlalchemy.exc import SQLAlchemyError
 
+from headwater import clock as wall
+from headwater.clock import Clock
 from headwater.control.service import Control
 from headwater.control.snapshot import Snapshot
 from headwater.ingest.directory import SourceRef
@@ -19,24 +22,27 @@ from headwater.spec.event import Body
 class SnapshotDirectory:
     """A `Directory` over one snapshot. Keys are looked up by hash, so timing tells nothing of their characters."""
 
-    def __init__(self, snapshot: Snapshot, public_url: str) -> None:
-        self._public_url = public_url
+    def __init__(self, snapshot: Snapshot, public_url: str, clock: Clock = wall.now) -> None:
+        self._public_url, self._clock = public_url, clock
         self._by_key: dict[bytes, SourceRef] = {}
-        self._by_secret: dict[bytes, SourceRef] = {}
+        self._by_secret: dict[bytes, tuple[SourceRef, datetime | None]] = {}  # and until when it works
         for source in snapshot.sources:
             reference = SourceRef(source.id, source.slug, source.enabled, region_allowed=source.region_allowed)
             for key in source.write_keys:
                 self._by_key[_hash(key)] = reference
             if source.webhook_secret:
-                self._by_secret[_hash(source.webhook_secret)] = reference
+                self._by_secret[_hash(source.webhook_secret)] = reference, None
+            if source.former_webhook_secret:
+                self._by_secret[_hash(source.former_webhook_secret)] = reference, source.former_until
 
     def by_write_key(self, write_key: str) -> SourceRef | None:
         """Return the source a write key belongs to."""
         return self._by_key.get(_hash(write_key))
 
     def by_webhook_secret(self, secret: str) -> SourceRef | None:
-        """Return the source whose webhook address ends in `secret`."""
-        return self._by_secret.get(_hash(secret))
+        """Return the source whose webhook address ends in `secret`, or ended so until a while ago."""
+        found, until = self._by_secret.get(_hash(secret), (None, None))
+        return found if until is None or self._clock() < until else None
 
     def settings_document(self, write_key: str) -> Body | None:
         """Return what analytics.js loads before it starts: where to send, and that nothing runs in the browser."""

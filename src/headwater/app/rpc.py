@@ -105,9 +105,8 @@ def _failure(body: bytes, who: str) -> HeadwaterError:
     try:
         told = msgspec.json.decode(body)
         kind = getattr(errors, told["error"])
-        if kind is errors.InvalidRequestError:
-            return errors.InvalidRequestError(told["message"], field=told["field"])
-        made = kind(told["message"])
+        is_field_named = issubclass(kind, errors.InvalidRequestError)
+        made = kind(told["message"], field=told["field"]) if is_field_named else kind(told["message"])
     except (msgspec.DecodeError, KeyError, AttributeError, TypeError):
         return LogUnavailableError(f"The {who} could not do it; its log says why.")
     assert isinstance(made, HeadwaterError)  # noqa: S101 - checks our own work

@@ -35,7 +35,7 @@ from sqlalchemy.engine import make_url
 from headwater import sqlite
 from headwater.errors import ConfigError
 
-SCHEMA: Final = "0001"
+SCHEMA: Final = "0002"
 """The newest migration's revision."""
 
 metadata = MetaData(
@@ -76,6 +76,8 @@ sources = Table(
     Column("settings", Text, nullable=False),
     Column("webhook_secret", Text, nullable=False),
     Column("created_at", String(40), nullable=False),
+    Column("former_webhook_secret", Text, nullable=False, server_default=""),
+    Column("former_until", String(40)),
     UniqueConstraint("workspace_id", "slug"),
     UniqueConstraint("workspace_id", "schema_name"),
 )
@@ -85,6 +87,22 @@ write_keys = Table(
     Column("write_key", String(64), primary_key=True),
     _parent("sources"),
     Column("created_at", String(40), nullable=False),
+)
+accounts = Table(
+    "accounts",
+    metadata,
+    Column("id", _ID, primary_key=True),
+    _parent("workspaces"),
+    Column("source_id", _ID, ForeignKey("sources.id", ondelete="CASCADE"), nullable=False),
+    Column("account_url", String(300), nullable=False),
+    Column("name", String(200), nullable=False),
+    Column("api_key", Text, nullable=False),
+    Column("enabled", Boolean, nullable=False),
+    Column("settings", Text, nullable=False),
+    Column("created_at", String(40), nullable=False),
+    Column("updated_at", String(40), nullable=False),
+    UniqueConstraint("source_id"),
+    UniqueConstraint("workspace_id", "account_url"),
 )
 destinations = Table(
     "destinations",

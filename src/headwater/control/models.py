@@ -43,7 +43,8 @@ class Source:
     Attributes:
         type: slug of the catalog entry, such as `activecampaign` or `http-api`.
         schema_name: its schema in every warehouse, from the slug at creation and fixed.
-        webhook_secret: last part of its webhook address; "" where the type receives no webhooks.
+        webhook_secret: last part of its webhook address; "" where it receives no webhooks.
+        former_webhook_secret: the one before, "" when there is none that still works; it works until `former_until`.
         settings: secrets are `MASKED` here; the snapshot has them.
         region_allowed: False where the workspace's region is outside the type's; its door answers 403.
     """
@@ -60,6 +61,40 @@ class Source:
     webhook_secret: str = field(default="", repr=False)
     settings: Mapping[str, Any] = field(default_factory=dict, repr=False)
     region_allowed: bool = True
+    former_webhook_secret: str = field(default="", repr=False)
+    former_until: datetime | None = None
+
+    def webhook_secrets(self, now: datetime) -> tuple[str, ...]:
+        """Return the secrets that work at an instant, the present one first; () where it receives no webhooks."""
+        former = self.former_webhook_secret if self.former_until is not None and now < self.former_until else ""
+        return tuple(filter(None, (self.webhook_secret, former)))
+
+
+@dataclass(frozen=True, slots=True)
+class AccountEntry:
+    """An account of ActiveCampaign that is connected to a source of its own, or to an ordinary one.
+
+    Attributes:
+        url: base address of the account's API, `https://acme.api-us1.com`.
+        name: of the account, as its address tells it.
+        enabled: whether it is switched on.
+        active: whether its webhook shall stand: switched on, its source enabled, its region allowed.
+        settings: how its events are mapped: the source's own where the source is of this type, else stored with the
+            account; secrets are `MASKED` here, the snapshot has them.
+        api_key: `MASKED` here, open in the snapshot.
+    """
+
+    id: str
+    workspace_id: str
+    source_id: str
+    url: str
+    name: str
+    enabled: bool
+    active: bool
+    created_at: datetime
+    updated_at: datetime
+    settings: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    api_key: str = field(default=MASKED, repr=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ Answer = dict[str, Any]
 
 
 class Pipeline(Protocol):
-    """Deliveries, dead letters, replays and loads, as far as people ask for them.
+    """Deliveries, dead letters, replays, loads and accounts, as far as people ask for them.
 
     Each call may raise LogUnavailableError while the pipeline role cannot be reached, NotFoundError for an unknown id
     and InvalidRequestError for what it refuses.
@@ -78,4 +78,70 @@ class Pipeline(Protocol):
 
     async def warehouses(self) -> Answer:
         """Return {"warehouses": [...]}: per warehouse where it stands, what waits and the last error."""
+        ...
+
+    async def account_check(self, url: str, key: str) -> Answer:
+        """Try an account's address and API key; return {"url": as it is kept, "account": its name}.
+
+        Raises:
+            InvalidRequestError: address or key is wrong; `field` is `accountUrl` or `apiKey`.
+            RetryableError: the account's API does not answer now.
+        """
+        ...
+
+    async def account_settle(self, connection_id: str) -> Answer:
+        """Bring the account's webhook into the wanted state now and return `account_status`."""
+        ...
+
+    async def account_status(self, connection_id: str) -> Answer:
+        """Return how a connection does: state, message, webhook, lastEvent, lag, budget, identities, runs, warnings."""
+        ...
+
+    async def account_backfill(
+        self,
+        connection_id: str,
+        *,
+        since: str | None = None,
+        campaigns: Sequence[str] | None = None,
+        dry_run: bool = False,
+    ) -> Answer:
+        """Begin to read history and return the run; `dry_run` only counts.
+
+        Args:
+            connection_id: whose.
+            since: ISO 8601 with zone; None is everything.
+            campaigns: ids; None is all.
+            dry_run: read nothing in.
+
+        Raises:
+            ConflictError: one is running already.
+        """
+        ...
+
+    async def account_reconcile(self, connection_id: str, *, campaigns: Sequence[str] | None = None) -> Answer:
+        """Begin to compare the account's counters with what is known and return the run."""
+        ...
+
+    async def account_cancel(self, connection_id: str, run_id: str) -> Answer:
+        """End a run where it is and return it."""
+        ...
+
+    async def account_runs(self, connection_id: str, count: int = 20) -> Answer:
+        """Return {"runs": [...]}, newest first."""
+        ...
+
+    async def account_reconciliation(self, connection_id: str) -> Answer:
+        """Return {"campaigns": [...]}: what the account counts, what is known here, why they differ."""
+        ...
+
+    async def account_complaints(self, connection_id: str, rows: Sequence[Mapping[str, str]]) -> Answer:
+        """Take spam complaints (`email` or `contactId`, `campaignId`, `at`); return {"count": n}."""
+        ...
+
+    async def unmapped(self, source_id: str | None = None, count: int = 50) -> Answer:
+        """Return {"unmapped": [...]}: webhooks that could not be mapped and why, newest first."""
+        ...
+
+    async def retry_unmapped(self, source_id: str | None = None) -> Answer:
+        """Map them once more; return {"mapped": n, "stillUnmapped": n}."""
         ...

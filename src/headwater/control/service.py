@@ -12,6 +12,7 @@ from sqlalchemy import Engine
 from headwater import clock as wall
 from headwater.clock import Clock
 from headwater.control import database
+from headwater.control.accounts import Accounts
 from headwater.control.catalog import Catalog
 from headwater.control.destinations import Destinations
 from headwater.control.models import Caller
@@ -25,7 +26,7 @@ from headwater.delivery.address import Policy
 
 
 class Control:
-    """One attribute a family: `workspaces`, `sources`, `destinations`, `warehouses`, `tokens`, `catalog`."""
+    """One attribute a family: `workspaces`, `sources`, `accounts`, `destinations`, `warehouses` and so on."""
 
     def __init__(
         self,
@@ -42,6 +43,7 @@ class Control:
         self.sources = Sources(engine, box, self.catalog, clock)
         self.destinations = Destinations(engine, box, self.catalog, clock, policy)
         self.warehouses = Warehouses(engine, box, self.catalog, clock)
+        self.accounts = Accounts(engine, box, self.catalog, clock)
         self.tokens = Tokens(engine, secret_key, clock)
 
     def version(self) -> int:

@@ -7,10 +7,11 @@ from dataclasses import dataclass
 from sqlalchemy import Engine, select
 
 from headwater.control import database
+from headwater.control.accounts import read_accounts
 from headwater.control.catalog import Catalog
 from headwater.control.database import meta
 from headwater.control.destinations import read_destinations
-from headwater.control.models import Destination, Source, WarehouseEntry
+from headwater.control.models import AccountEntry, Destination, Source, WarehouseEntry
 from headwater.control.secrets import SecretBox
 from headwater.control.sources import read_sources
 from headwater.control.warehouses import read_warehouses
@@ -18,7 +19,7 @@ from headwater.control.warehouses import read_warehouses
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """Everything that is configured, at one version; settings and webhook secrets are open.
+    """Everything that is configured, at one version; settings, API keys and webhook secrets are open.
 
     Attributes:
         version: grows with every change.
@@ -29,6 +30,7 @@ class Snapshot:
     sources: tuple[Source, ...]
     destinations: tuple[Destination, ...]
     warehouses: tuple[WarehouseEntry, ...]
+    accounts: tuple[AccountEntry, ...] = ()
 
     def schemas(self, warehouse: WarehouseEntry) -> dict[str, str]:
         """Return {source id: schema name} of the sources that are loaded into a warehouse."""
@@ -47,9 +49,11 @@ def load(engine: Engine, box: SecretBox, catalog: Catalog) -> Snapshot:
         ConfigError: its secrets were sealed with another SECRET_KEY.
     """
     with engine.connect() as connection:
+        found = read_sources(connection, box, catalog, reveal=True)
         return Snapshot(
             version=int(connection.execute(select(meta.c.version)).scalar_one()),
-            sources=tuple(read_sources(connection, box, catalog, reveal=True)),
+            sources=tuple(found),
             destinations=tuple(read_destinations(connection, box, catalog, reveal=True)),
             warehouses=tuple(read_warehouses(connection, box, catalog, reveal=True)),
+            accounts=tuple(read_accounts(connection, box, catalog, found, reveal=True)),
         )

@@ -9,7 +9,7 @@ from sqlalchemy import Connection, Engine, delete, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from headwater.clock import Clock
-from headwater.control import naming, rows
+from headwater.control import naming, rows, webhook_secrets
 from headwater.control import options as settings_of
 from headwater.control.catalog import Catalog, Kind
 from headwater.control.changes import columns_of
@@ -27,7 +27,6 @@ from headwater.control.moments import moment, text_of
 from headwater.control.secrets import SecretBox
 from headwater.errors import ConflictError, InvalidRequestError, NotFoundError
 
-_WEBHOOK_SECRET: Final = "webhook_secret"  # noqa: S105 - the name of the field it is sealed for
 _WRITE_KEYS_MAX: Final = 20  # ours
 _SOURCES_MAX: Final = 1_000  # ours: a snapshot holds all of them
 
@@ -86,8 +85,8 @@ class Sources:
         naming.checked_slug(slug)
         values = settings_of.checked(entry.settings_class, settings or {})
         source_id, created_at = naming.new_id(), text_of(self._clock())
-        secret = naming.new_webhook_secret() if entry.webhooks else ""
-        row = {
+        secret = webhook_secrets.made(source_id, self._box) if entry.webhooks else {"webhook_secret": ""}
+        row = secret | {
             "id": source_id,
             "workspace_id": workspace_id,
             "slug": slug,
@@ -96,7 +95,6 @@ class Sources:
             "type": entry.slug,
             "enabled": enabled,
             "settings": settings_of.sealed(entry.settings_class, source_id, values, self._box),
-            "webhook_secret": self._box.seal(source_id, _WEBHOOK_SECRET, secret) if secret else "",
             "created_at": created_at,
         }
         try:
@@ -179,20 +177,25 @@ class Sources:
             connection.execute(delete(write_keys).where(write_keys.c.write_key == write_key))
         return self.get(workspace_id, source.id)
 
-    def rotate_webhook_secret(self, workspace_id: str, source_id: str) -> Source:
-        """Give the source a new webhook address and return it; the old one is refused from now on.
+    def rotate_webhook_secret(self, workspace_id: str, source_id: str, *, at_once: bool = False) -> Source:
+        """Give the source a new webhook address and return it; the present one works on for a day.
+
+        Args:
+            workspace_id: where.
+            source_id: its id or slug.
+            at_once: refuse the present address from now on, because somebody else may know it.
 
         Raises:
             NotFoundError: the source is unknown.
-            InvalidRequestError: its type receives no webhooks.
+            InvalidRequestError: it receives no webhooks.
         """
         source = self.get(workspace_id, source_id)
-        if not source.webhook_secret:
-            raise InvalidRequestError(f"{source.type} receives no webhooks", field="sourceId")
-        secret = self._box.seal(source.id, _WEBHOOK_SECRET, naming.new_webhook_secret())
         with changing(self._engine) as connection:
-            rows.one(connection, sources, workspace_id, source.id)
-            connection.execute(update(sources).where(sources.c.id == source.id).values(webhook_secret=secret))
+            row = rows.one(connection, sources, workspace_id, source.id)
+            if not row.webhook_secret:
+                raise InvalidRequestError(f"{source.name} receives no webhooks", field="sourceId")
+            change = webhook_secrets.changed(row, self._box, self._clock(), at_once=at_once)
+            connection.execute(update(sources).where(sources.c.id == source.id).values(change))
         return self.get(workspace_id, source.id)
 
 
@@ -245,9 +248,9 @@ def _source(row: Row, keys: Sequence[str], box: SecretBox, catalog: Catalog, *, 
         enabled=row.enabled,
         write_keys=tuple(keys),
         created_at=moment(row.created_at),
-        webhook_secret=box.open(row.id, _WEBHOOK_SECRET, row.webhook_secret) if row.webhook_secret else "",
         settings=settings,
         region_allowed=allowed,
+        **webhook_secrets.read(row, box),
     )
 
 
