@@ -74,7 +74,7 @@ class Caretaker:
         self.connected, self._tools = connected, tools
         known = tools.healths.get(connected.account.id)
         # what counters did while this program was down is no silence: webhooks found nobody at home
-        self.health = msgspec.structs.replace(known, silence=silence.restarted(known.silence))
+        self.health: Health = msgspec.structs.replace(known, silence=silence.restarted(known.silence))
         self._one = asyncio.Lock()
         self._failures = 0
         self._looks = 0
@@ -87,37 +87,29 @@ class Caretaker:
     async def verify(self) -> float:
         """Bring the webhook into the wanted state; return seconds until the next look. What fails is told by `health`.
 
-        Whoever waited for a look that began after its call does not look once more.
+        Whoever waited while a look began and ended does not look once more.
         """
         looks = self._looks
         async with self._one:
-            if self._looks > looks:
-                return EVERY_S
-            self._looks += 1
-            return await self._guarded()
+            return EVERY_S if self._looks > looks else await self._look(self.connected)
 
     async def watch(self) -> float:
         """Compare the campaigns' counters with what arrived; return seconds until the next look."""
+        connected = self.connected
         try:
-            wait_s = await self._compare()
+            campaigns = await connected.api.campaigns()
         except RetryableError:  # `verify` tells how long it lasts
             return AGAIN_S
         except DeliveryError as error:
             self._know(blind=str(error))
             return EVERY_S
-        self._know(blind="")
-        return wait_s
-
-    async def _compare(self) -> float:
-        account = self.connected.account
-        campaigns = await self.connected.api.campaigns()
-        arrived = await asyncio.to_thread(self._tools.ledger.arrived, account.source_id)
+        arrived = await asyncio.to_thread(self._tools.ledger.arrived, connected.account.source_id)
         now = self._tools.clock()
         async with self._one:
             told, advice = silence.judged(self.health.silence, silence.Look(silence.sums(campaigns), arrived), now)
-            self._know(silence=told, untracked=untracked(campaigns, now))
+            self._know(silence=told, untracked=untracked(campaigns, now), blind="")
             if advice is silence.Advice.RENEW:
-                await self._renew()
+                return await self._renew(connected)
         return silence.GRACE.total_seconds() if advice is silence.Advice.LOOK_AGAIN else EVERY_S
 
     async def take_down(self) -> None:
@@ -126,111 +118,110 @@ class Caretaker:
         Raises:
             DeliveryError: it did not work; trying again later is right.
         """
-        for row in owned(await self.connected.api.webhooks(), self._wanted()):
-            await self.connected.api.delete_webhook(row.id)
-            _log.info("webhook.deleted", connection_id=self.connected.account.id, webhook_id=row.id)
+        await self._delete_ours(self.connected)
 
-    async def _guarded(self) -> float:
+    async def _look(self, connected: Connected) -> float:
+        """Return seconds until the next look; what is found, done and refused becomes `health`."""
+        self._looks += 1
         try:
-            await (self._put_right() if self.connected.account.enabled else self._put_away())
-        except UnauthorizedError:
-            self._know(refused=True, webhook=WebhookState.UNKNOWN, complaint="ActiveCampaign refuses the API key.")
+            await (self._put_right(connected) if connected.account.enabled else self._put_away(connected))
+        except UnauthorizedError as error:
+            self._know(refused=True, webhook=WebhookState.UNKNOWN, complaint=str(error))
         except RetryableError as error:
             wait_s = min(AGAIN_S * 2 ** min(self._failures, _DOUBLINGS_MAX), EVERY_S)
             self._failures += 1
-            self._know(webhook=WebhookState.UNKNOWN, complaint=f"ActiveCampaign does not answer: {error}")
+            self._know(webhook=WebhookState.UNKNOWN, complaint=str(error))
             return max(wait_s, min(error.after_s or 0.0, EVERY_S))
         except DeliveryError as error:
             self._know(refused=False, webhook=WebhookState.MISSING, complaint=str(error))
         self._failures = 0
         return EVERY_S
 
-    async def _put_right(self) -> None:
-        api, wanted = self.connected.api, self._wanted()
+    async def _put_right(self, connected: Connected) -> None:
+        api, wanted = connected.api, self._wanted(connected)
         found = plan(await api.webhooks(), wanted)
         row = found.row
         if row is None:
-            row = await self._create(wanted)
-        elif found.differs and not self._is_as_good_as_it_gets(found):
+            row = await _created(connected, wanted)
+        elif found.differs and not self._is_all_that_it_takes(row, found.differs, wanted):
             row = await api.change_webhook(
                 row.id, name=row.name or NAME, url=wanted.url, events=wanted.events, sources=INITIATORS
             )
         for extra in found.extra:
             await api.delete_webhook(extra.id)
-        self._found(found, row, wanted)
+        self._found(connected, found, row)
 
-    async def _create(self, wanted: Wanted) -> WebhookRow:
-        """Register a webhook; after an answer that got lost, look whether it is there instead of making another."""
-        api = self.connected.api
-        try:
-            return await api.create_webhook(NAME, wanted.url, wanted.events, INITIATORS, ALL_LISTS)
-        except RetryableError:
-            row = plan(await api.webhooks(), wanted).row
-            if row is None:
-                raise
-            return row
+    def _is_all_that_it_takes(self, row: WebhookRow, differs: tuple[str, ...], wanted: Wanted) -> bool:
+        """Whether all that differs are events which ActiveCampaign refused before: asking each hour is no use."""
+        if differs != ("events",) or set(row.events) - set(wanted.events):
+            return False
+        return set(wanted.events) - set(row.events) <= set(self.health.refused_events)
 
-    def _is_as_good_as_it_gets(self, found: Plan) -> bool:
-        """Whether all that differs is what ActiveCampaign refused before: changing it again each hour is no use."""
-        row, wanted = found.row, self._wanted()
-        lacking = set(wanted.events) - set(row.events) if row else set[str]()
-        more = set(row.events) - set(wanted.events) if row else set[str]()
-        return found.differs == ("events",) and not more and lacking <= set(self.health.refused_events)
-
-    def _found(self, found: Plan, row: WebhookRow, wanted: Wanted) -> None:
-        """Keep what the look found and did. A first registration is no repair, nor is a wish that changed."""
-        left = differences(row, wanted)
-        refused = tuple(sorted(set(wanted.events) - set(row.events)))
-        worked = found.row is None or bool(found.differs and row is not found.row) or bool(found.extra)
+    def _found(self, connected: Connected, found: Plan, row: WebhookRow) -> None:
+        """Keep what the look found and did; neither a first registration nor a changed wish is a repair."""
+        wanted, base = self._wanted(connected), connected.api.address.base
         wish = _digest(wanted)
-        was_right = bool(self.health.webhook_id) and self.health.base == self.base and self.health.wish == wish
+        was_right = bool(self.health.webhook_id) and (self.health.base, self.health.wish) == (base, wish)
+        worked = row is not found.row or bool(found.extra)
         if worked:
             did = "created" if found.row is None else ",".join(found.differs) or "doubled"
-            _log.info("webhook.put_right", connection_id=self.connected.account.id, webhook_id=row.id, did=did)
-        broken = bool(left) and left != ("events",)
+            _log.info("webhook.put_right", connection_id=connected.account.id, webhook_id=row.id, did=did)
+        left = tuple(name for name in differences(row, wanted) if name != "events")
         self._know(
-            webhook=WebhookState.CHANGED if broken else WebhookState.OK,
-            complaint=f"ActiveCampaign keeps it different: {', '.join(left)}." if broken else "",
+            webhook=WebhookState.CHANGED if left else WebhookState.OK,
+            complaint=f"ActiveCampaign keeps it different: {', '.join(left)}." if left else "",
             refused=False,
             webhook_id=row.id,
-            base=self.base,
-            checked_at=self._tools.clock(),
-            refused_events=refused,
+            base=base,
             wish=wish,
-            repairs=self.health.repairs + (1 if worked and was_right else 0),
-            silence=silence.restarted(self.health.silence) if worked else self.health.silence,
-        )
-
-    async def _put_away(self) -> None:
-        await self.take_down()
-        self._know(
-            webhook=WebhookState.OFF,
-            complaint="",
-            refused=False,
-            webhook_id="",
-            refused_events=(),
             checked_at=self._tools.clock(),
-            silence=silence.Silence(),
+            refused_events=tuple(sorted(set(wanted.events) - set(row.events))),
+            repairs=self.health.repairs + (1 if worked and was_right else 0),
+            silence=silence.restarted(self.health.silence) if worked or base != self.health.base else self.health.silence,
         )
 
-    async def _renew(self) -> None:
-        """Delete the webhook that is silent and make it anew: nothing else revives one that was switched off."""
-        api, wanted = self.connected.api, self._wanted()
-        for row in owned(await api.webhooks(), wanted):
-            await api.delete_webhook(row.id)
-        row = await self._create(wanted)
-        self._know(webhook_id=row.id, base=self.base, webhook=WebhookState.OK, repairs=self.health.repairs + 1)
-        _log.warning("webhook.was_silent", connection_id=self.connected.account.id, webhook_id=row.id)
+    async def _put_away(self, connected: Connected) -> None:
+        await self._delete_ours(connected)
+        kept = Health(base=connected.api.address.base, webhook=WebhookState.OFF, checked_at=self._tools.clock())
+        self._know(**msgspec.structs.asdict(kept))
 
-    def _wanted(self) -> Wanted:
-        account = self.connected.account
-        known = self.health.webhook_id if self.health.base == self.base else ""
+    async def _delete_ours(self, connected: Connected) -> None:
+        for row in owned(await connected.api.webhooks(), self._wanted(connected)):
+            await connected.api.delete_webhook(row.id)
+            _log.info("webhook.deleted", connection_id=connected.account.id, webhook_id=row.id)
+
+    async def _renew(self, connected: Connected) -> float:
+        """Delete the webhook that is silent and make it anew: nothing else revives one that was switched off."""
+        told = self.health.silence
+        _log.warning("webhook.was_silent", connection_id=connected.account.id, webhook_id=self.health.webhook_id)
+        try:
+            await self._delete_ours(connected)
+        except DeliveryError:
+            return AGAIN_S
+        wait_s = await self._look(connected)
+        self._know(silence=told)  # counted on from this look: the next one must show whether it helped
+        return wait_s
+
+    def _wanted(self, connected: Connected) -> Wanted:
+        account = connected.account
+        known = self.health.webhook_id if self.health.base == connected.api.address.base else ""
         events = (*EMAIL_TYPES, "sent")
         return Wanted(account.webhook_url, events, account.former_webhook_urls, known)
 
     def _know(self, **changed: Any) -> None:
-        self.health: Health = msgspec.structs.replace(self.health, **changed)
+        self.health = msgspec.structs.replace(self.health, **changed)
         self._tools.healths.put(self.connected.account.id, self.health)
+
+
+async def _created(connected: Connected, wanted: Wanted) -> WebhookRow:
+    """Register a webhook; after an answer that got lost, look whether it is there instead of making another."""
+    try:
+        return await connected.api.create_webhook(NAME, wanted.url, wanted.events, INITIATORS, ALL_LISTS)
+    except RetryableError:
+        row = plan(await connected.api.webhooks(), wanted).row
+        if row is None:
+            raise
+        return row
 
 
 def _digest(wanted: Wanted) -> str:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Final
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 from headwater.sources.activecampaign.api.rows import WebhookRow
 
@@ -75,7 +75,7 @@ def owned(rows: Sequence[WebhookRow], wanted: Wanted) -> tuple[WebhookRow, ...]:
     return tuple(
         row
         for row in rows
-        if _secret(row.url) in secrets or (row.id == wanted.known_id and PATH in urlsplit(row.url).path)
+        if _secret(row.url) in secrets or (row.id and row.id == wanted.known_id and PATH in _split(row.url).path)
     )
 
 
@@ -92,18 +92,26 @@ def differences(row: WebhookRow, wanted: Wanted) -> tuple[str, ...]:
 
 def _secret(url: str) -> str:
     """Return what tells the owner: the last part of the path, in lower case, or the address where it has no path."""
-    return urlsplit(url.strip()).path.rstrip("/").rpartition("/")[2].lower() or url
+    return _split(url).path.rstrip("/").rpartition("/")[2].lower() or url
 
 
 def _spelled(url: str) -> tuple[str, str, int, str, str]:
     """Return an address in the form that is compared: scheme and host know no case, a path does."""
-    parts = urlsplit(url.strip())
+    parts = _split(url)
     scheme, host = parts.scheme.lower(), (parts.hostname or "").lower()
     try:
         port = parts.port or {"https": 443, "http": 80}.get(scheme, 0)
     except ValueError:
         port = -1  # written by somebody else, as are all oddities here
     return scheme, host, port, parts.path, parts.query
+
+
+def _split(url: str) -> SplitResult:
+    """Return an address in its parts; one that is none, since others may register anything, is all path."""
+    try:
+        return urlsplit(url.strip())
+    except ValueError:
+        return SplitResult("", "", url, "", "")
 
 
 def _number(identifier: str) -> int:

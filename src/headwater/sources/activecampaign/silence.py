@@ -26,7 +26,7 @@ REMEMBER: Final = timedelta(hours=24)
 
 
 class Sums(msgspec.Struct, frozen=True):
-    """Counters of all campaigns of an account: different persons (of clicks: and links), since repeats may be silent."""
+    """Counters of all campaigns of an account: different persons (clicks: and links), since repeats may be silent."""
 
     opens: int = 0
     clicks: int = 0
