@@ -7,6 +7,7 @@ from typing import Final
 
 from headwater.sources.activecampaign.forms import Form
 from headwater.sources.activecampaign.occurrence import Kind
+from headwater.sources.activecampaign.settings import Settings
 from headwater.sources.activecampaign.times import TEST_BUTTON_TIME
 
 EMAIL_TYPES: Final = {
@@ -18,7 +19,42 @@ EMAIL_TYPES: Final = {
 OPEN_TRACKER: Final = "open"
 """The pseudo-link that stands for the tracking pixel in ActiveCampaign's own link lists."""
 
+EXTRA_NAMES: Final = {
+    "sent": "Campaign Sent",
+    "forward": "Email Forwarded",
+    "reply": "Email Replied",
+    "share": "Email Shared",
+    "subscribe": "Contact Subscribed",
+    "update": "Contact Updated",
+    "subscriber_note": "Contact Note Added",
+    "contact_tag_added": "Contact Tag Added",
+    "contact_tag_removed": "Contact Tag Removed",
+    "contact_task_add": "Contact Task Added",
+    "list_add": "List Added",
+    "account_add": "Account Added",
+    "account_update": "Account Updated",
+    "account_contact_add": "Account Contact Added",
+    "account_contact_update": "Account Contact Updated",
+    "deal_add": "Deal Added",
+    "deal_update": "Deal Updated",
+    "deal_note_add": "Deal Note Added",
+    "deal_pipeline_add": "Deal Pipeline Added",
+    "deal_stage_add": "Deal Stage Added",
+    "deal_task_add": "Deal Task Added",
+    "deal_task_complete": "Deal Task Completed",
+    "deal_tasktype_add": "Deal Task Type Added",
+    "sms_sent": "SMS Sent",
+    "sms_reply": "SMS Replied",
+    "sms_unsub": "SMS Unsubscribed",
+}
+"""Webhook types that are no email event, and what their events are called behind "ActiveCampaign "."""
+
 _NAME: Final = re.compile(r"[a-z][a-z0-9_]{0,39}")
+
+
+def webhook_types(settings: Settings) -> tuple[str, ...]:
+    """Return the types that a webhook has to be registered for."""
+    return (*EMAIL_TYPES, *(EXTRA_NAMES if settings.extra_events else ()))
 
 
 def ignored(form: Form) -> str:
@@ -37,6 +73,12 @@ def ignored(form: Form) -> str:
         return ""
     # anything may stand here, also a person's data: only what looks like a type is shown
     return f"type {kind}" if _NAME.fullmatch(kind) else "type of unknown spelling"
+
+
+def extra_name(form: Form) -> str:
+    """Return the event's name of a webhook of another type, "" where none is known."""
+    name = EXTRA_NAMES.get(form.text("type"))
+    return f"ActiveCampaign {name}" if name else ""
 
 
 def _is_automation(form: Form) -> bool:

@@ -7,14 +7,18 @@ traits or of the secret address goes into it.
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
+import msgspec
+
 _VERSION: Final = "v1"
 _HEX_CHARS: Final = 32
+
+# compact, and other characters than ASCII as themselves
+_encode: Final = msgspec.json.Encoder().encode
 
 
 class Kind(StrEnum):
@@ -25,6 +29,8 @@ class Kind(StrEnum):
     UNSUBSCRIBE = "unsubscribe"
     BOUNCE = "bounce"
     DELIVERED = "delivered"
+    SPAM = "spam"
+    OTHER = "other"
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +39,7 @@ class Scope:
 
     Attributes:
         source_id: the source instance, not its address: a new secret does not fork ids.
-        person: contact id, or the e-mail in lower case where there is none.
+        person: contact id, or the e-mail in lower case where there is none; "" for what is about nobody.
     """
 
     source_id: str
@@ -42,28 +48,39 @@ class Scope:
     person: str
 
 
-def message_id(scope: Scope, kind: Kind, *, discriminator: str = "", when: int | str = 0, agent: str = "") -> str:
-    """Return the id of one occurrence.
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """What the id of one occurrence is made of.
 
-    Args:
+    Attributes:
         scope: where it happened and to whom.
         kind: what happened.
         discriminator: what tells two of this kind apart: link, lists and reason, bounce type and code.
         when: whole seconds since 1970; the hash of the raw body where no time was sent; 0 for what happens once.
         agent: the opener's `User-Agent`.
     """
-    canonical = [
-        _VERSION,
-        scope.source_id,
-        kind.value,
-        scope.campaign_id,
-        scope.email_message_id,
-        scope.person,
-        discriminator,
-        when,
-        agent,
-    ]
-    return f"ac-{_hash(canonical)}"
+
+    scope: Scope
+    kind: Kind
+    discriminator: str = ""
+    when: int | str = 0
+    agent: str = ""
+
+    def message_id(self) -> str:
+        """Return the id."""
+        scope = self.scope
+        canonical = [
+            _VERSION,
+            scope.source_id,
+            self.kind.value,
+            scope.campaign_id,
+            scope.email_message_id,
+            scope.person,
+            self.discriminator,
+            self.when,
+            self.agent,
+        ]
+        return f"ac-{_hash(canonical)}"
 
 
 def unsubscribe_id(scope: Scope, list_ids: Sequence[str]) -> str:
@@ -77,5 +94,9 @@ def body_hash(body: bytes) -> str:
 
 
 def _hash(canonical: Sequence[object]) -> str:
-    text = json.dumps(canonical, ensure_ascii=False, separators=(",", ":"))
-    return hashlib.sha256(text.encode()).hexdigest()[:_HEX_CHARS]
+    return hashlib.sha256(_encode(canonical)).hexdigest()[:_HEX_CHARS]
+
+
+def message_id(scope: Scope, kind: Kind, *, discriminator: str = "", when: int | str = 0, agent: str = "") -> str:
+    """Return the id of one occurrence."""
+    return Identity(scope, kind, discriminator, when, agent).message_id()

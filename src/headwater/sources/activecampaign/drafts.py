@@ -1,0 +1,34 @@
+"""Read what a record of the inbox tells as drafts, and finish their events. Pure: no memory, no clock, no network."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from headwater.sources.activecampaign.draft import Draft, Read
+from headwater.sources.activecampaign.finishing import (
+    completed,
+    contradicting,
+    described,
+    identified,
+    repeated,
+    scanned,
+)
+from headwater.sources.contract import Webhook
+
+__all__ = [
+    "Draft",
+    "Read",
+    "completed",
+    "contradicting",
+    "described",
+    "identified",
+    "read",
+    "repeated",
+    "scanned",
+]
+
+
+def read(webhook: Webhook, settings: Mapping[str, Any]) -> Read:
+    """Return what a record of either origin tells; never raises for bad input."""
+    raise NotImplementedError
