@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -22,6 +22,9 @@ from headwater.loading.engine import Loading
 from headwater.loading.runs import SyncRun
 from headwater.sources.contract import Worker
 
+Refresh = Callable[[], Awaitable[object]]
+"""Returns once the newest configuration is in use."""
+
 
 class Desk:
     """Implements `control.pipeline.Pipeline` beside the engines; served to the web role by `rpc`."""
@@ -33,11 +36,13 @@ class Desk:
         delivery: Delivery,
         loading: Loading,
         workers: Mapping[str, Worker] | None = None,
+        *,
+        refresh: Refresh | None = None,
         clock: Clock = wall.now,
     ) -> None:
-        """Take the engines and, by source type, the workers that hold accounts."""
+        """Take the engines, by source type the workers that hold accounts, and the way to the newest configuration."""
         self._reader, self._mapper, self._delivery, self._loading = reader, mapper, delivery, loading
-        self._workers, self._clock = workers or {}, clock
+        self._workers, self._refresh, self._clock = workers or {}, refresh, clock
         self._later: set[asyncio.Future[list[SyncRun]]] = set()
 
     async def connections(self) -> Answer:
@@ -138,7 +143,9 @@ class Desk:
         return await self._worker.check(url, key)
 
     async def account_settle(self, connection_id: str) -> Answer:
-        """Bring an account's webhook into the wanted state now."""
+        """Bring an account's webhook into the wanted state now: what was stored a moment ago counts."""
+        if self._refresh is not None:
+            await self._refresh()
         return await self._with_lag(await self._worker.settle(connection_id))
 
     async def account_status(self, connection_id: str) -> Answer:

@@ -26,11 +26,12 @@ class Watch:
     def __init__(self, control: Control, use: Use) -> None:
         self._control, self._use = control, use
         self._version = -1
+        self._looking = asyncio.Lock()  # a change is handed on by one look, and others wait until it is in use
 
     async def first(self) -> None:
         """Wait until the web role has made the database, then hand on the first snapshot."""
         while True:
-            if await self._look():
+            if await self.look():
                 return
             await asyncio.sleep(_FIRST_S)
 
@@ -38,7 +39,12 @@ class Watch:
         """Look for changes until cancelled."""
         while True:
             await asyncio.sleep(_EVERY_S)
-            await self._look()
+            await self.look()
+
+    async def look(self) -> bool:
+        """Return, with the present configuration in use, whether there is one."""
+        async with self._looking:
+            return await self._look()
 
     async def _look(self) -> bool:
         try:

@@ -65,15 +65,6 @@ class Accounts:
         """Return the account that is connected to a source, None when there is none."""
         return next((each for each in self.all(workspace_id) if each.source_id == source_id), None)
 
-    def key(self, workspace_id: str, account_id: str) -> str:
-        """Return the open API key, to try it against another address.
-
-        Raises:
-            NotFoundError: this workspace has no such account.
-        """
-        with self._engine.connect() as connection:
-            return self._box.open(account_id, _KEY, _row(connection, workspace_id, account_id).api_key)
-
     def target(self, workspace_id: str, write_key: str) -> Source:
         """Return the source that a write key leads to, if an account may be connected to it.
 

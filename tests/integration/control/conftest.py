@@ -16,12 +16,14 @@ from headwater.control import api
 from headwater.control.live import Live
 from headwater.control.service import open_control
 from headwater.control.volume import Volume
-from headwater.errors import NotFoundError, RetryableError
+from headwater.errors import ConflictError, InvalidRequestError, NotFoundError, RetryableError
 from headwater.eventlog.contract import Topic
 from headwater.eventlog.memory import MemoryLog
 from headwater.spec.event import Record
 
 SECRET = b"k" * 32
+API_KEY = "0123456789abcdef" * 4
+"""The one key that the account of the stand-in takes."""
 
 
 class PipelineDesk:
@@ -31,6 +33,12 @@ class PipelineDesk:
         self.asked = []
         self.letters = {"7": {"id": "7", "reason": "HTTP 400"}}
         self.is_down = False
+        self.is_account_away = False
+        self.control = None
+        self.webhooks = {}
+        self.run = None
+        self.ending = "done"
+        self.differences = []
 
     def _note(self, name, **arguments):
         if self.is_down:
@@ -81,6 +89,106 @@ class PipelineDesk:
     async def warehouses(self):
         self._note("warehouses")
         return {"warehouses": []}
+
+    async def account_check(self, url, key):
+        self._note("check", url=url, key=key)
+        if not url.startswith("https://"):
+            raise InvalidRequestError("An account's address begins with https://.", field="accountUrl")
+        if key != API_KEY:
+            raise InvalidRequestError("ActiveCampaign refuses this API key.", field="apiKey")
+        return {"url": url.rstrip("/").lower(), "account": url.removeprefix("https://").partition(".")[0]}
+
+    async def account_settle(self, connection_id):
+        self._note("settle", connection_id=connection_id)
+        return self._status(connection_id)
+
+    async def account_status(self, connection_id):
+        self._note("status", connection_id=connection_id)
+        return self._status(connection_id)
+
+    def _status(self, connection_id):
+        """Return what a worker would say that sees what is stored, and reaches ActiveCampaign unless told otherwise."""
+        found = {each.id: each for each in self.control.snapshot().accounts}
+        if connection_id not in found:
+            raise NotFoundError("This connection is not known yet.")
+        webhook = "ok" if found[connection_id].active else "off"
+        if self.is_account_away:
+            webhook = "unreachable"
+        self.webhooks[connection_id] = webhook
+        return {
+            "state": "waiting" if webhook == "ok" else "off",
+            "message": "Ready, waiting for the first event.",
+            "webhook": {"state": webhook, "address": "https://host/webhooks/activecampaign/••••", "repairs": 0},
+            "lastEvent": None,
+            "lag": {"inbox": 0, "oldestS": 0.0},
+            "budget": {"perSecond": 5, "lastMinute": 3, "total": 40, "throttled": 1, "waiting": 0, "pausedS": 0},
+            "identities": {"known": 9, "withUserId": 4, "fallbacks": 5},
+            "backfill": None,
+            "reconciliation": None,
+            "warnings": [{"code": "tracking_off", "message": "Open tracking is off.", "campaignId": "7"}],
+        }
+
+    async def account_backfill(self, connection_id, *, since=None, campaigns=None, dry_run=False):
+        self._note("backfill", connection_id=connection_id, since=since, campaigns=campaigns, dry_run=dry_run)
+        if self.run is not None and self.run["state"] == "running":
+            raise ConflictError("A back-fill is running already; wait for it or cancel it.")
+        self.run = _run("backfill", "done" if dry_run else "running")
+        return self.run
+
+    async def account_reconcile(self, connection_id, *, campaigns=None):
+        self._note("reconcile", connection_id=connection_id, campaigns=campaigns)
+        self.run = _run("reconciliation", "running")
+        return self.run
+
+    async def account_cancel(self, connection_id, run_id):
+        self._note("cancel", connection_id=connection_id, run_id=run_id)
+        if self.run is None or self.run["id"] != run_id:
+            raise NotFoundError("There is no such run.")
+        self.run = {**self.run, "state": "cancelled"}
+        return self.run
+
+    async def account_runs(self, connection_id, count=20):
+        self._note("runs", connection_id=connection_id, count=count)
+        if self.run is not None and self.run["state"] == "running":  # each look finds it further on
+            rows = self.run["rows"] + 500
+            done = rows >= 1_000
+            campaigns = {"total": 2, "done": 2 if done else 1}
+            state = self.ending if done else "running"
+            self.run = {**self.run, "rows": rows, "campaigns": campaigns, "state": state, "etaS": 0 if done else 90}
+        return {"runs": [] if self.run is None else [self.run]}
+
+    async def account_reconciliation(self, connection_id):
+        self._note("reconciliation", connection_id=connection_id)
+        return {"campaigns": list(self.differences)}
+
+    async def account_complaints(self, connection_id, rows):
+        self._note("complaints", connection_id=connection_id, rows=list(rows))
+        return {"count": len(rows)}
+
+    async def unmapped(self, source_id=None, count=50):
+        self._note("unmapped", source_id=source_id, count=count)
+        return {"unmapped": [{"inboxSeq": 3, "sourceId": "s", "reason": "no type", "receivedAt": "2026-01-01T00:00Z"}]}
+
+    async def retry_unmapped(self, source_id=None):
+        self._note("retry_unmapped", source_id=source_id)
+        return {"mapped": 1, "stillUnmapped": 2}
+
+
+def _run(kind, state):
+    return {
+        "id": "r1",
+        "kind": kind,
+        "state": state,
+        "since": None,
+        "campaigns": {"total": 2, "done": 0},
+        "rows": 0,
+        "filled": 0,
+        "calls": 3,
+        "etaS": 180,
+        "startedAt": "2026-01-01T00:00:00Z",
+        "endedAt": None,
+        "message": "",
+    }
 
 
 @dataclass
@@ -162,6 +270,7 @@ def starting(directory):
             control = open_control(f"sqlite:///{directory}/{region}.db", SECRET, region=region)
             workspace = control.workspaces.get()
             log, pipeline, queries = MemoryLog(), PipelineDesk(), []
+            pipeline.control = control
             volume = Volume(log, directory / f"volume-{region}.db")
 
             def query(warehouse, sql, rows):

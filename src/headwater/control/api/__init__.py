@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from starlette.routing import Route
 
+from headwater.control.api.accounts import AccountOperations
 from headwater.control.api.destinations import DestinationOperations
 from headwater.control.api.door import Door, Operation
 from headwater.control.api.events import EventOperations
 from headwater.control.api.operations import StoredEventOperations
 from headwater.control.api.paging import Pager
 from headwater.control.api.sources import SourceOperations
+from headwater.control.api.unmapped import UnmappedOperations
 from headwater.control.api.warehouses import WarehouseOperations
 from headwater.control.api.workspace import WorkspaceOperations
 from headwater.control.asking import Query
+from headwater.control.connecting import Connecting
 from headwater.control.live import Live
 from headwater.control.pipeline import Pipeline
 from headwater.control.service import Control
@@ -35,13 +38,16 @@ def build(
         rejected: the log's rejections, `Live(reader, Topic.REJECTED)`.
     """
     pager = Pager(control.key("page cursors"))
+    connecting = Connecting(control, pipeline)
     operations = [
         *WorkspaceOperations(control, pager).operations(),
-        *SourceOperations(control, pager).operations(),
+        *SourceOperations(control, pager, connecting).operations(),
+        *AccountOperations(control, pager, pipeline, connecting).operations(),
         *DestinationOperations(control, pager, pipeline).operations(),
         *WarehouseOperations(control, pager, pipeline).operations(),
         *EventOperations(control, live, rejected, volume).operations(),
         *StoredEventOperations(control, pipeline, query).operations(),
+        *UnmappedOperations(control, pipeline).operations(),
     ]
     by_path: dict[str, list[Operation]] = {}
     for operation in operations:

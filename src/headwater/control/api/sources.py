@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 import msgspec
@@ -10,10 +11,12 @@ from msgspec import UNSET, UnsetType
 from headwater.control.api import shapes
 from headwater.control.api.door import Answer, Asked, Operation
 from headwater.control.api.paging import Pager
+from headwater.control.connecting import Connecting
 from headwater.control.models import Destination, Role, Source, WarehouseEntry
 from headwater.control.moments import text_of
 from headwater.control.service import Control
 from headwater.errors import InvalidRequestError
+from headwater.ingest.webhooks import PREFIX
 
 
 class CreateSource(msgspec.Struct, forbid_unknown_fields=True):
@@ -39,8 +42,8 @@ class UpdateSource(msgspec.Struct, forbid_unknown_fields=True):
 class SourceOperations:
     """Everything under `/sources` that changes or shows configuration."""
 
-    def __init__(self, control: Control, pager: Pager) -> None:
-        self._control, self._pager = control, pager
+    def __init__(self, control: Control, pager: Pager, connecting: Connecting) -> None:
+        self._control, self._pager, self._connecting = control, pager, connecting
 
     def operations(self) -> list[Operation]:
         """Return the operations with the role each needs."""
@@ -93,9 +96,11 @@ class SourceOperations:
         changed = self._control.sources.update(source.workspace_id, source.id, **given(wanted, "slug"))
         return {"source": self._shape(asked, changed)}
 
-    def delete(self, asked: Asked) -> Answer:
-        """Delete a source with its keys and destinations."""
-        self._control.sources.delete(asked.caller.workspace_id, asked.path["sourceId"])
+    async def delete(self, asked: Asked) -> Answer:
+        """Delete a source with its keys and destinations; an account's webhook is taken down first."""
+        source = await asyncio.to_thread(self._source, asked)
+        await self._connecting.release(source.workspace_id, source.id)
+        await asyncio.to_thread(self._control.sources.delete, source.workspace_id, source.id)
         return {"status": "SUCCESS"}
 
     def add_write_key(self, asked: Asked) -> Answer:
@@ -110,10 +115,14 @@ class SourceOperations:
         return {"status": "SUCCESS", "source": self._shape(asked, changed)}
 
     def rotate_webhook_secret(self, asked: Asked) -> Answer:
-        """Make a new webhook address; this answer is the only one that shows it."""
-        changed = self._control.sources.rotate_webhook_secret(asked.caller.workspace_id, asked.path["sourceId"])
-        path = f"/webhooks/{changed.type}/{changed.webhook_secret}"
-        return {"source": self._shape(asked, changed), "webhookPath": path}
+        """Make a new webhook address; this answer is the only one that shows it.
+
+        The present one works on for a day; `?now` ends it at once.
+        """
+        changed = self._control.sources.rotate_webhook_secret(
+            asked.caller.workspace_id, asked.path["sourceId"], at_once=asked.query.get("now", "false") != "false"
+        )
+        return {"source": self._shape(asked, changed), "webhookPath": f"{PREFIX}{changed.webhook_secret}"}
 
     def destinations(self, asked: Asked) -> Answer:
         """Return a page of the destinations connected to a source."""

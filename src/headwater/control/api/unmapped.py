@@ -1,0 +1,51 @@
+"""`/unmapped`: webhooks that are stored but could not be mapped, why, and once more after a fix."""
+
+from __future__ import annotations
+
+import asyncio
+
+import msgspec
+from msgspec import UNSET, UnsetType
+
+from headwater.control.api.door import Answer, Asked, Operation
+from headwater.control.models import Role
+from headwater.control.pipeline import Pipeline
+from headwater.control.service import Control
+
+
+class RetryUnmapped(msgspec.Struct, forbid_unknown_fields=True):
+    """What `POST /unmapped/retry` takes: one source, or all."""
+
+    sourceId: str | UnsetType = UNSET  # noqa: N815 - the API's spelling
+
+
+class UnmappedOperations:
+    """`/unmapped` and `/unmapped/retry`."""
+
+    def __init__(self, control: Control, pipeline: Pipeline) -> None:
+        self._control, self._pipeline = control, pipeline
+
+    def operations(self) -> list[Operation]:
+        """Return the operations with the role each needs."""
+        return [
+            Operation("GET", "/unmapped", Role.READ_ONLY, self.list),
+            Operation("POST", "/unmapped/retry", Role.MEMBER, self.retry, RetryUnmapped),
+        ]
+
+    async def list(self, asked: Asked) -> Answer:
+        """Return webhooks that could not be mapped, newest first."""
+        count = asked.whole("count", 50, 1, 500)
+        return await self._pipeline.unmapped(await self._source_id(asked, asked.query.get("sourceId")), count)
+
+    async def retry(self, asked: Asked) -> Answer:
+        """Map them once more."""
+        wanted = asked.body.sourceId
+        return await self._pipeline.retry_unmapped(
+            await self._source_id(asked, None if isinstance(wanted, UnsetType) else wanted)
+        )
+
+    async def _source_id(self, asked: Asked, key: str | None) -> str | None:
+        if key is None:
+            return None
+        source = await asyncio.to_thread(self._control.sources.get, asked.caller.workspace_id, key)
+        return source.id
