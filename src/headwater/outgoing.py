@@ -14,11 +14,16 @@ from typing import Protocol
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What a service answered: `body` is cut at the client's bound, header names are lower case."""
+    """What a service answered: header names are lower case.
+
+    Attributes:
+        cut: whether there was more than the client reads; `body` ends at its bound then.
+    """
 
     status: int
     headers: Mapping[str, str]
     body: bytes
+    cut: bool = False
 
 
 class Http(Protocol):

@@ -102,11 +102,11 @@ class GuardedHttp:
         async with session.request(
             method, URL(target.text, encoded=True), data=body or None, headers=headers, allow_redirects=False
         ) as response:
-            read = await _head(response.content, self._answer_bytes_max)
+            read, cut = await _head(response.content, self._answer_bytes_max)
             named = {name.lower(): text for name, text in response.headers.items()}
             # RFC 9110 lets the recipient supply the date; a `Retry-After` date is counted from it.
             named.setdefault("date", format_datetime(self._clock(), usegmt=True))
-            return Answer(response.status, named, read)
+            return Answer(response.status, named, read, cut)
 
     def _session(self, scheme: str) -> aiohttp.ClientSession:
         if scheme not in self._sessions:
@@ -155,13 +155,14 @@ class GuardedHttp:
                 return "The connection was cut before a whole answer came."
 
 
-async def _head(stream: aiohttp.StreamReader, bytes_max: int) -> bytes:
+async def _head(stream: aiohttp.StreamReader, bytes_max: int) -> tuple[bytes, bool]:
+    """Return up to `bytes_max` bytes, and whether there are more."""
     parts: list[bytes] = []
-    left = bytes_max
+    left = bytes_max + 1
     while left and (part := await stream.read(left)):
         parts.append(part)
         left -= len(part)
-    return b"".join(parts)
+    return b"".join(parts)[:bytes_max], not left
 
 
 class _JudgedResolver(AbstractResolver):

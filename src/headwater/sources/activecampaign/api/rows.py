@@ -18,6 +18,7 @@ class Campaign:
         type, status: as sent, such as "single" and "5".
         sent_at, last_sent_at: `sdate` and `ldate` as instants, None where it was not sent yet.
         message_ids: of its emails; several in a split test; () where they were not asked for.
+        subject: of its email, "" in a split test: there each message has its own.
         tracks_opens, tracks_links: whether the account measures them at all.
         recipients: how many it was sent to so far (`send_amt`).
         opens, unique_opens, clicks, unique_clicks, clickers, hard_bounces, soft_bounces, unsubscribes: counters.
@@ -127,13 +128,15 @@ class BounceRow:
 
 @dataclass(frozen=True, slots=True)
 class UnsubscribeRow:
-    """A contact that left through a campaign's email."""
+    """A contact that left a list; `campaign_id` and `message_id` "" where it was not through a campaign's email."""
 
     contact_id: str
     email: str
     at: str
     reason: str = ""
     list_id: str = ""
+    campaign_id: str = ""
+    message_id: str = ""
 
 
 @dataclass(frozen=True, slots=True)
