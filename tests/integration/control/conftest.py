@@ -1,3 +1,4 @@
+import asyncio
 import contextlib
 import json
 import socket
@@ -29,11 +30,13 @@ API_KEY = "0123456789abcdef" * 4
 class PipelineDesk:
     """Stands in for another process: keeps dead letters, and remembers what it was asked for."""
 
+    HANGS_S = 20
+
     def __init__(self):
         self.asked = []
         self.letters = {"7": {"id": "7", "reason": "HTTP 400"}}
         self.is_down = False
-        self.is_account_away = False
+        self.is_account_away = self.is_hanging = False
         self.control = None
         self.webhooks = {}
         self.run = None
@@ -104,6 +107,8 @@ class PipelineDesk:
 
     async def account_status(self, connection_id):
         self._note("status", connection_id=connection_id)
+        if self.is_hanging:
+            await asyncio.sleep(self.HANGS_S)
         return self._status(connection_id)
 
     def _status(self, connection_id):
