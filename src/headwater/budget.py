@@ -9,10 +9,10 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from enum import IntEnum
-from heapq import heappop, heappush
+from heapq import heapify, heappop, heappush
 from itertools import count
 from typing import Final
 
@@ -56,9 +56,15 @@ class Budget:
     whenever its seconds begin, never counts too many.
     """
 
-    def __init__(self, per_s: int, *, seconds: Callable[[], float] = time.monotonic) -> None:
-        """Take the limit in requests a second and a clock that only goes forward."""
-        self._per_s, self._seconds = per_s, seconds
+    def __init__(
+        self,
+        per_s: int,
+        *,
+        seconds: Callable[[], float] = time.monotonic,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+    ) -> None:
+        """Take the limit in requests a second, a clock that only goes forward, and how to wait by it."""
+        self._per_s, self._seconds, self._sleep = per_s, seconds, sleep
         self._window: deque[float] = deque(maxlen=per_s)
         self._paused_until = 0.0
         self._queue: list[tuple[Priority, int, asyncio.Future[None]]] = []
@@ -73,7 +79,11 @@ class Budget:
         heappush(self._queue, (priority, next(self._numbers), place))
         if self._serving is None or self._serving.done():
             self._serving = asyncio.create_task(self._serve())
-        await place
+        try:
+            await place
+        except asyncio.CancelledError:
+            self._leave()
+            raise
 
     def pause(self, seconds: float) -> None:
         """Let nobody send for a while: the service said that it was too much."""
@@ -90,7 +100,7 @@ class Budget:
     async def _serve(self) -> None:
         while self._queue:
             if (wait_s := self._wait_s()) > 0:
-                await asyncio.sleep(wait_s)
+                await self._sleep(wait_s)
                 continue
             *_, place = heappop(self._queue)
             if place.done():  # whoever waited has given up
@@ -100,6 +110,11 @@ class Budget:
             self._recent.append(self._seconds())
             self._forget()
             place.set_result(None)
+
+    def _leave(self) -> None:
+        """Take those who gave up out of the queue: in a long pause they would pile up."""
+        self._queue = [waiting for waiting in self._queue if not waiting[2].done()]
+        heapify(self._queue)
 
     def _wait_s(self) -> float:
         full = len(self._window) == self._per_s
