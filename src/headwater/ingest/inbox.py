@@ -24,15 +24,15 @@ from headwater.errors import CorruptLogError, LogOverloadedError, LogUnavailable
 from headwater.eventlog.contract import Appended, Appender, Reader, Topic
 from headwater.eventlog.cursors import Cursors
 from headwater.limits import WEBHOOK_EVENT_BYTES_MAX
-from headwater.sources.contract import Events, Mapped, Webhook
+from headwater.sources.contract import Events, Mapped, Memory, Webhook
 from headwater.spec.event import Batch, Frame, Record
 from headwater.spec.times import format_time
 
 NAME: Final = "inbox"
 """The mapper's cursor."""
 
-EventsOf = Callable[[str], tuple[Events, Mapping[str, Any]] | None]
-"""Returns a source's function `events` and its settings, None for a source that is not there (any more)."""
+EventsOf = Callable[[str], tuple[Events | Memory, Mapping[str, Any]] | None]
+"""Returns a source's function `events` or its memory, and its settings; None for a source that is not there (any more)."""
 
 Sources = Mapping[str, tuple[Events, Mapping[str, Any]] | None]
 """What `EventsOf` answered for the sources of a batch."""
@@ -78,6 +78,16 @@ class Counts:
     ignored: Counter[str] = field(default_factory=Counter)
     quarantined: Counter[str] = field(default_factory=Counter)
     damaged: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Quarantined:
+    """A record of the inbox that could not be mapped: where it stands, whose it is, when it arrived, and why."""
+
+    inbox_seq: int
+    source_id: str
+    received_at: datetime
+    reason: str
 
 
 @dataclass(slots=True)
@@ -202,6 +212,18 @@ class InboxMapper:
                 ) from None
         if self._cursor < upto_cursor:
             raise LogUnavailableError("Webhooks are not mapped because the pipeline is stopping; try again.")
+
+    async def deposit(self, source_id: str, bodies: Sequence[bytes]) -> None:
+        """Put records that a source's worker made into the inbox; durable when it returns; see `contract.Deposit`."""
+        raise NotImplementedError
+
+    async def quarantined(self, source_id: str | None = None, count: int = 50) -> list[Quarantined]:
+        """Return what could not be mapped and was not mapped later, newest first; None for all sources."""
+        raise NotImplementedError
+
+    async def retry_quarantined(self, source_id: str | None = None) -> dict[str, int]:
+        """Map again what could not be mapped; return {"mapped": n, "stillQuarantined": n}."""
+        raise NotImplementedError
 
     async def _settle(self, batch: Batch) -> None:
         """Map one batch, append what came of it, then advance; returns early, without advancing, when stopped."""
