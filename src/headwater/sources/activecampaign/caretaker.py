@@ -162,7 +162,7 @@ class Caretaker:
         wanted, base = self._wanted(connected), connected.api.address.base
         wish = _digest(wanted)
         was_right = bool(self.health.webhook_id) and (self.health.base, self.health.wish) == (base, wish)
-        worked = row is not found.row or bool(found.extra)
+        was, worked = self.health.silence, row is not found.row or bool(found.extra)
         if worked:
             did = "created" if found.row is None else ",".join(found.differs) or "doubled"
             _log.info("webhook.put_right", connection_id=connected.account.id, webhook_id=row.id, did=did)
@@ -177,7 +177,7 @@ class Caretaker:
             checked_at=self._tools.clock(),
             refused_events=tuple(sorted(set(wanted.events) - set(row.events))),
             repairs=self.health.repairs + (1 if worked and was_right else 0),
-            silence=silence.restarted(self.health.silence) if worked or base != self.health.base else self.health.silence,
+            silence=silence.restarted(was) if worked or base != self.health.base else was,
         )
 
     async def _put_away(self, connected: Connected) -> None:

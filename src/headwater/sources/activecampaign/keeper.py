@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import random
 from collections.abc import Mapping
 from pathlib import Path
@@ -130,10 +131,10 @@ class Keeper:
             except Exception as error:  # noqa: BLE001 - an account that surprises us costs itself, no other
                 _log.error("connection.look_failed", connection_id=connection_id, error=type(error).__name__)
                 wait_s = _DEFECT_S
-            try:
-                await asyncio.wait_for(wake.wait(), None if wait_s is None else _jittered(wait_s))
-            except TimeoutError:
-                continue
+            # not `wait_for`: in Python 3.11 it swallows a cancellation that comes together with the wake
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(None if wait_s is None else _jittered(wait_s)):
+                    await wake.wait()
 
 
 async def _look(taker: Caretaker) -> float | None:
