@@ -40,3 +40,21 @@ def contact_of(form: Form) -> Contact | None:
 def is_address(email: str) -> bool:
     """Say whether this can be an e-mail address that was ever written to."""
     return len(email) <= USER_ID_CHARS_MAX and _ADDRESS.fullmatch(email) is not None
+
+
+def field_user_id(form: Form, field: str) -> str:
+    """Return the user id in a custom field, "" for none.
+
+    Args:
+        form: a webhook.
+        field: number or personalisation tag (`%TAG%`, in any case): senders name fields by either.
+    """
+    wanted = field.strip("% ").casefold()
+    if not wanted:
+        return ""
+    for path, value in form.under("contact", "fields"):
+        if len(path) == 1 and path[0].strip("% ").casefold() == wanted:
+            user_id = value.strip()
+            is_choice = user_id.startswith("||")  # several answers to a question name nobody
+            return "" if is_choice or len(user_id) > USER_ID_CHARS_MAX else user_id
+    return ""

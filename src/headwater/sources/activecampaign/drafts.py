@@ -14,7 +14,10 @@ from headwater.sources.activecampaign.finishing import (
     repeated,
     scanned,
 )
-from headwater.sources.contract import Webhook
+from headwater.sources.activecampaign.mapping import read_webhook
+from headwater.sources.activecampaign.reports import read_report
+from headwater.sources.activecampaign.settings import read as read_settings
+from headwater.sources.contract import Origin, Webhook
 
 __all__ = [
     "Draft",
@@ -31,4 +34,5 @@ __all__ = [
 
 def read(webhook: Webhook, settings: Mapping[str, Any]) -> Read:
     """Return what a record of either origin tells; never raises for bad input."""
-    raise NotImplementedError
+    known = read_settings(settings)
+    return read_report(webhook, known) if webhook.origin is Origin.REPORT else read_webhook(webhook, known)

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import Any, Final
+from typing import Final
 
 from headwater.limits import USER_ID_CHARS_MAX
 from headwater.sources.activecampaign.draft import Draft
 from headwater.sources.activecampaign.records import CampaignNote, Person
+from headwater.sources.activecampaign.tracks import campaign_context
 from headwater.sources.contract import Origin
 from headwater.spec.event import Body
 
@@ -59,11 +60,6 @@ def described(body: Body, note: CampaignNote) -> Body:
     if "campaign_name" in filled:
         context = context | {"campaign": campaign_context(note.name)}
     return body | {"properties": properties | filled, "context": context}
-
-
-def campaign_context(name: str) -> dict[str, Any]:
-    """Return `context.campaign` of an email."""
-    return {"name": name, "medium": "email", "source": "activecampaign"}
 
 
 def repeated(draft: Draft, ordinal: int) -> Draft:

@@ -63,7 +63,7 @@ def ignored(form: Form) -> str:
     The answer is a name to count by: "test", "automation", "open_tracker" or "type <its type>".
     """
     kind = form.text("type")
-    if form.text("date_time") == TEST_BUTTON_TIME:
+    if is_test(form):
         return "test"
     if not kind:
         return "automation" if _is_automation(form) else ""
@@ -79,6 +79,11 @@ def extra_name(form: Form) -> str:
     """Return the event's name of a webhook of another type, "" where none is known."""
     name = EXTRA_NAMES.get(form.text("type"))
     return f"ActiveCampaign {name}" if name else ""
+
+
+def is_test(form: Form) -> bool:
+    """Whether the product's test button sent it."""
+    return form.text("date_time") == TEST_BUTTON_TIME
 
 
 def _is_automation(form: Form) -> bool:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Final
 
 from headwater.sources.activecampaign.agents import machine_reason
 from headwater.sources.activecampaign.forms import Form
-from headwater.sources.activecampaign.lists import lists_of
-from headwater.sources.activecampaign.occurrence import Kind, Scope, unsubscribe_id
+from headwater.sources.activecampaign.lists import MailingList
+from headwater.sources.activecampaign.occurrence import Kind
 
 Properties = dict[str, Any]
 
@@ -35,9 +36,8 @@ def email_properties(form: Form) -> Properties:
     )
 
 
-def list_properties(form: Form) -> Properties:
+def list_properties(lists: Sequence[MailingList]) -> Properties:
     """Return ids and names of all lists; the names only where one is known, in the order of the ids."""
-    lists = lists_of(form)
     names = [found.name for found in lists]
     return present(list_ids=[found.id for found in lists], list_names=names if any(names) else [])
 
@@ -68,16 +68,16 @@ def envelope_properties(form: Form) -> Properties:
     return present(initiated_from=form.text("initiated_from"), initiated_by=form.text("initiated_by"))
 
 
-def own_properties(form: Form, kind: Kind, scope: Scope) -> Properties:
+def own_properties(form: Form, kind: Kind, lists: Sequence[MailingList]) -> Properties:
     """Return what only this kind of event has."""
     match kind:
         case Kind.CLICK:
             link = present(link_id=identifier(form, "link", "id"), link_url=form.raw("link", "url"))
-            return link | _machine_properties(form)
+            return link | _agent_properties(form)
         case Kind.OPEN:
-            return _machine_properties(form)
+            return _agent_properties(form)
         case Kind.UNSUBSCRIBE:
-            return _unsubscribe_properties(form, scope)
+            return _unsubscribe_properties(form, lists)
         case Kind.BOUNCE:
             return present(
                 bounce_type=form.text("bounce", "type").lower(),
@@ -87,22 +87,22 @@ def own_properties(form: Form, kind: Kind, scope: Scope) -> Properties:
     return {}
 
 
-def _machine_properties(form: Form) -> Properties:
-    """Return whether a machine did it; nothing where no agent was sent, because then nobody knows."""
-    agent = form.text(USER_AGENT)
-    if not agent:
-        return {}
-    reason = machine_reason(agent)
+def machine_properties(reason: str) -> Properties:
+    """Return whether a machine did it, and why we think so; "" for a person."""
     return {"is_machine_open": bool(reason), **present(machine_reason=reason)}
 
 
-def _unsubscribe_properties(form: Form, scope: Scope) -> Properties:
-    lists = lists_of(form)
+def _agent_properties(form: Form) -> Properties:
+    """Return whether a machine did it; nothing where no agent was sent, because then nobody knows."""
+    agent = form.text(USER_AGENT)
+    return machine_properties(machine_reason(agent)) if agent else {}
+
+
+def _unsubscribe_properties(form: Form, lists: Sequence[MailingList]) -> Properties:
     first = present(list_id=lists[0].id, list_name=lists[0].name) if lists else {}
     subscriptions = [value for _, value in form.under("active_subscriptions") if value.strip() not in {"", _ZERO}]
     return first | present(
         unsubscribe_reason=form.raw("unsubscribe", "reason"),
-        unsubscribe_id=unsubscribe_id(scope, [found.id for found in lists]),
         form_id=identifier(form, "form", "id"),
         active_subscriptions=subscriptions,
     )

@@ -18,14 +18,18 @@ MISSING: Final = "missing"
 UNREADABLE: Final = "unreadable"
 IMPLAUSIBLE: Final = "implausible"
 FUTURE: Final = "future"
+DATE_ONLY: Final = "date_only"
 
 CENTRAL: Final = "America/Chicago"
 TEST_BUTTON_TIME: Final = "2013-01-01 12:00:00"
 
+_REPEATED_HOUR_S: Final = 3_600
+_DATE_SLACK_S: Final = 36 * 3_600  # from noon: the day itself, 12 hours, and any zone that the date may be written in
 _FUTURE_MAX: Final = timedelta(hours=24)
 _EARLIEST: Final = datetime(2003, 1, 1, tzinfo=UTC)  # ActiveCampaign did not exist before
 
 # A space where the sign should be is a "+" that somebody forgot to escape in a form.
+_DAY: Final = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
 _WRITTEN: Final = re.compile(
     r"(\d{4}-\d\d-\d\d)[T ](\d\d:\d\d(?::\d\d)?)(?:[.,](\d{1,9}))?(?:(Z)|([-+ ])(\d\d):?(\d\d)?)?",
     re.ASCII | re.IGNORECASE,
@@ -46,6 +50,11 @@ class Moment:
     epoch_s: int | None
     flag: str = ""
 
+    @property
+    def slack_s(self) -> int:
+        """How far the true instant may lie from what was read."""
+        return {AMBIGUOUS_HOUR: _REPEATED_HOUR_S, DATE_ONLY: _DATE_SLACK_S}.get(self.flag, 0)
+
 
 def moment(text: str, received_at: datetime, zone: str = CENTRAL) -> Moment:
     """Return the instant that `date_time` names.
@@ -59,6 +68,22 @@ def moment(text: str, received_at: datetime, zone: str = CENTRAL) -> Moment:
         return _plausible(_readings(text, _zone(zone)), received_at)
     except (ValueError, OverflowError):
         return Moment(received_at, None, UNREADABLE)
+
+
+def report_moment(text: str, received_at: datetime, zone: str = CENTRAL) -> Moment:
+    """Return the instant that a report's row names; a date alone is noon of that day, and never after the arrival.
+
+    "" and `0000-00-00` are no time.
+    """
+    text = text.strip()
+    if text[:10] in {"", "0000-00-00"}:
+        return Moment(received_at, None, MISSING)
+    if _DAY.fullmatch(text) is None:
+        return moment(text, received_at, zone)
+    noon = moment(f"{text} 12:00:00", received_at, zone)
+    if noon.flag != ASSUMED_ZONE:
+        return noon
+    return Moment(min(noon.at, received_at), noon.epoch_s, DATE_ONLY)
 
 
 def _plausible(readings: list[tuple[datetime, str]], received_at: datetime) -> Moment:
