@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from hashlib import sha256
@@ -19,7 +19,7 @@ from headwater.sources.activecampaign.api.connected import Connected
 from headwater.sources.activecampaign.api.rows import Campaign, WebhookRow
 from headwater.sources.activecampaign.connection import WebhookState
 from headwater.sources.activecampaign.health import Health, Healths, Untracked
-from headwater.sources.activecampaign.kinds import EMAIL_TYPES
+from headwater.sources.activecampaign.kinds import EMAIL_TYPES, webhook_types
 from headwater.sources.activecampaign.registration import (
     ALL_LISTS,
     INITIATORS,
@@ -30,6 +30,7 @@ from headwater.sources.activecampaign.registration import (
     owned,
     plan,
 )
+from headwater.sources.activecampaign.settings import read
 
 EVERY_S: Final = 3600.0
 """ours: how often a webhook that is well is looked at."""
@@ -128,7 +129,7 @@ class Caretaker:
         except UnauthorizedError as error:
             self._know(refused=True, webhook=WebhookState.UNKNOWN, complaint=str(error))
         except RetryableError as error:
-            wait_s = min(AGAIN_S * 2 ** min(self._failures, _DOUBLINGS_MAX), EVERY_S)
+            wait_s = min(AGAIN_S * 2.0 ** min(self._failures, _DOUBLINGS_MAX), EVERY_S)
             self._failures += 1
             self._know(webhook=WebhookState.UNKNOWN, complaint=str(error))
             return max(wait_s, min(error.after_s or 0.0, EVERY_S))
@@ -144,9 +145,7 @@ class Caretaker:
         if row is None:
             row = await _created(connected, wanted)
         elif found.differs and not self._is_all_that_it_takes(row, found.differs, wanted):
-            row = await api.change_webhook(
-                row.id, name=row.name or NAME, url=wanted.url, events=wanted.events, sources=INITIATORS
-            )
+            row = await _changed(connected, row, wanted)
         for extra in found.extra:
             await api.delete_webhook(extra.id)
         self._found(connected, found, row)
@@ -205,7 +204,7 @@ class Caretaker:
     def _wanted(self, connected: Connected) -> Wanted:
         account = connected.account
         known = self.health.webhook_id if self.health.base == connected.api.address.base else ""
-        events = (*EMAIL_TYPES, "sent")
+        events = webhook_types(read(account.settings))
         return Wanted(account.webhook_url, events, account.former_webhook_urls, known)
 
     def _know(self, **changed: Any) -> None:
@@ -216,12 +215,39 @@ class Caretaker:
 async def _created(connected: Connected, wanted: Wanted) -> WebhookRow:
     """Register a webhook; after an answer that got lost, look whether it is there instead of making another."""
     try:
-        return await connected.api.create_webhook(NAME, wanted.url, wanted.events, INITIATORS, ALL_LISTS)
+        return await _with_as_many_events_as_possible(
+            wanted.events,
+            lambda events: connected.api.create_webhook(NAME, wanted.url, events, INITIATORS, ALL_LISTS),
+        )
     except RetryableError:
         row = plan(await connected.api.webhooks(), wanted).row
         if row is None:
             raise
         return row
+
+
+async def _changed(connected: Connected, row: WebhookRow, wanted: Wanted) -> WebhookRow:
+    name = row.name or NAME
+    return await _with_as_many_events_as_possible(
+        wanted.events,
+        lambda events: connected.api.change_webhook(
+            row.id, name=name, url=wanted.url, events=events, sources=INITIATORS, list_id=ALL_LISTS
+        ),
+    )
+
+
+async def _with_as_many_events_as_possible(
+    events: tuple[str, ...], call: Callable[[tuple[str, ...]], Awaitable[WebhookRow]]
+) -> WebhookRow:
+    """Return what a call made; an extra event that an account's plan lacks must not cost the email events."""
+    try:
+        return await call(events)
+    except (RetryableError, UnauthorizedError):
+        raise
+    except DeliveryError:
+        if set(events) <= set(EMAIL_TYPES):
+            raise
+        return await call(tuple(EMAIL_TYPES))
 
 
 def _digest(wanted: Wanted) -> str:

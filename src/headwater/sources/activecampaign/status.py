@@ -12,20 +12,12 @@ from headwater.budget import Use
 from headwater.sources.activecampaign import connection, silence
 from headwater.sources.activecampaign.connection import Facts, WebhookState
 from headwater.sources.activecampaign.health import Health, Untracked
+from headwater.sources.activecampaign.ledger import LastEvent
 from headwater.sources.activecampaign.registration import PATH
 from headwater.sources.contract import Account, Answer
 from headwater.spec.times import format_time
 
 _HIDDEN: Final = "••••"
-
-
-@dataclass(frozen=True, slots=True)
-class Last:
-    """The newest event of a source."""
-
-    event: str
-    at: datetime
-    received_at: datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +32,7 @@ class Known:
     account: Account
     health: Health
     arrived: int
-    last: Last | None
+    last: LastEvent | None
     now: datetime
 
 
@@ -103,7 +95,7 @@ def masked(url: str) -> str:
     return f"{parts.scheme}://{parts.hostname or ''}{f':{parts.port}' if parts.port else ''}{before}/{_HIDDEN}"
 
 
-def _last_event(last: Last | None) -> Answer | None:
+def _last_event(last: LastEvent | None) -> Answer | None:
     if last is None:
         return None
     return {"event": last.event, "at": format_time(last.at), "receivedAt": format_time(last.received_at)}

@@ -19,6 +19,7 @@ from headwater.sources.activecampaign.api.connected import Connected
 from headwater.sources.activecampaign.caretaker import EVERY_S, UNTRACKED_MAX
 from headwater.sources.activecampaign.connection import WebhookState
 from headwater.sources.activecampaign.keeper import Keeper
+from headwater.sources.activecampaign.kinds import EMAIL_TYPES, EXTRA_NAMES
 from headwater.sources.activecampaign.registration import INITIATORS, NAME
 from headwater.sources.activecampaign.silence import GRACE, RENEW_EVERY
 from headwater.sources.contract import Account, Room
@@ -36,7 +37,8 @@ class Service:
     campaigns: list[dict[str, Any]] = field(default_factory=list)
     calls: list[tuple[str, str]] = field(default_factory=list)
     lose_answer_of: str = ""  # a method whose next answer is lost although the thing is done
-    refuse_events: frozenset[str] = frozenset()
+    refuse_events: frozenset[str] = frozenset()  # left out without a word
+    refuse_all_of: frozenset[str] = frozenset()  # a request that names one of these is refused
     down: bool = False
     key: str = KEY
     deny: dict[str, int] = field(default_factory=dict)  # path → status
@@ -64,6 +66,8 @@ class Service:
             return _json(403, {"message": "Forbidden"})
         if status := self.deny.get(path):
             return _json(status, {"errors": [{"title": "No more webhooks", "detail": "", "code": "limit"}]})
+        if self.refuse_all_of & set(json.loads(body)["webhook"]["events"] if body else ()):
+            return _json(422, {"errors": [{"title": "The event is not available", "detail": "", "code": "invalid"}]})
         self.calls.append((method, path))
         answer = self.answer(method, path, dict(parse_qsl(parts.query)), json.loads(body) if body else {})
         if method == self.lose_answer_of:
@@ -179,7 +183,7 @@ def stand(tmp_path):
     return made
 
 
-EVENTS = ("open", "click", "unsubscribe", "bounce", "sent")
+EVENTS = tuple(EMAIL_TYPES)
 
 
 def campaign(id_="1", **members):
@@ -285,12 +289,33 @@ async def test_switched_off_every_webhook_of_ours_is_taken_away_also_at_former_a
 
 
 async def test_events_that_activecampaign_does_not_take_are_not_asked_for_again_and_again(stand):
-    stand.service.refuse_events = frozenset({"sent"})
+    stand.use(settings={"extra_events": True})
+    stand.service.refuse_events = frozenset({"sent", "deal_add"})
     for _ in range(3):
         await stand.verify()
     assert stand.service.changes() == ["POST"]
     assert stand.health.webhook is WebhookState.OK
-    assert stand.health.refused_events == ("sent",)
+    assert stand.health.refused_events == ("deal_add", "sent")
+
+
+async def test_extra_events_that_are_refused_do_not_cost_the_email_events(stand):
+    stand.service.refuse_all_of = frozenset({"deal_add"})
+    await stand.verify()
+    stand.use(settings={"extra_events": True})
+    for _ in range(3):
+        await stand.verify()
+    (row,) = stand.service.rows.values()
+    assert set(row["events"]) == set(EMAIL_TYPES)
+    assert set(stand.health.refused_events) == set(EXTRA_NAMES)
+    assert stand.health.webhook is WebhookState.OK
+    assert stand.service.changes() == ["POST", "PUT"]  # asked for once, not each time
+    stand.service.refuse_all_of = frozenset()
+    stand.use(settings={})
+    await stand.verify()
+    stand.use(settings={"extra_events": True})
+    await stand.verify()
+    assert set(row["events"]) == {*EMAIL_TYPES, *EXTRA_NAMES}
+    assert stand.health.repairs == 0
 
 
 async def test_a_refused_key_is_told_and_a_new_one_helps_at_once(stand):
