@@ -154,6 +154,14 @@ async def test_an_endless_body_is_cut_at_64_kilobytes():
     assert (answer.status, len(answer.body)) == (200, 65536)
 
 
+@pytest.mark.parametrize(("bound", "cut"), [(99, True), (100, False), (101, False)])
+async def test_an_answer_says_whether_there_was_more_than_its_bound(bound, cut):
+    said = b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n", b"x" * 100
+    async with speaking(*said, hold=True) as port, client(answer_bytes_max=bound) as http:
+        answer = await http.request("GET", f"http://127.0.0.1:{port}/")
+        assert (len(answer.body), answer.cut) == (min(bound, 100), cut)
+
+
 async def test_a_compressed_body_is_not_decoded():
     packed = b"\x1f\x8b" + b"\x00" * 30
     head = b"HTTP/1.1 200 OK\r\ncontent-encoding: gzip\r\ncontent-length: 32\r\n\r\n"
