@@ -75,6 +75,10 @@ class Keeper:
         await self._takers[connection_id].verify()
         self._wakes[connection_id].set()
 
+    def close(self) -> None:
+        """Close the file, after `stop`."""
+        self._healths.close()
+
     def taker(self, connection_id: str) -> Caretaker | None:
         """Return who looks after a connection, None for one that is not known (yet)."""
         return self._takers.get(connection_id)
