@@ -2,7 +2,7 @@
 
 import pytest
 from playwright.sync_api import expect
-from website import connection, dead_letter, opened, sync_run, warehouse_status
+from website import account_run, account_status, compared, connection, dead_letter, opened, sync_run, warehouse_status
 
 PAGES = {
     "home": "/default",
@@ -24,6 +24,7 @@ PAGES = {
     "dead-letter": "/default/destinations/{destination}/dead-letters/1",
     "warehouse": "/default/warehouse",
     "sql": "/default/sql",
+    "activecampaign": "/default/apps/activecampaign",
     "not-found": "/default/nothing-here/at-all",
 }
 
@@ -60,6 +61,16 @@ def furnished(website):
     website.send(source, *(opened(number, names[number % 5]) for number in range(240)))
     refused = {"code": "event_not_string", "message": "event must be a string.", "sample": '{"event": 7}'}
     website.reject(source, refused, {"code": "malformed_json", "message": "The body is no JSON.", "sample": "{{{"})
+    account = website.account(source)
+    website.line.accounts[account.id] = account_status(
+        state="sending",
+        message="Currently sending.",
+        lastEvent={"event": "Email Opened", "at": "2026-11-01T10:00:00Z", "receivedAt": "2026-11-01T10:00:01Z"},
+        backfill=account_run("backfill"),
+        reconciliation=account_run("reconciliation", state="done", endedAt="2026-11-01T10:00:00+00:00"),
+        warnings=[{"code": "tracking_off", "message": "Opens are not tracked in the campaign “Spring”."}],
+    )
+    website.line.campaigns = [compared(), compared("Weekly News, 茶 and more", 9)]
     website.tables.execute("create schema activecampaign")
     website.tables.execute(
         "create table activecampaign.tracks as"
@@ -117,6 +128,9 @@ def test_naughty_strings_stay_text(furnished, website, visitor):
         for letter in website.line.letters
     ]
     website.line.runs = [{**run, "error": NAUGHTY[1]} for run in website.line.runs]
+    website.line.campaigns = [compared(text, number) for number, text in enumerate(NAUGHTY)]
+    for told in website.line.accounts.values():
+        told.update(message=NAUGHTY[0], warnings=[{"code": "x", "message": text} for text in NAUGHTY])
     website.reject(source, *({"code": "naughty", "message": text, "sample": text} for text in NAUGHTY))
     guest = visitor()
     for name, path in furnished.items():

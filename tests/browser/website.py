@@ -17,10 +17,11 @@ import msgspec
 import uvicorn
 from starlette.applications import Starlette
 
+from headwater.control.accounts import Place
 from headwater.control.live import Live
 from headwater.control.service import open_control
 from headwater.control.volume import Volume
-from headwater.errors import NotFoundError, QueryError
+from headwater.errors import InvalidRequestError, NotFoundError, QueryError
 from headwater.eventlog.contract import Topic
 from headwater.eventlog.segments import SegmentLog
 from headwater.reports.query import Result
@@ -40,6 +41,9 @@ class Line:
         self.runs: list[dict[str, Any]] = []
         self.retried: list[Any] = []
         self.tested: list[Any] = []
+        self.accounts: dict[str, dict[str, Any]] = {}
+        self.campaigns: list[dict[str, Any]] = []
+        self.backfills: list[Any] = []
 
     async def connections(self):
         return {"connections": self.statuses}
@@ -77,6 +81,24 @@ class Line:
 
     async def warehouses(self):
         return {"warehouses": self.loads}
+
+    async def account_check(self, url, key):
+        if key == "wrong":
+            raise InvalidRequestError("ActiveCampaign refuses this API key.", field="apiKey")
+        return {"url": url.rstrip("/"), "account": "acme"}
+
+    async def account_settle(self, connection_id):
+        return await self.account_status(connection_id)
+
+    async def account_status(self, connection_id):
+        return self.accounts.get(connection_id) or account_status()
+
+    async def account_backfill(self, connection_id, *, since=None, campaigns=None, dry_run=False):
+        self.backfills.append((connection_id, since))
+        return account_run("backfill")
+
+    async def account_reconciliation(self, connection_id):
+        return {"checkedAt": None, "since": None, "campaigns": self.campaigns}
 
 
 class Website:
@@ -175,6 +197,11 @@ class Website:
     def source(self, slug: str = "activecampaign", type_: str = "activecampaign", name: str = "ActiveCampaign"):
         return self.control.sources.create(self.workspace.id, slug, type_, name=name)
 
+    def account(self, source):
+        """Connect an account to a source, as the pipeline role has checked it."""
+        place = Place("https://acme.api-us1.com", "acme")
+        return self.control.accounts.connect(self.workspace.id, place, api_key="k" * 72, source_id=source.id)
+
     def destination(self, source, name: str = "Order webhook"):
         settings = {"url": "https://example.com/hook"}
         return self.control.destinations.create(self.workspace.id, source.id, "webhook", name=name, settings=settings)
@@ -214,6 +241,58 @@ def opened(number: int, event: str = "Email Opened", campaign: str = "Spring Lau
         },
         "context": {"traits": {"email": f"person{number}@example.com"}, "campaign": {"name": campaign}},
     }
+
+
+def account_status(**changes: Any) -> dict[str, Any]:
+    """Return what the worker says of an account that waits for its first event."""
+    return {
+        "state": "waiting",
+        "message": "Ready, waiting for the first event.",
+        "webhook": {
+            "state": "ok",
+            "id": "7",
+            "address": "https://x/••••",
+            "checkedAt": None,
+            "repairs": 0,
+            "message": "",
+        },
+        "lastEvent": None,
+        "lag": {"inbox": 0, "oldestS": 0},
+        "budget": {"perSecond": 5, "lastMinute": 12, "total": 12, "throttled": 0, "waiting": 0, "pausedS": 0},
+        "identities": {"known": 3000, "withUserId": 2100, "fallbacks": 3},
+        "backfill": None,
+        "reconciliation": None,
+        "warnings": [],
+        **changes,
+    }
+
+
+def account_run(kind: str, **changes: Any) -> dict[str, Any]:
+    """Return a run that is under way."""
+    return {
+        "id": f"run-{kind}",
+        "kind": kind,
+        "state": "running",
+        "since": "2026-01-01T00:00:00+00:00" if kind == "backfill" else None,
+        "campaigns": {"total": 40, "done": 13},
+        "rows": 41_250,
+        "filled": 40_800,
+        "calls": 512,
+        "etaS": 184,
+        "startedAt": "2026-11-01T10:00:00+00:00",
+        "endedAt": None,
+        "message": "",
+        **changes,
+    }
+
+
+def compared(name: str = "Spring Sale", number: int = 8) -> dict[str, Any]:
+    """Return a campaign of the reconciliation report."""
+    pair = {"activeCampaign": 2000, "headwater": 2000, "filled": 0, "why": ""}
+    why = "3 are not in ActiveCampaign's report, which leaves out deleted contacts."
+    opens = {"activeCampaign": 640, "headwater": 637, "filled": 13, "why": why}
+    counts = dict.fromkeys(("bounces", "clicks", "unsubscribes", "delivered"), pair) | {"opens": opens}
+    return {"id": str(number), "name": name, "equal": False, "counts": counts, "why": [f"opens: {why}"]}
 
 
 def connection(destination, source, **changes: Any) -> dict[str, Any]:

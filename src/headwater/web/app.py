@@ -13,7 +13,18 @@ from headwater.control.pipeline import Pipeline
 from headwater.control.service import Control
 from headwater.control.volume import Volume
 from headwater.errors import NotFoundError
-from headwater.web import console, debugger, destinations, home, rejected, settings_pages, sign_in, sources, warehouse
+from headwater.web import (
+    accounts,
+    console,
+    debugger,
+    destinations,
+    home,
+    rejected,
+    settings_pages,
+    sign_in,
+    sources,
+    warehouse,
+)
 from headwater.web.access import Door
 from headwater.web.rendering import HEADERS, Assets, Renderer
 from headwater.web.visit import Desk, Query, Visit, page
@@ -58,6 +69,7 @@ def build(  # noqa: PLR0913 - each is a part of its own that the app has made
         *rejected.routes(desk),
         *settings_pages.routes(desk),
         *destinations.routes(desk),
+        *accounts.routes(desk),
         *warehouse.routes(desk),
         *console.routes(desk),
         *home.routes(desk),
