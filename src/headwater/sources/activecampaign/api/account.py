@@ -6,7 +6,8 @@ import asyncio
 import random
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from datetime import datetime
-from typing import Final
+from functools import partial
+from typing import Final, TypeVar
 from urllib.parse import quote
 
 from headwater.budget import Budget, Priority
@@ -31,6 +32,8 @@ from headwater.sources.activecampaign.api.rows import (
 from headwater.sources.activecampaign.api.values import Member
 
 __all__ = ["ROWS_MAX", "AccountApi", "pages"]
+
+T = TypeVar("T")
 
 ROWS_MAX: Final = 100  # ActiveCampaign: of one page of API v3; a higher limit is cut without a word
 _PAGES_MAX: Final = 2_000  # ours: of one list; 200,000 campaigns
@@ -177,29 +180,34 @@ class AccountApi:
 
     async def opens(self, campaign_id: str, page: int, *, priority: Priority = Priority.NORMAL) -> list[OpenRow]:
         """Return one page (from 1) of who opened."""
-        return reports.opens(await self._report("campaign_report_open_list", campaign_id, page, priority))
+        return await self._report("campaign_report_open_list", campaign_id, page, priority, reports.opens)
 
     async def unopens(self, campaign_id: str, page: int, *, priority: Priority = Priority.NORMAL) -> list[UnopenRow]:
         """Return one page (from 1) of who got the email and did not open it."""
-        return reports.unopens(await self._report("campaign_report_unopen_list", campaign_id, page, priority))
+        return await self._report("campaign_report_unopen_list", campaign_id, page, priority, reports.unopens)
 
     async def bounces(self, campaign_id: str, page: int, *, priority: Priority = Priority.NORMAL) -> list[BounceRow]:
         """Return one page (from 1) of the bounces; `at` is a date alone."""
-        return reports.bounces(await self._report("campaign_report_bounce_list", campaign_id, page, priority))
+        return await self._report("campaign_report_bounce_list", campaign_id, page, priority, reports.bounces)
 
     async def unsubscribes(
         self, campaign_id: str, page: int, *, priority: Priority = Priority.NORMAL
     ) -> list[UnsubscribeRow]:
         """Return one page (from 1) of who left through this campaign."""
-        answer = await self._report("campaign_report_unsubscription_list", campaign_id, page, priority)
-        return reports.unsubscribes(answer, campaign_id)
+        read = partial(reports.unsubscribes, campaign_id=campaign_id)
+        return await self._report("campaign_report_unsubscription_list", campaign_id, page, priority, read)
 
     async def clicks(self, campaign_id: str, page: int, *, priority: Priority = Priority.NORMAL) -> list[ClickRow]:
         """Return one page (from 1) of who followed which link; a `paging.Page`, which knows links without clicks."""
-        return reports.clicks(await self._report("campaign_report_link_list", campaign_id, page, priority))
+        return await self._report("campaign_report_link_list", campaign_id, page, priority, reports.clicks)
 
-    async def _report(self, action: str, campaign_id: str, page: int, priority: Priority) -> Member:
-        return await self._client.report(action, {"campaignid": campaign_id, "page": str(page)}, priority=priority)
+    async def _report(
+        self, action: str, campaign_id: str, page: int, priority: Priority, read: Callable[[Member], list[T]]
+    ) -> list[T]:
+        asked = {"campaignid": campaign_id, "page": str(page)}
+        answer = await self._client.report(action, asked, priority=priority)
+        # beside the loop: where all rows come at once there may be hundreds of thousands
+        return await asyncio.to_thread(read, answer)
 
     async def _contacts_page(
         self, after_id: str, query: Mapping[str, str], updated_after: datetime | None, priority: Priority
