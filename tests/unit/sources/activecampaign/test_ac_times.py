@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from headwater.sources.activecampaign import times
 from headwater.sources.activecampaign.times import Moment, moment
 from headwater.spec.times import format_time
 
@@ -90,3 +91,21 @@ def test_the_notation_of_the_offset_does_not_matter(local: datetime, minutes: in
 @given(st.text())
 def test_no_text_is_ever_an_error(text: str) -> None:
     assert moment(text, ARRIVAL).at.tzinfo is UTC
+
+
+@pytest.mark.parametrize(
+    ("text", "at", "flag", "slack_s"),
+    [
+        ("2025-03-09 03:00:05", datetime(2025, 3, 9, 8, 0, 5, tzinfo=UTC), "assumed_zone", 0),
+        ("2025-03-09T03:00:05-05:00", datetime(2025, 3, 9, 8, 0, 5, tzinfo=UTC), "", 0),
+        ("2025-03-09", datetime(2025, 3, 9, 17, tzinfo=UTC), "date_only", 36 * 3_600),
+        ("2025-12-31", datetime(2025, 4, 1, tzinfo=UTC), "future", 0),
+        ("1969-07-20", datetime(2025, 4, 1, tzinfo=UTC), "implausible", 0),
+        ("2025-02-30", datetime(2025, 4, 1, tzinfo=UTC), "unreadable", 0),
+        ("0000-00-00", datetime(2025, 4, 1, tzinfo=UTC), "missing", 0),
+        (" ", datetime(2025, 4, 1, tzinfo=UTC), "missing", 0),
+    ],
+)
+def test_a_reports_time_may_be_a_date_alone(text: str, at: datetime, flag: str, slack_s: int) -> None:
+    found = times.report_moment(text, datetime(2025, 4, 1, tzinfo=UTC))
+    assert (found.at, found.flag, found.slack_s) == (at, flag, slack_s)
