@@ -21,7 +21,9 @@ PREFIX: Final = "HEADWATER_"
 FILE: Final = "headwater.toml"
 DATA_DIR: Final = Path("headwater-data")
 REGIONS: Final = ("us", "eu")
-_CLIENT_ONLY: Final = frozenset({"URL", "TOKEN"})  # read by the commands that talk to a server
+_CLIENT_ONLY: Final = frozenset(
+    {"URL", "TOKEN", "ACTIVECAMPAIGN_API_KEY"}
+)  # read by the commands that talk to a server
 _PORT_MAX: Final = 65_535
 _KEY_BYTES_MIN: Final = 16
 

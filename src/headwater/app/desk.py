@@ -183,6 +183,15 @@ class Desk:
         """Take spam complaints that were exported by hand."""
         return await self._worker.complaints(connection_id, rows)
 
+    async def unmapped(self, source_id: str | None = None, count: int = 50) -> Answer:
+        """Return what of the inbox could not be mapped."""
+        return {"unmapped": [_plain(each) for each in await self._mapper.quarantined(source_id, count)]}
+
+    async def retry_unmapped(self, source_id: str | None = None) -> Answer:
+        """Map it once more."""
+        again = await self._mapper.retry_quarantined(source_id)
+        return {"mapped": again["mapped"], "stillUnmapped": again["stillQuarantined"]}
+
     @property
     def _worker(self) -> Worker:
         if TYPE not in self._workers:

@@ -31,7 +31,7 @@ class Watch:
     async def first(self) -> None:
         """Wait until the web role has made the database, then hand on the first snapshot."""
         while True:
-            if await self.look():
+            if await self._look():
                 return
             await asyncio.sleep(_FIRST_S)
 
@@ -39,24 +39,24 @@ class Watch:
         """Look for changes until cancelled."""
         while True:
             await asyncio.sleep(_EVERY_S)
-            await self.look()
+            await self._look()
 
-    async def look(self) -> bool:
-        """Return, with the present configuration in use, whether there is one."""
-        async with self._looking:
-            return await self._look()
+    async def refresh(self) -> bool:
+        """Return once the newest configuration is in use, False if it could not be read."""
+        return await self._look()
 
     async def _look(self) -> bool:
-        try:
-            found = await asyncio.to_thread(self._changed)
-        except SQLAlchemyError as error:  # not made yet, or locked for a moment: the next look finds it
-            log.debug("configuration.unreadable", error=type(error).__name__)
-            return False
-        if found is not None:
-            self._version = found.version
-            await self._use(found)
-            log.info("configuration.applied", version=found.version, sources=len(found.sources))
-        return self._version >= 0
+        async with self._looking:
+            try:
+                found = await asyncio.to_thread(self._changed)
+            except SQLAlchemyError as error:  # not made yet, or locked for a moment: the next look finds it
+                log.debug("configuration.unreadable", error=type(error).__name__)
+                return False
+            if found is not None:
+                self._version = found.version
+                await self._use(found)
+                log.info("configuration.applied", version=found.version, sources=len(found.sources))
+            return self._version >= 0
 
     def _changed(self) -> Snapshot | None:
         if self._control.version() == self._version:

@@ -24,6 +24,7 @@ COMMANDS: Final = {
     "sources": "List, add and change sources.",
     "destinations": "List, add and change destinations.",
     "warehouses": "List, add and change warehouses.",
+    "activecampaign": "Connect ActiveCampaign accounts, read their history back, compare.",
     "tail": "Watch events arrive.",
     "sync": "Load what is waiting into the warehouse now.",
     "query": "Ask the warehouse in SQL.",

@@ -123,7 +123,7 @@ async def test_what_was_stored_a_moment_ago_is_in_use_before_a_webhook_is_settle
 
     watch = Watch(control, use)
     await watch.first()
-    desk = Desk(*parts, {"activecampaign": worker}, refresh=watch.look)
+    desk = Desk(*parts, {"activecampaign": worker}, refresh=watch.refresh)
     source = control.sources.create(workspace.id, "email", "activecampaign")
     place = Place("https://acme.api-us1.com", "acme")
     made = control.accounts.connect(workspace.id, place, api_key="a" * 64, source_id=source.id)

@@ -36,7 +36,8 @@ class PipelineDesk:
         self.asked = []
         self.letters = {"7": {"id": "7", "reason": "HTTP 400"}}
         self.is_down = False
-        self.is_account_away = self.is_hanging = False
+        self.is_account_away = self.is_hanging = self.is_slow = False
+        self.complaints_max = 1_000
         self.control = None
         self.webhooks = {}
         self.run = None
@@ -128,7 +129,7 @@ class PipelineDesk:
             "lag": {"inbox": 0, "oldestS": 0.0},
             "budget": {"perSecond": 5, "lastMinute": 3, "total": 40, "throttled": 1, "waiting": 0, "pausedS": 0},
             "identities": {"known": 9, "withUserId": 4, "fallbacks": 5},
-            "backfill": None,
+            "backfill": self.run,
             "reconciliation": None,
             "warnings": [{"code": "tracking_off", "message": "Open tracking is off.", "campaignId": "7"}],
         }
@@ -154,7 +155,9 @@ class PipelineDesk:
 
     async def account_runs(self, connection_id, count=20):
         self._note("runs", connection_id=connection_id, count=count)
-        if self.run is not None and self.run["state"] == "running":  # each look finds it further on
+        if (
+            not self.is_slow and self.run is not None and self.run["state"] == "running"
+        ):  # each look finds it further on
             rows = self.run["rows"] + 500
             done = rows >= 1_000
             campaigns = {"total": 2, "done": 2 if done else 1}
@@ -167,6 +170,9 @@ class PipelineDesk:
         return {"campaigns": list(self.differences)}
 
     async def account_complaints(self, connection_id, rows):
+        if self.complaints_max == 0:
+            raise RetryableError("The inbox takes nothing now; try again.")
+        self.complaints_max -= 1
         self._note("complaints", connection_id=connection_id, rows=list(rows))
         return {"count": len(rows)}
 
