@@ -84,6 +84,11 @@ async def test_a_list_that_is_not_in_the_answer_is_not_taken_for_an_empty_one():
         account.script.say(said({"message": "Please try later"}))
         with pytest.raises(RetryableError):
             await account.api.webhooks()
+        account.script.say(said(status=404))
+        with pytest.raises(DeliveryError, match="no list of contacts"):
+            await account.api.contacts_after("0")
+        with pytest.raises(DeliveryError, match="no list of campaigns"):
+            await account.api.campaigns()
 
 
 def campaign_routes(row: dict, related: list | None = None):

@@ -92,6 +92,14 @@ async def test_pitfall_31_a_403_that_stays_is_the_key(status):
         assert (account.time.waits, account.api.calls) == ([0.5, 1.0, 2.0], 4)
 
 
+async def test_pitfall_31_a_firewalls_403_does_not_speak_of_the_key():
+    async with scripted() as account:
+        account.script.say(said(text=HTML, status=403))
+        with pytest.raises(RetryableError, match="something in front of ActiveCampaign"):
+            await account.api.me()
+        assert account.api.calls == 4
+
+
 @pytest.mark.parametrize("key", ["", "   ", "two words", "k\u00e9y", "line\nbreak"])
 async def test_a_key_that_can_be_none_is_refused_without_a_request(key):
     async with scripted(key=key) as account:
@@ -252,6 +260,7 @@ async def test_pitfall_34_other_failures_of_a_report_are_failures():
         account.script.say(said({"result_code": 0, "result_message": "Database trouble with a@example.org"}))
         with pytest.raises(DeliveryError, match=r"refused the report: Database trouble with \*\*\*"):
             await account.api.opens("8", 1)
+        assert [asked.method for asked in account.script.asked] == ["POST"]  # the key was taken: no other way is tried
         account.script.say(said(REFUSED))
         with pytest.raises(UnauthorizedError):
             await account.api.opens("8", 1)

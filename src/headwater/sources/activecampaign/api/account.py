@@ -215,7 +215,7 @@ class AccountApi:
         asked = {"status": "-1", "orders[id]": "ASC", "id_greater": after_id or "0", "limit": str(ROWS_MAX), **query}
         if updated_after is not None:
             asked["filters[updated_after]"] = values.central(updated_after)
-        return await self._client.get("contacts", asked, holds="contacts", priority=priority) or {}
+        return await self._client.listed("contacts", asked, priority=priority)
 
     async def _all(self, path: str, query: Mapping[str, str], priority: Priority) -> list[Member]:
         """Return every row of a list that is paged by offset, each id once."""
@@ -223,7 +223,7 @@ class AccountApi:
         offset = 0
         for _ in range(_PAGES_MAX):
             asked = {**query, "limit": str(ROWS_MAX), "offset": str(offset)}
-            answer = await self._client.get(path, asked, holds=path, priority=priority) or {}
+            answer = await self._client.listed(path, asked, priority=priority)
             rows = values.members(answer.get(path))
             known, offset = len(found), offset + len(rows)
             found.update((values.id_of(row.get("id")), row) for row in rows)

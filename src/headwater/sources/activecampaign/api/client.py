@@ -50,6 +50,10 @@ _JSON: Final = "application/json"
 _FORM: Final = "application/x-www-form-urlencoded"
 
 
+class _ReportError(DeliveryError):
+    """A report was refused by itself: the key was taken."""
+
+
 class Client:
     """Sends requests to one account.
 
@@ -81,6 +85,13 @@ class Client:
         """Read something of API v3; an answer without the member `holds` is as good as none."""
         return await self._call("GET", self._v3(path, query), holds=holds, priority=priority)
 
+    async def listed(self, path: str, query: Mapping[str, str], *, priority: Priority) -> Member:
+        """Read a list of API v3; the answer has a member of the same name."""
+        answer = await self.get(path, query, holds=path, priority=priority)
+        if answer is None:  # an empty list is 200: whoever says 404 is not the API, and nothing follows from it
+            raise DeliveryError(f"There is no list of {path} at this address; check the account URL.")
+        return answer
+
     async def post(self, path: str, body: Mapping[str, Any], *, priority: Priority) -> Member | None:
         """Create something: sent once, so that a RetryableError leaves open whether it was done."""
         return await self._call("POST", self._v3(path), msgspec.json.encode(body), again=False, priority=priority)
@@ -103,9 +114,9 @@ class Client:
         if self._key_in_body is not False:
             try:
                 answer = await self._v1("POST", public, urlencode({"api_key": self._key}).encode(), priority)
-            except RetryableError:
+            except (RetryableError, _ReportError):
                 raise
-            except DeliveryError:
+            except DeliveryError:  # refused, also where the key itself is wrong: then the other way is refused, too
                 if self._key_in_body:
                     raise
             else:
@@ -131,7 +142,7 @@ class Client:
             raise UnauthorizedError(REFUSED)
         if not message or _NOTHING.search(message):
             return {}
-        raise DeliveryError(f"ActiveCampaign refused the report: {self._redacted(message)}")
+        raise _ReportError(f"ActiveCampaign refused the report: {self._redacted(message)}")
 
     def _v3(self, path: str, query: Mapping[str, str] | None = None) -> str:
         return f"{self._base}/api/3/{path}" + (f"?{urlencode(query)}" if query else "")
@@ -177,7 +188,7 @@ class Client:
                 "ActiveCampaign says that its limit of requests is used up.", after_s=retry_after_s(answer.headers)
             )
         if status in _REFUSED:
-            raise UnauthorizedError(REFUSED)
+            raise _refusal(answer)
         if status >= _SERVER or status == _TIMEOUT:
             raise RetryableError(f"ActiveCampaign answered {status}.", after_s=retry_after_s(answer.headers))
         if status == _NOT_FOUND:
@@ -204,6 +215,15 @@ class Client:
 
     def _redacted(self, message: str) -> str:
         return _PERSONAL.sub("***", message.replace(self._key, "***"))[:_REASON_CHARS_MAX]
+
+
+def _refusal(answer: Answer) -> DeliveryError:
+    """Return what a 403 means: the API speaks JSON, a web page comes from a firewall that refuses us, not the key."""
+    if answer.body.lstrip().startswith(b"<"):
+        return RetryableError(
+            f"A web page came back with {answer.status}: something in front of ActiveCampaign refuses this server."
+        )
+    return UnauthorizedError(REFUSED)
 
 
 def _object(body: bytes) -> dict[str, Any]:

@@ -65,7 +65,7 @@ class Lookup:
     async def _together(self, ids: Sequence[str], way: int, priority: Priority) -> tuple[list[ContactRow], bool]:
         """Return the contacts that one request finds, and whether the request was understood for sure."""
         query = {"status": "-1", "limit": str(len(ids)), **_WAYS[way](ids)}
-        answer = await self._client.get("contacts", query, holds="contacts", priority=priority) or {}
+        answer = await self._client.listed("contacts", query, priority=priority)
         rows = [resources.contact(row) for row in values.members(answer.get("contacts"))]
         asked = set(ids)
         found = [row for row in rows if row.id in asked]
