@@ -151,11 +151,16 @@ def _moment(report: _Report, row: Row) -> Moment:
     """Return when a row happened: recipients have the campaign's time, a bounce is never before its email."""
     received_at, sent_at = report.webhook.received_at, report.sent_at
     if report.record.report is Report.RECIPIENTS:
-        return Moment(received_at, None) if sent_at is None else Moment(sent_at, int(sent_at.timestamp()))
+        return _sent(report, Moment(received_at, None))
     moment = times.report_moment(row.at, received_at, report.settings.time_zone)
     if moment.flag == times.DATE_ONLY and sent_at is not None and moment.at < sent_at <= moment.at + _DAY:
         return Moment(sent_at, moment.epoch_s, moment.flag)
     return moment
+
+
+def _sent(report: _Report, otherwise: Moment) -> Moment:
+    """Return when the campaign was sent."""
+    return otherwise if report.sent_at is None else Moment(report.sent_at, int(report.sent_at.timestamp()))
 
 
 def _is_before(report: _Report, moment: Moment) -> bool:
@@ -242,6 +247,7 @@ def _delivered(told: _Telling) -> tuple[Draft, ...]:
     if engaged:
         marks = derived("engagement") | _approximate(told.moment)
     else:
+        told = dataclasses.replace(told, moment=_sent(report, told.moment))
         marks = derived("report") | {"approximate_timestamp": True}
     identity = Identity(told.scope, Kind.DELIVERED, Kind.DELIVERED, ONCE)
     return (_draft(told, identity, told.email | told.person | marks),)

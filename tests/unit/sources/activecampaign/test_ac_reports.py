@@ -132,6 +132,8 @@ def test_what_deliveries_are_derived_from_is_a_setting(
 ) -> None:
     opened = [draft for draft in told(Report.OPENS, ADA, delivered=delivered) if draft.kind is Kind.DELIVERED]
     assert [draft.body["properties"]["derived_from"] for draft in opened] == ([of_opens] if of_opens else [])
+    when = {"engagement": "2025-03-09T08:00:05.000Z", "report": "2025-03-09T07:55:00.000Z"}
+    assert [draft.body["timestamp"] for draft in opened] == ([when[of_opens]] if of_opens else [])
     record = ReportRecord(Report.RECIPIENTS, CAMPAIGN, (ADA,))
     result = read(record, {"delivered": delivered})
     assert len(result.drafts) == of_recipients
