@@ -9,10 +9,11 @@ from headwater.errors import ConflictError
 
 
 class Cursors:
-    """Named cursors; `advance` never goes back, `rewind` may."""
+    """Named cursors; `advance` never goes back, `rewind` may. `path`: the file."""
 
     def __init__(self, path: Path) -> None:
         """Open the file, which is made when it is not there."""
+        self.path = path
         self._connection = sqlite.connect(path)
         self._connection.execute(
             "create table if not exists cursors (name text primary key, cursor integer not null) strict, without rowid"

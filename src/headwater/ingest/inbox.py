@@ -1,103 +1,49 @@
 """Work off the inbox: every raw webhook becomes events, a rejection that is shown, or a count of what was ignored.
 
-The order is append, then advance: a crash between the two means that webhooks are read again, and because the same
-webhook gives the same `messageId`, the log leaves the repeats out.
+The order is append, let the source's memory keep, then advance: a crash in between means that webhooks are read again,
+and because the same webhook gives the same `messageId`, the log leaves the repeats out.
 """
 
 from __future__ import annotations
 
 import asyncio
-import random
 import time
-from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
-from typing import Any, Final
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import Final
 
-import msgspec
 import structlog
 
 from headwater import sqlite
 from headwater.clock import Clock, now
-from headwater.errors import CorruptLogError, LogOverloadedError, LogUnavailableError
-from headwater.eventlog.contract import Appended, Appender, Reader, Topic
+from headwater.errors import HeadwaterError, LogUnavailableError
+from headwater.eventlog.contract import Appender, Reader, Topic
 from headwater.eventlog.cursors import Cursors
-from headwater.limits import WEBHOOK_EVENT_BYTES_MAX
-from headwater.sources.contract import Events, Mapped, Memory, Webhook
-from headwater.spec.event import Batch, Frame, Record
-from headwater.spec.times import format_time
+from headwater.ingest.carrying import Carrier, Counts, EventsOf, HowMapped
+from headwater.ingest.inbox_records import Stretch, report, stretches
+from headwater.ingest.inbox_state import InboxState, Quarantined
+from headwater.ingest.patience import PAUSE_S_MAX, PatientAppender
+from headwater.spec.event import Batch, Frame
+
+__all__ = ["NAME", "Counts", "EventsOf", "InboxMapper", "Quarantined"]
 
 NAME: Final = "inbox"
 """The mapper's cursor."""
-
-EventsOf = Callable[[str], tuple[Events | Memory, Mapping[str, Any]] | None]
-"""Returns a source's function `events` or its memory, and its settings; None for a source that is not there (any more)."""
-
-Sources = Mapping[str, tuple[Events, Mapping[str, Any]] | None]
-"""What `EventsOf` answered for the sources of a batch."""
+BEHIND_MAX: Final = 100
+"""Ours: records that may wait for the mapper when a report is deposited: a webhook behind them waits some seconds."""
 
 _WEBHOOKS_MAX: Final = 500  # a batch: mapped in one thread call, appended as one group a source
 _BATCH_BYTES_MAX: Final = 1024 * 1024  # likewise, unless one webhook alone is larger
-_APPEND_BYTES_MAX: Final = 4 * 1024 * 1024  # an append travels in one request, whose bound is twice this
+_RETRY_MAX: Final = 50  # ours: records that are mapped again at a time
 _NEWS_S: Final = 5.0  # a webhook may be faster than the news of its source: the roles poll the configuration
 _NEWS_PAUSE_S: Final = 0.1
 _WAIT_S: Final = 1.0
-_PAUSE_S_MAX: Final = 5.0
 _STUCK_S: Final = 30.0  # a mapper that has not moved for so long is not waited for
-_DEFECT: Final = "the mapping failed; this is a defect of Headwater"
-_REASONS_MAX: Final = 100  # different reasons that are counted apart; unknown webhook types must not fill the memory
-_OTHER: Final = "other"
+_RELEASE_EVERY_S: Final = 1.0  # how often memories are asked for what they held back
+_IN_FLIGHT: Final = timedelta(seconds=5)  # ours: from the arrival of a webhook to its being in the inbox
 
 _log = structlog.get_logger()
-_encode: Final = msgspec.json.Encoder().encode
-
-
-class _Stored(msgspec.Struct):
-    """The inbox's record, as the webhook route writes it: `body` holds each byte as the code point of that number."""
-
-    receivedAt: datetime  # noqa: N815 - as it is spelled in the log
-    contentType: str  # noqa: N815
-    body: str
-
-
-@dataclass(slots=True)
-class Counts:
-    """What became of the webhooks: read = mapped + ignored + quarantined, each by the same process since its start.
-
-    Attributes:
-        mapped: webhooks that became events.
-        events: events that were new to the log.
-        duplicates: events that the log held before.
-        damaged: inbox records that could not be read any more.
-    """
-
-    mapped: int = 0
-    events: int = 0
-    duplicates: int = 0
-    ignored: Counter[str] = field(default_factory=Counter)
-    quarantined: Counter[str] = field(default_factory=Counter)
-    damaged: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class Quarantined:
-    """A record of the inbox that could not be mapped: where it stands, whose it is, when it arrived, and why."""
-
-    inbox_seq: int
-    source_id: str
-    received_at: datetime
-    reason: str
-
-
-@dataclass(slots=True)
-class _Work:
-    """One source's share of a batch, in order."""
-
-    received_at: datetime
-    events: list[Record] = field(default_factory=list)
-    rejected: list[Record] = field(default_factory=list)
-    results: list[Mapped] = field(default_factory=list)
 
 
 class InboxMapper:
@@ -118,17 +64,25 @@ class InboxMapper:
         Args:
             reader: the log's read side.
             appender: the log's write side, or the way to the process that holds it.
-            cursors: where the mapper's place is kept.
+            cursors: where the mapper's place is kept, and beside which it remembers what it could not map.
             events_of: asked once a batch and source, on the event loop; answers from memory.
             pause_s: doubles with every refusal of the log, up to some seconds.
-            clock: tells how old a webhook of an unknown source is.
+            clock: tells how old a webhook is: one of an unknown source, one that may wait for another.
         """
-        self._reader, self._appender, self._cursors, self._events_of = reader, appender, cursors, events_of
+        self._reader, self._cursors, self._events_of = reader, cursors, events_of
         self._pause_s, self._clock = pause_s, clock
-        self._stopped = asyncio.Event()
+        self._log = PatientAppender(appender, pause_s=pause_s)
+        self._state = InboxState(cursors.path.with_name("inbox-state.db"))
+        self._carrier = Carrier(self._log, self._state)
         self._moved = asyncio.Condition()
+        self._turn = asyncio.Lock()  # memories serve one caller at a time
         self._cursor = -1  # not read yet
-        self.counts = Counts()
+        self._release_at = 0.0
+
+    @property
+    def counts(self) -> Counts:
+        """What became of the webhooks since the start."""
+        return self._carrier.counts
 
     @property
     def cursor(self) -> int:
@@ -142,29 +96,33 @@ class InboxMapper:
         """
         pause_s = self._pause_s
         try:
-            while not self._stopped.is_set():
+            while not self._log.is_stopped:
                 try:
                     await self._step()
                     pause_s = self._pause_s
-                except (CorruptLogError, OSError, sqlite.Error) as error:
+                except (HeadwaterError, OSError, sqlite.Error) as error:
                     _log.error("inbox.failed", error=type(error).__name__, pause_s=pause_s)
-                    await self._stopped_within(pause_s)
-                    pause_s = min(pause_s * 2, _PAUSE_S_MAX)
+                    await self._log.stopped_within(pause_s)
+                    pause_s = min(pause_s * 2, PAUSE_S_MAX)
         finally:
             await self.stop()
 
     async def _step(self) -> None:
         """Map one batch, or wait a while for one."""
         if self._cursor < 0:
+            await asyncio.to_thread(self._state.follow, self._reader)
             await self._move(await asyncio.to_thread(self._cursors.get, NAME))
+        asked_at = self._clock()
         batch = await asyncio.to_thread(
             self._reader.read, Topic.INBOX, self._cursor, records_max=_WEBHOOKS_MAX, bytes_max=_BATCH_BYTES_MAX
         )
         if batch.next_cursor > self._cursor:
-            await self._settle(batch)
+            async with self._turn:
+                await self._settle(batch)
         elif 0 < (end := self._reader.end(Topic.INBOX)) < self._cursor:
             await self._begin_again(end)
         else:
+            await self._release(asked_at)
             await self._arrival()
 
     async def _begin_again(self, end: int) -> None:
@@ -174,13 +132,15 @@ class InboxMapper:
         """
         start = self._reader.start(Topic.INBOX)
         _log.error("inbox.older_copy", cursor=self._cursor, end=end, start=start)
+        await asyncio.to_thread(self._state.forget_all)
+        await asyncio.to_thread(self._state.follow, self._reader)
         await asyncio.to_thread(self._cursors.rewind, NAME, start)
         await self._move(start)
 
     async def _arrival(self) -> None:
         """Return when something arrived, after a while, or at once when stopped."""
         arrival = asyncio.ensure_future(self._reader.wait(Topic.INBOX, self._cursor, timeout_s=_WAIT_S))
-        stop = asyncio.ensure_future(self._stopped.wait())
+        stop = asyncio.ensure_future(self._log.stopped())
         try:
             await asyncio.wait({arrival, stop}, return_when=asyncio.FIRST_COMPLETED)
             if arrival.done():
@@ -191,58 +151,138 @@ class InboxMapper:
 
     async def stop(self) -> None:
         """End `run` after the batch it is working on, and every `drain`; what is not appended is read again later."""
-        self._stopped.set()
+        self._log.stop()
         async with self._moved:
             self._moved.notify_all()
 
     async def drain(self, upto_cursor: int) -> None:
         """Return once every webhook before `upto_cursor` is mapped and its events are in the log.
 
+        What a source's memory holds back, such as an unsubscribe that waits for its reason, comes when its wait is
+        over: it is not waited for.
+
         Raises:
             LogUnavailableError: the mapper was stopped before it came so far, or has not moved for half a minute.
         """
-        while self._cursor < upto_cursor and not self._stopped.is_set():
-            before = self._cursor
-            try:
-                async with asyncio.timeout(_STUCK_S), self._moved:
-                    await self._moved.wait_for(lambda: self._cursor != before or self._stopped.is_set())  # noqa: B023 - awaited here
-            except TimeoutError:
+        while self._cursor < upto_cursor and not self._log.is_stopped:
+            if not await self._moved_within(_STUCK_S):
                 raise LogUnavailableError(
                     f"No webhook could be mapped for {_STUCK_S:g} seconds; the log of the server says why. Try again."
-                ) from None
+                )
         if self._cursor < upto_cursor:
             raise LogUnavailableError("Webhooks are not mapped because the pipeline is stopping; try again.")
 
+    async def _moved_within(self, seconds: float) -> bool:
+        """Wait until the cursor moves or the mapper is stopped; False when neither happens in time."""
+        before = self._cursor
+        try:
+            async with asyncio.timeout(seconds), self._moved:
+                await self._moved.wait_for(lambda: self._cursor != before or self._log.is_stopped)
+        except TimeoutError:
+            return False
+        return True
+
     async def deposit(self, source_id: str, bodies: Sequence[bytes]) -> None:
-        """Put records that a source's worker made into the inbox; durable when it returns; see `contract.Deposit`."""
-        raise NotImplementedError
+        """Put records that a source's worker made into the inbox; durable when it returns.
+
+        Waits while the mapper is more than `BEHIND_MAX` records behind, and as long as the log refuses.
+
+        Raises:
+            LogUnavailableError: the mapper was stopped before the log took all.
+        """
+        while self._reader.end(Topic.INBOX) - max(self._cursor, 0) > BEHIND_MAX and not self._log.is_stopped:
+            await self._moved_within(_WAIT_S)
+        received_at = self._clock()
+        records = [report(body, received_at) for body in bodies]
+        stopped = self._log.is_stopped
+        if stopped or await self._log.append(Topic.INBOX, source_id, received_at, records) is None:
+            raise LogUnavailableError("Reports are not taken because the pipeline is stopping; they are read again.")
+        async with self._moved:
+            self._moved.notify_all()
 
     async def quarantined(self, source_id: str | None = None, count: int = 50) -> list[Quarantined]:
         """Return what could not be mapped and was not mapped later, newest first; None for all sources."""
-        raise NotImplementedError
+        await self._follow()
+        return await asyncio.to_thread(self._state.newest, source_id, count)
 
     async def retry_quarantined(self, source_id: str | None = None) -> dict[str, int]:
-        """Map again what could not be mapped; return {"mapped": n, "stillQuarantined": n}."""
-        raise NotImplementedError
+        """Map again what could not be mapped, oldest first; return {"mapped": n, "stillQuarantined": n}.
+
+        Raises:
+            LogUnavailableError: the mapper was stopped meanwhile.
+        """
+        await self._follow()
+        answer, after = {"mapped": 0, "stillQuarantined": 0}, -1
+        while found := await asyncio.to_thread(self._state.oldest, source_id, after, _RETRY_MAX):
+            after = found[-1].inbox_seq
+            async with self._turn:
+                stuck = await self._again([each.inbox_seq for each in found])
+                mapped = [each.inbox_seq for each in found if each.inbox_seq not in stuck]
+                await asyncio.to_thread(self._state.settle, mapped)
+            answer["mapped"] += len(mapped)
+            answer["stillQuarantined"] += len(stuck)
+        return answer
+
+    async def _follow(self) -> None:
+        await asyncio.to_thread(self._state.follow, self._reader)
+        await asyncio.to_thread(self._state.forget_before, self._reader.start(Topic.INBOX))
+
+    async def _again(self, seqs: Sequence[int]) -> set[int]:
+        """Carry records of the inbox once more; return which of them still cannot be mapped."""
+        stored = await asyncio.to_thread(self._stored, seqs)
+        there = {webhook.seq for stretch in stored.values() for webhook in stretch.webhooks}
+        stuck = set(seqs) - there
+        for source_id, stretch in stored.items():
+            more = await self._carrier.carry(stretch, self._events_of(source_id))
+            if more is None:
+                raise LogUnavailableError("Webhooks are not mapped because the pipeline is stopping; try again.")
+            stuck |= more
+        return stuck
+
+    def _stored(self, seqs: Iterable[int]) -> Mapping[str, Stretch]:
+        """Return single records of the inbox; one that is damaged or expired meanwhile is not there."""
+        frames: dict[int, list[Frame]] = defaultdict(list)
+        for seq in seqs:
+            for frame in self._reader.read(Topic.INBOX, seq, records_max=1, bytes_max=1).frames[:1]:
+                line, _, _ = frame.lines.partition(b"\n")
+                if frame.first_seq == seq:
+                    frames[seq].append(Frame(frame.source_id, seq, 1, frame.received_at, 0, line + b"\n"))
+        return stretches(frame for found in frames.values() for frame in found)
 
     async def _settle(self, batch: Batch) -> None:
         """Map one batch, append what came of it, then advance; returns early, without advancing, when stopped."""
         sources = await self._sources(batch)
         if sources is None:
             return
-        works = await asyncio.to_thread(_map, batch.frames, sources)
-        for source_id, work in works.items():
-            stored = await self._append(Topic.EVENTS, source_id, work.received_at, work.events)
-            if stored is None:
+        found = await asyncio.to_thread(stretches, batch.frames)
+        rejected = False
+        for source_id, stretch in found.items():
+            stuck = await self._carrier.carry(stretch, sources[source_id])
+            if stuck is None:
                 return
-            if await self._append(Topic.REJECTED, source_id, work.received_at, work.rejected) is None:
-                return
-            self._count(work.results, stored)
+            rejected = rejected or bool(stuck)
+        if rejected:  # known before the cursor moves, so that none is listed twice after a crash
+            await asyncio.to_thread(self._state.follow, self._reader)
         await asyncio.to_thread(self._cursors.advance, NAME, batch.next_cursor)
         self._report(batch)
         await self._move(batch.next_cursor)
+        if batch.frames:
+            await self._release_overdue(batch.frames[-1].received_at)
 
-    async def _sources(self, batch: Batch) -> Sources | None:
+    async def _release(self, until: datetime) -> None:
+        async with self._turn:
+            await self._release_overdue(until)
+
+    async def _release_overdue(self, arrived: datetime) -> None:
+        """Let memories go on with what they held back, now that all that arrived before some instant was taken."""
+        if time.monotonic() < self._release_at:
+            return
+        for source_id in await asyncio.to_thread(self._state.remembering):
+            if not await self._carrier.release(source_id, self._events_of(source_id), arrived - _IN_FLIGHT):
+                return
+        self._release_at = time.monotonic() + _RELEASE_EVERY_S
+
+    async def _sources(self, batch: Batch) -> Mapping[str, HowMapped | None] | None:
         """Return the mapping of every source in the batch; None when stopped.
 
         A source that is not known yet although its webhook is seconds old gets a little time to become known; also
@@ -256,58 +296,13 @@ class InboxMapper:
                 return sources
             if time.monotonic() > deadline:
                 return sources
-            if await self._stopped_within(_NEWS_PAUSE_S):
+            if await self._log.stopped_within(_NEWS_PAUSE_S):
                 return None
-
-    async def _append(
-        self, topic: Topic, source_id: str, received_at: datetime, records: Sequence[Record]
-    ) -> Appended | None:
-        """Append in pieces that fit into a request; None when stopped before the log took them all."""
-        count, duplicates = 0, list[int]()
-        for piece in pieces(records):
-            stored = await self._append_piece(topic, source_id, received_at, piece)
-            if stored is None:
-                return None
-            count += stored.count
-            duplicates.extend(stored.duplicates)
-        return Appended(0, count, tuple(duplicates))
-
-    async def _append_piece(
-        self, topic: Topic, source_id: str, received_at: datetime, records: Sequence[Record]
-    ) -> Appended | None:
-        """Append, as often as it takes; None when stopped before the log took the records."""
-        pause_s = self._pause_s
-        while True:
-            try:
-                return await self._appender.append(topic, source_id, received_at, records)
-            except (LogUnavailableError, LogOverloadedError) as error:
-                _log.warning("inbox.append_refused", topic=topic.value, reason=type(error).__name__, pause_s=pause_s)
-            if await self._stopped_within(random.uniform(pause_s / 2, pause_s)):  # noqa: S311 - spreads retries
-                return None
-            pause_s = min(pause_s * 2, _PAUSE_S_MAX)
-
-    async def _stopped_within(self, seconds: float) -> bool:
-        try:
-            await asyncio.wait_for(self._stopped.wait(), seconds)
-        except TimeoutError:
-            return False
-        return True
 
     async def _move(self, cursor: int) -> None:
         async with self._moved:
             self._cursor = cursor
             self._moved.notify_all()
-
-    def _count(self, results: Iterable[Mapped], stored: Appended) -> None:
-        self.counts.events += stored.count
-        self.counts.duplicates += len(stored.duplicates)
-        for mapped in results:
-            if mapped.quarantined:
-                _bump(self.counts.quarantined, mapped.quarantined)
-            elif mapped.ignored:
-                _bump(self.counts.ignored, mapped.ignored)
-            else:
-                self.counts.mapped += 1
 
     def _report(self, batch: Batch) -> None:
         there = [*(frame.first_seq for frame in batch.frames[:1]), *(damage.first for damage in batch.damage[:1])]
@@ -318,79 +313,3 @@ class InboxMapper:
             self.counts.damaged += damage.last - damage.first + 1
             _log.error("inbox.damaged", first=damage.first, last=damage.last, file=damage.file, offset=damage.offset)
         _log.debug("inbox.mapped", cursor=batch.next_cursor, count=batch.count)
-
-
-def _bump(counter: Counter[str], reason: str) -> None:
-    counter[reason if reason in counter or len(counter) < _REASONS_MAX else _OTHER] += 1
-
-
-def _map(frames: Iterable[Frame], sources: Sources) -> dict[str, _Work]:
-    """Return what every source's webhooks became, in the order they arrived."""
-    works: dict[str, _Work] = {}
-    for frame in frames:
-        # the newest arrival stands for the group: retention must not delete an event before its time
-        work = works.setdefault(frame.source_id, _Work(frame.received_at))
-        work.received_at = max(work.received_at, frame.received_at)
-        for offset, line in enumerate(frame.lines.splitlines()):
-            seq = frame.first_seq + offset
-            mapped = map_record(seq, frame.source_id, line, sources[frame.source_id])
-            mapped, events = _records(seq, mapped)
-            work.results.append(mapped)
-            work.events.extend(events)
-            if mapped.quarantined:
-                work.rejected.append(_rejection(seq, frame.received_at, mapped.quarantined))
-    return works
-
-
-def _records(seq: int, mapped: Mapped) -> tuple[Mapped, list[Record]]:
-    """Return what becomes of a mapped webhook, and its events as the log takes them."""
-    try:
-        events = [Record(str(body["messageId"]), _encode(body)) for body in mapped.events]
-    except Exception as error:  # noqa: BLE001 - as in `map_record`: events that are no JSON cost their own webhook
-        _log.error("inbox.mapping_failed", seq=seq, reason=type(error).__name__)
-        return Mapped(quarantined=_DEFECT), []
-    if any(len(event.line) > WEBHOOK_EVENT_BYTES_MAX for event in events):
-        return Mapped(quarantined="the event is too large"), []
-    return mapped, events
-
-
-def pieces(records: Sequence[Record]) -> Iterator[Sequence[Record]]:
-    """Yield the records in order, in stretches of bounded bytes, at least one record each."""
-    first, size = 0, 0
-    for position, record in enumerate(records):
-        if size and size + len(record.line) > _APPEND_BYTES_MAX:
-            yield records[first:position]
-            first, size = position, 0
-        size += len(record.line)
-    if first < len(records):
-        yield records[first:]
-
-
-def map_record(seq: int, source_id: str, line: bytes, source: tuple[Events, Mapping[str, Any]] | None) -> Mapped:
-    """Return what one record of the inbox means; whatever is wrong with it, it is quarantined and harms no other."""
-    if source is None:
-        return Mapped(quarantined="the source does not exist any more")
-    try:
-        stored = msgspec.json.decode(line, type=_Stored)
-        body = stored.body.encode("latin-1")
-    except (msgspec.DecodeError, UnicodeEncodeError):
-        return Mapped(quarantined="the inbox record is not readable")
-    received_at = stored.receivedAt if stored.receivedAt.tzinfo else stored.receivedAt.replace(tzinfo=UTC)
-    events, settings = source
-    try:
-        return events(Webhook(seq, source_id, received_at, stored.contentType, body), settings)
-    except Exception as error:  # noqa: BLE001 - a mapping that breaks its promise costs its own webhook, no other
-        _log.error("inbox.mapping_failed", seq=seq, source_id=source_id, reason=type(error).__name__)
-        return Mapped(quarantined=_DEFECT)
-
-
-def _rejection(seq: int, received_at: datetime, reason: str) -> Record:
-    """Return what is kept of a webhook that could not be mapped; its bytes stay in the inbox under `inboxSeq`."""
-    line = {
-        "code": "quarantined",
-        "message": reason,
-        "count": 1,
-        "receivedAt": format_time(received_at),
-        "inboxSeq": seq,
-    }
-    return Record("", _encode(line))
