@@ -5,13 +5,15 @@ from __future__ import annotations
 import asyncio
 import hmac
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Any
 
 import msgspec
 import structlog
 
-from headwater import shelf, sqlite
+from headwater import sqlite
+from headwater.app.accounts import WEBHOOKS, Workers, settings_of_webhooks
 from headwater.app.desk import Desk
+from headwater.app.identify_feed import IdentifyFeed
 from headwater.app.place import Place
 from headwater.app.rpc import serving
 from headwater.app.serving import Server, alongside
@@ -28,32 +30,23 @@ from headwater.eventlog.reader import SegmentReader
 from headwater.eventlog.remote import RemoteAppender
 from headwater.ingest.inbox import InboxMapper
 from headwater.loading.engine import Loading, Target
-from headwater.sources.contract import Events
-
-SOURCES: Final = "headwater.sources"
+from headwater.sources.contract import Worker
 
 log = structlog.get_logger()
 
 
 class Mappings:
-    """Which function maps a source's webhooks, by the present configuration."""
+    """What maps a source's webhooks, by the present configuration: the worker that remembers."""
 
     def __init__(self) -> None:
-        self._known: dict[str, tuple[Events, Mapping[str, Any]]] = {}
+        self._known: dict[str, tuple[Worker, Mapping[str, Any]]] = {}
 
-    def apply(self, snapshot: Snapshot) -> None:
+    def apply(self, snapshot: Snapshot, worker: Worker) -> None:
         """Take over a new configuration."""
-        modules = {
-            kind: shelf.take(SOURCES, kind.replace("-", "_")) for kind in {each.type for each in snapshot.sources}
-        }
-        self._known = {
-            source.id: (modules[source.type].events, source.settings)
-            for source in snapshot.sources
-            if hasattr(modules[source.type], "events")
-        }
+        self._known = {source: (worker, settings) for source, settings in settings_of_webhooks(snapshot).items()}
 
-    def of(self, source_id: str) -> tuple[Events, Mapping[str, Any]] | None:
-        """Return a source's mapping and its settings, None when it is gone or receives no webhooks."""
+    def of(self, source_id: str) -> tuple[Worker, Mapping[str, Any]] | None:
+        """Return what maps a source's webhooks and its settings, None when the source is gone."""
         return self._known.get(source_id)
 
 
@@ -95,7 +88,10 @@ async def run(place: Place) -> None:
     http = GuardedHttp(Policy(settings.allow_networks))
     appender = RemoteAppender(place.ingest_url, place.token)
     mappings = Mappings()
-    mapper = InboxMapper(reader, appender, Cursors(settings.state_dir / "cursors.db"), mappings.of)
+    places = settings.state_dir / "cursors.db"
+    mapper = InboxMapper(reader, appender, Cursors(places), mappings.of)
+    workers = Workers(place, mapper.deposit)
+    feed = IdentifyFeed(reader, Cursors(places), workers.workspace_of, workers.saw, lambda: workers.has_accounts)
     delivery = Delivery(reader, settings.state_dir, http)
     loading = Loading(reader, settings.data_dir, every_s=settings.load_every_s)
     control = Control(database.open_engine(settings.control_url), place.secret, settings.source_regions)
@@ -103,7 +99,8 @@ async def run(place: Place) -> None:
     delivered_to = await delivery.known()  # some may have been deleted while this role was down
 
     async def use(snapshot: Snapshot) -> None:
-        mappings.apply(snapshot)
+        mappings.apply(snapshot, workers.by_type[WEBHOOKS])
+        workers.apply(snapshot)
         loading.apply(targets(snapshot))
         delivery.apply(connections(snapshot, place.secret))
         present = {each.id for each in snapshot.destinations}
@@ -118,10 +115,19 @@ async def run(place: Place) -> None:
 
     watch = Watch(control, use)
     await watch.first()
-    server = Server(serving(Desk(reader, mapper, delivery, loading), place.token))
-    work = {"mapper": mapper.run(), "delivery": delivery.run(), "loading": loading.run(), "watch": watch.run()}
+    desk = Desk(reader, mapper, delivery, loading, workers.by_type, refresh=watch.refresh)
+    server = Server(serving(desk, place.token))
+    work = {
+        "mapper": mapper.run(),
+        "delivery": delivery.run(),
+        "loading": loading.run(),
+        "workers": workers.run(),
+        "identify feed": feed.run(),
+        "watch": watch.run(),
+    }
     async with alongside(server.stop, **work):
         await server.serve(place.listener)
-        await asyncio.gather(mapper.stop(), delivery.stop(), loading.stop())
+        await asyncio.gather(mapper.stop(), delivery.stop(), loading.stop(), workers.stop(), feed.stop())
     await appender.close()
+    await workers.close()
     await http.close()
