@@ -155,7 +155,8 @@ class Contacts:
             if self.otherwise == "first" and comma:
                 wanted = [comma.split(",")[0]]
             else:
-                wanted = [str(number) for number in sorted(self.existing)][:20]
+                first = [self.row(number) for number in sorted(self.existing)][:20]
+                return said({"contacts": first, "meta": {"total": str(len(self.existing))}})
         found = [self.row(int(number)) for number in wanted if int(number) in self.existing]
         return said({"contacts": found, "meta": {"total": str(len(found))}})
 
@@ -180,6 +181,14 @@ async def test_whatever_way_several_ids_are_told_the_contacts_are_found(way, mor
         before = account.api.calls
         assert sorted(row.id for row in await account.api.contacts(wanted[:50])) == wanted[:50]
         assert account.api.calls - before == more  # the way is known by now
+
+
+@pytest.mark.parametrize("wanted", [range(1, 101), range(15, 115)])
+async def test_a_service_that_ignores_the_question_is_not_believed_by_chance(wanted):
+    async with scripted() as account:
+        account.script.reply = Contacts(set(range(1, 1001)), "none")
+        ids = [str(number) for number in wanted]
+        assert sorted(row.id for row in await account.api.contacts(ids)) == sorted(ids)
 
 
 async def test_contacts_that_are_gone_do_not_cost_a_request_each():

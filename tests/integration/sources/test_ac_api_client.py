@@ -239,6 +239,15 @@ async def test_pitfall_35_an_account_that_wants_the_key_in_the_query_gets_it_and
     assert account.script.url not in told(gone.value)
 
 
+async def test_pitfall_35_an_account_that_took_the_key_in_the_body_never_gets_it_in_the_query():
+    async with scripted() as account:
+        account.script.say(said(REPORT), said({"message": "Forbidden"}, 403))
+        await account.api.opens("8", 1)
+        with pytest.raises(UnauthorizedError):
+            await account.api.opens("8", 2)
+        assert {asked.method for asked in account.script.asked} == {"POST"}
+
+
 async def test_pitfall_34_nothing_to_report_is_no_error():
     async with scripted() as account:
         account.script.say(said(NOTHING))
