@@ -6,13 +6,13 @@ ActiveCampaign tells complaints neither by webhook nor through its API; its page
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Final
 
 from headwater.errors import InvalidRequestError
 from headwater.sources.activecampaign import times
-from headwater.sources.activecampaign.records import ROWS_MAX, CampaignNote, Report, ReportRecord, Row
+from headwater.sources.activecampaign.records import ROWS_MAX, CampaignNote, Person, Report, ReportRecord, Row
 
 COMPLAINTS_MAX: Final = 100_000
 """ours: rows of one import."""
@@ -47,12 +47,21 @@ def checked(rows: Sequence[Mapping[str, str]], arrival: datetime) -> dict[str, l
     return found
 
 
-def records(rows: Mapping[str, Sequence[Row]], notes: Mapping[str, CampaignNote]) -> Iterator[ReportRecord]:
+def records(
+    rows: Mapping[str, Sequence[Row]], notes: Mapping[str, CampaignNote], people: Mapping[str, Person]
+) -> Iterator[ReportRecord]:
     """Yield the complaints as records of bounded size; a campaign without a note has its id only."""
     for campaign_id, of_campaign in rows.items():
         note = notes.get(campaign_id) or CampaignNote(id=campaign_id)
         for first in range(0, len(of_campaign), ROWS_MAX):
-            yield ReportRecord(Report.COMPLAINTS, note, tuple(of_campaign[first : first + ROWS_MAX]), run=RUN)
+            part = tuple(of_campaign[first : first + ROWS_MAX])
+            known = {key: people[key] for key in persons(part) if key in people}
+            yield ReportRecord(Report.COMPLAINTS, note, part, run=RUN, people=known)
+
+
+def persons(rows: Iterable[Row]) -> dict[str, str]:
+    """Return {contact id, or e-mail where there is none: e-mail}."""
+    return {row.contact_id or row.email: row.email for row in rows}
 
 
 def _mistake(email: str, contact: str, campaign: str, at: str, arrival: datetime) -> str:

@@ -8,11 +8,13 @@ import random
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import chain
 from typing import Any, Final
 
 import structlog
 
-from headwater.errors import InvalidRequestError, NotFoundError
+from headwater.budget import Priority
+from headwater.errors import DeliveryError, InvalidRequestError, NotFoundError
 from headwater.sources.activecampaign import complaints, records, status
 from headwater.sources.activecampaign.api.account import AccountApi
 from headwater.sources.activecampaign.api.address import normalised
@@ -25,6 +27,7 @@ from headwater.sources.activecampaign.keeper import Keeper
 from headwater.sources.activecampaign.ledger import Ledger
 from headwater.sources.activecampaign.memory import OccurrenceMemory
 from headwater.sources.activecampaign.notes import CampaignNotes
+from headwater.sources.activecampaign.records import Person
 from headwater.sources.activecampaign.runs import Runs
 from headwater.sources.contract import Account, Answer, Room, Taken, Webhook
 
@@ -32,6 +35,8 @@ APPLY_S: Final = 10.0
 """ours: how long `settle` waits for news of a connection that was stored a moment ago."""
 SETTLE_S: Final = 20.0
 """ours: how long it waits for ActiveCampaign; the look goes on without it."""
+PEOPLE_S: Final = 10.0
+"""ours: how long an import of complaints waits for who the contacts are, at five hundred a second."""
 _AGAIN_S: Final = 1.0
 _AGAIN_S_MAX: Final = 60.0  # ours: between two beginnings of a part that fails
 
@@ -194,9 +199,19 @@ class AccountsWorker:
         source_id = self._of(connection_id).account.source_id
         by_campaign = complaints.checked(rows, self._room.clock())
         notes = await self._parts.notes.notes(source_id, [each for each in by_campaign if each])
-        bodies = [records.encode(record) for record in complaints.records(by_campaign, notes)]
+        people = await self._people(source_id, complaints.persons(chain.from_iterable(by_campaign.values())))
+        bodies = [records.encode(record) for record in complaints.records(by_campaign, notes, people)]
         await self._room.deposit(source_id, bodies)
         return {"count": len(rows)}
+
+    async def _people(self, source_id: str, contacts: Mapping[str, str]) -> Mapping[str, Person]:
+        """Return who contacts are, nobody where that takes too long: then the mapper asks once more for each."""
+        try:
+            async with asyncio.timeout(PEOPLE_S):
+                people, _ = await self._parts.identities.people(source_id, contacts, priority=Priority.NORMAL)
+        except (DeliveryError, TimeoutError):
+            return {}
+        return people
 
     def _connect(self, account: Account) -> Connected | None:
         """Return an account with its API: the same one as before where neither address nor key changed."""

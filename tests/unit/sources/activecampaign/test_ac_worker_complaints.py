@@ -6,7 +6,16 @@ import pytest
 
 from headwater.errors import InvalidRequestError
 from headwater.sources.activecampaign.complaints import COMPLAINTS_MAX, checked, records
-from headwater.sources.activecampaign.records import ROWS_MAX, CampaignNote, Report, ReportRecord, Row, decode, encode
+from headwater.sources.activecampaign.records import (
+    ROWS_MAX,
+    CampaignNote,
+    Person,
+    Report,
+    ReportRecord,
+    Row,
+    decode,
+    encode,
+)
 
 NOW = datetime(2026, 3, 1, tzinfo=UTC)
 
@@ -18,7 +27,8 @@ def test_rows_become_records_by_campaign():
         {"contactId": "18", "email": "bob@example.org", "campaignId": "8", "at": "2026-01-31T08:00:00Z"},
     ]
     note = CampaignNote(id="8", name="Spring")
-    found = list(records(checked(rows, NOW), {"8": note}))
+    people = {"17": Person("u17", "account"), "ada@example.org": Person("u1", "identify"), "99": Person()}
+    found = list(records(checked(rows, NOW), {"8": note}, people))
     assert found == [
         ReportRecord(
             Report.COMPLAINTS,
@@ -28,15 +38,22 @@ def test_rows_become_records_by_campaign():
                 Row(contact_id="18", email="bob@example.org", at="2026-01-31T08:00:00Z"),
             ),
             run="import",
+            people={"ada@example.org": Person("u1", "identify")},
         ),
-        ReportRecord(Report.COMPLAINTS, CampaignNote(), (Row(contact_id="17"),), run="import"),
+        ReportRecord(
+            Report.COMPLAINTS,
+            CampaignNote(),
+            (Row(contact_id="17"),),
+            run="import",
+            people={"17": Person("u17", "account")},
+        ),
     ]
     assert [decode(encode(record)) for record in found] == found
 
 
 def test_records_are_bounded():
     rows = checked([{"contactId": str(number)} for number in range(1, 2 * ROWS_MAX + 2)], NOW)
-    assert [len(record.rows) for record in records(rows, {})] == [ROWS_MAX, ROWS_MAX, 1]
+    assert [len(record.rows) for record in records(rows, {}, {})] == [ROWS_MAX, ROWS_MAX, 1]
 
 
 @pytest.mark.parametrize(
