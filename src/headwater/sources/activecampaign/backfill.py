@@ -126,14 +126,14 @@ async def backfill(desk: Desk, known: Known, marks: Marks) -> None:
     runs, run = desk.runs, desk.run
     campaigns = await desk.connected.api.campaigns(priority=desk.priority)
     listed = max(ceil(len(campaigns) / CAMPAIGNS_A_CALL), 1)
-    await asyncio.to_thread(runs.spend, run.id, Spent(calls=listed, calls_min=0 if run.planned else listed))
+    await asyncio.to_thread(runs.spend, run.id, Spent(0, desk.meter.take(), 0 if run.planned else listed))
     if not run.planned:
         before = total(await asyncio.to_thread(known.counts, run.source_id))
         run = await asyncio.to_thread(_plan, desk, campaigns, before)
     await carry(desk)
     if not run.campaigns:
         await read_leavers(desk, {campaign.id for campaign in campaigns})
-    counts = await settled(known, run.source_id)
+    counts = await settled(known, run.source_id, desk.pace)
     if not run.campaigns:
         await asyncio.to_thread(marks.reaches_back_to, run.since)
     ended = await asyncio.to_thread(runs.run, run.id)

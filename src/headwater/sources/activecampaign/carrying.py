@@ -14,6 +14,7 @@ from typing import Final, Protocol
 from headwater.errors import DeliveryError, RetryableError, UnauthorizedError
 from headwater.sources.activecampaign.api.rows import Campaign
 from headwater.sources.activecampaign.difference import Counts
+from headwater.sources.activecampaign.pace import Pace
 from headwater.sources.activecampaign.reading import CAMPAIGN_CALLS, Desk, read
 from headwater.sources.activecampaign.records import CampaignNote
 from headwater.sources.activecampaign.run import Open, Spent
@@ -23,9 +24,6 @@ CAMPAIGNS_AT_ONCE: Final = 3
 
 _NOTES_MAX: Final = 20  # ours: more campaigns that could not be read are counted by the calls only
 _POLL_S: Final = 0.5
-_STEADY_S: Final = 5.0  # ours: a ledger that has not changed for so long has taken what was put into the inbox
-SETTLE_S: Final = 60.0
-"""Ours: no longer is the mapper waited for; what comes later shows at the next look."""
 
 
 class Known(Protocol):
@@ -78,7 +76,7 @@ async def _carry_campaign(desk: Desk, left: Open) -> None:
 async def _complete(desk: Desk, note: CampaignNote) -> CampaignNote | None:
     """Return the campaign with its email and subject, which lists leave out; None when it is gone."""
     campaign = await desk.connected.api.campaign(note.id, priority=desk.priority)
-    await asyncio.to_thread(desk.runs.spend, desk.run.id, Spent(calls=CAMPAIGN_CALLS, calls_min=CAMPAIGN_CALLS))
+    await asyncio.to_thread(desk.runs.spend, desk.run.id, Spent(0, desk.meter.take(), CAMPAIGN_CALLS))
     return note_of(campaign) if campaign else None
 
 
@@ -108,16 +106,16 @@ async def at_once(count: int, jobs: Iterable[Callable[[], Awaitable[None]]]) -> 
         await asyncio.gather(*tasks, return_exceptions=True)
 
 
-async def settled(known: Known, source_id: str, *, wait_s: float = SETTLE_S) -> Mapping[str, Counts]:
+async def settled(known: Known, source_id: str, pace: Pace) -> Mapping[str, Counts]:
     """Return what is known once the mapper has taken what was put into the inbox: when nothing changes any more.
 
-    Waits `wait_s` at most, since live events may never rest.
+    Waits `pace.settle_s` at most.
     """
     counts = await asyncio.to_thread(known.counts, source_id)
     loop = asyncio.get_running_loop()
-    end, steady_since, before = loop.time() + wait_s, loop.time(), total(counts)
-    while loop.time() < end and loop.time() - steady_since < min(_STEADY_S, wait_s):
-        await asyncio.sleep(min(_POLL_S, wait_s))
+    end, steady_since, before = loop.time() + pace.settle_s, loop.time(), total(counts)
+    while loop.time() < end and loop.time() - steady_since < pace.steady_s:
+        await asyncio.sleep(min(_POLL_S, pace.steady_s))
         counts = await asyncio.to_thread(known.counts, source_id)
         if total(counts) != before:
             steady_since, before = loop.time(), total(counts)

@@ -11,7 +11,7 @@ import asyncio
 import random
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any, Final
 
@@ -32,8 +32,9 @@ from headwater.sources.activecampaign.api.connected import Connected
 from headwater.sources.activecampaign.backfill import backfill, estimate, since_of
 from headwater.sources.activecampaign.carrying import Known, total
 from headwater.sources.activecampaign.marks import Marks
-from headwater.sources.activecampaign.reading import Desk, People
-from headwater.sources.activecampaign.reconcile import GRACE_S, reconcile
+from headwater.sources.activecampaign.pace import Pace
+from headwater.sources.activecampaign.reading import Desk, Meter, People
+from headwater.sources.activecampaign.reconcile import reconcile
 from headwater.sources.activecampaign.run import Run, RunKind, RunState
 from headwater.sources.activecampaign.runs import Runs
 from headwater.sources.contract import Answer, Room
@@ -44,22 +45,6 @@ _RUNS_SHOWN_MAX: Final = 100
 _TICK_S: Final = 5.0  # ours: how often it is looked whether a reconciliation is due
 
 _log = structlog.get_logger()
-
-
-@dataclass(frozen=True, slots=True)
-class Pace:
-    """When things are done, in seconds.
-
-    Attributes:
-        every_s: from one scheduled reconciliation to the next, up to a tenth later so that accounts spread.
-        grace_s: a difference must last so long before it is read.
-        retry_s, retry_max_s: wait after a failure; doubles with each one in a row.
-    """
-
-    every_s: float = 3600.0
-    grace_s: float = GRACE_S
-    retry_s: float = 5.0
-    retry_max_s: float = 300.0
 
 
 class History:
@@ -195,13 +180,15 @@ class History:
             people=self._identities,
             deposit=self._room.deposit,
             clock=self._room.clock,
+            pace=self._pace,
+            meter=Meter(connected),
             priority=Priority.BACKGROUND,
             since=datetime.fromisoformat(run.since) if run.since else None,
         )
         if run.kind is RunKind.BACKFILL:
             await backfill(desk, self._ledger, marks)
         else:
-            await reconcile(replace(desk, priority=Priority.NORMAL), self._ledger, marks, self._pace.grace_s)
+            await reconcile(replace(desk, priority=Priority.NORMAL), self._ledger, marks)
 
     def _end(self, run_id: str, state: RunState, message: str) -> Run:
         return self._runs.change(run_id, state=state, message=message, ended_at=self._room.clock())

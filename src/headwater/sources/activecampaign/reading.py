@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncGenerator, Collection, Mapping, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Collection, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
 from datetime import datetime
@@ -22,6 +22,7 @@ from headwater.sources.activecampaign.api.account import pages
 from headwater.sources.activecampaign.api.connected import Connected
 from headwater.sources.activecampaign.api.rows import BounceRow, ClickRow, OpenRow, UnopenRow, UnsubscribeRow
 from headwater.sources.activecampaign.difference import promised
+from headwater.sources.activecampaign.pace import Pace
 from headwater.sources.activecampaign.records import (
     ROWS_MAX,
     CampaignNote,
@@ -34,7 +35,7 @@ from headwater.sources.activecampaign.records import (
 from headwater.sources.activecampaign.run import Reading, Run, Spent
 from headwater.sources.activecampaign.runs import Runs
 from headwater.sources.activecampaign.settings import Settings
-from headwater.sources.activecampaign.times import moment
+from headwater.sources.activecampaign.times import report_moment
 from headwater.sources.contract import Deposit
 
 CHUNK_ROWS: Final = 2_000
@@ -67,13 +68,26 @@ class People(Protocol):
         ...
 
 
+class Meter:
+    """Counts the requests that an account gets while a run is carried, whoever makes them."""
+
+    def __init__(self, connected: Connected) -> None:
+        self._api = connected.api
+        self._taken = self._api.calls
+
+    def take(self) -> int:
+        """Return how many there were since the last time."""
+        before, self._taken = self._taken, self._api.calls
+        return self._taken - before
+
+
 @dataclass(frozen=True, slots=True)
 class Desk:
     """What a reading works with.
 
     Attributes:
-        since: rows before it are not wanted, None for all.
         priority: of its calls.
+        since: rows before it are not wanted, None for all.
     """
 
     run: Run
@@ -83,6 +97,8 @@ class Desk:
     people: People
     deposit: Deposit
     clock: Clock
+    pace: Pace
+    meter: Meter
     priority: Priority
     since: datetime | None = None
 
@@ -115,20 +131,16 @@ async def _moved(desk: Desk, note: CampaignNote, reading: Reading) -> bool:
     if reading.rows_twice:
         return True
     campaign = await desk.connected.api.campaign(note.id, priority=desk.priority)
-    await asyncio.to_thread(desk.runs.spend, desk.run.id, Spent(calls=CAMPAIGN_CALLS))
     return campaign is not None and promised(campaign, reading.report) != reading.expected
 
 
 async def _attempt(desk: Desk, note: CampaignNote, place: tuple[int, int], reading: Reading) -> Reading:
     """Read from `next_page` to the end; returns the reading as marked last."""
-    calls = 0
 
-    async def fetch(page: int) -> list[AnyRow]:
-        nonlocal calls
-        calls += 1
-        return await _page(desk, note.id, reading.report, page)
+    def fetch(page: int) -> Awaitable[list[AnyRow]]:
+        return _page(desk, note.id, reading.report, page)
 
-    marked, counted = reading, 0
+    pages_marked = reading.pages
     chunk: list[Row] = []
     recent: deque[set[tuple[str, str]]] = deque(maxlen=_RECENT_PAGES)
     stream = cast(
@@ -141,13 +153,13 @@ async def _attempt(desk: Desk, note: CampaignNote, place: tuple[int, int], readi
             reading = _counted(desk, reading, number, rows, recent)
             chunk.extend(rows)
             if len(chunk) >= CHUNK_ROWS:
-                spent = await _put(desk, note, reading.report, chunk)
-                spent += Spent(len(chunk), calls - counted, reading.pages - marked.pages)
+                await _put(desk, note, reading.report, chunk)
+                spent = Spent(len(chunk), desk.meter.take(), reading.pages - pages_marked)
                 await asyncio.to_thread(desk.runs.mark, desk.run.id, place, reading, spent)
-                marked, counted, chunk = reading, calls, []
-    spent = await _put(desk, note, reading.report, chunk)
-    pages_min = max(reading.pages - marked.pages, 0 if reading.pages else 1)
-    spent += Spent(len(chunk), calls - counted, pages_min)
+                pages_marked, chunk = reading.pages, []
+    await _put(desk, note, reading.report, chunk)
+    pages_min = reading.pages - pages_marked if reading.pages else 1
+    spent = Spent(len(chunk), desk.meter.take(), pages_min)
     await asyncio.to_thread(desk.runs.mark, desk.run.id, place, reading, spent)
     return reading
 
@@ -170,11 +182,11 @@ def _counted(
 
 
 def _is_old(desk: Desk, at: str) -> bool:
-    """Whether a row lies before what is wanted; a date alone stands for the end of its day."""
+    """Whether a row lies before what is wanted: as the mapping sees it."""
     if desk.since is None or not at:
         return False
-    text = at if ":" in at else f"{at} 23:59:59"
-    return moment(text, desk.clock(), desk.settings.time_zone).at < desk.since
+    moment = report_moment(at, desk.clock(), desk.settings.time_zone)
+    return moment.epoch_s is not None and moment.epoch_s + moment.slack_s < desk.since.timestamp()
 
 
 async def _page(desk: Desk, campaign_id: str, report: Report, page: int) -> list[AnyRow]:
@@ -224,20 +236,15 @@ def row_of(found: AnyRow) -> Row:
             return Row(contact_id, email)
 
 
-async def _put(desk: Desk, note: CampaignNote, report: Report, rows: Sequence[Row]) -> Spent:
-    """Put rows into the inbox, with who the contacts are now; returns what asking for them took."""
-    spent = Spent()
+async def _put(desk: Desk, note: CampaignNote, report: Report, rows: Sequence[Row]) -> None:
+    """Put rows into the inbox, with who the contacts are now."""
     for start in range(0, len(rows), CHUNK_ROWS):  # the service may have sent everything in one page
         part = rows[start : start + CHUNK_ROWS]
         contacts = {row.contact_id: row.email for row in part if row.contact_id}
         people, found = await desk.people.people(desk.connected.account.source_id, contacts, priority=desk.priority)
         private = frozenset(found)
         bodies = _bodies(desk, note, report, part, people, private)
-        if report is Report.OPENS and desk.settings.delivered == "report":  # who opened is not among the others
-            got = [Row(row.contact_id, row.email) for row in part]
-            bodies += _bodies(desk, note, Report.RECIPIENTS, got, people, private)
         await desk.deposit(desk.connected.account.source_id, bodies)
-    return spent
 
 
 def _bodies(
@@ -278,4 +285,5 @@ async def read_leavers(desk: Desk, campaign_ids: Collection[str]) -> None:
         for campaign_id, part in rows.items():
             await _put(desk, CampaignNote(id=campaign_id), Report.UNSUBSCRIBES, part)
         count = sum(len(part) for part in rows.values())
-        await asyncio.to_thread(desk.runs.spend, desk.run.id, Spent(count, calls=1, calls_min=1))
+        await asyncio.to_thread(desk.runs.spend, desk.run.id, Spent(count, desk.meter.take(), calls_min=1))
+    await asyncio.to_thread(desk.runs.spend, desk.run.id, Spent(0, desk.meter.take(), calls_min=1))

@@ -34,9 +34,6 @@ from headwater.sources.activecampaign.reading import Desk, read_leavers
 from headwater.sources.activecampaign.records import Report
 from headwater.sources.activecampaign.run import Part, Reading, Run, RunState, Spent
 
-GRACE_S: Final = 20.0
-"""Ours: webhooks come within seconds; what is missing after so long is taken for lost."""
-
 _MARGIN: Final = timedelta(minutes=15)
 """Ours: an account is looked at for the first time a little after it was connected."""
 
@@ -82,7 +79,7 @@ class _View:
         return due(campaign, self.figures(campaign, counts), marks, may_read_recipients=may_read_recipients)
 
 
-async def reconcile(desk: Desk, known: Known, marks: Marks, grace_s: float = GRACE_S) -> None:
+async def reconcile(desk: Desk, known: Known, marks: Marks) -> None:
     """Carry a reconciliation to its end, from wherever it stands.
 
     Raises:
@@ -91,18 +88,18 @@ async def reconcile(desk: Desk, known: Known, marks: Marks, grace_s: float = GRA
     looked_at = desk.clock()
     campaigns = await desk.connected.api.campaigns(priority=desk.priority)
     listed = max(ceil(len(campaigns) / CAMPAIGNS_A_CALL), 1)
-    await asyncio.to_thread(desk.runs.spend, desk.run.id, Spent(calls=listed, calls_min=listed))
+    await asyncio.to_thread(desk.runs.spend, desk.run.id, Spent(0, desk.meter.take(), listed))
     named = frozenset(desk.run.campaigns)
     look = await asyncio.to_thread(marks.look)
     if look is None:
-        look = await _first_look(desk, known, marks, campaigns, looked_at, grace_s)
+        look = await _first_look(desk, known, marks, campaigns, looked_at)
         if not named:
             await _end(desk, 0, "The account's counters were remembered; from now on they are compared.")
             return
     wanted = [each for each in campaigns if not named or each.id in named]
     view = _View(desk, Look(look.since, looked_at), wanted, await asyncio.to_thread(marks.all), bool(named))
     if not desk.run.planned:
-        await _plan(view, known, grace_s)
+        await _plan(view, known)
     since = datetime.fromisoformat(view.since) if view.since else None
     await carry(replace(desk, since=since))
     if not named:
@@ -112,20 +109,20 @@ async def reconcile(desk: Desk, known: Known, marks: Marks, grace_s: float = GRA
 
 
 async def _first_look(
-    desk: Desk, known: Known, marks: Marks, campaigns: Sequence[Campaign], looked_at: datetime, grace_s: float
+    desk: Desk, known: Known, marks: Marks, campaigns: Sequence[Campaign], looked_at: datetime
 ) -> Look:
     """Remember how everything stands: what is counted and not known lies before the account was connected.
 
     Of a campaign that began with the connection everything is wanted: it gets no mark.
     """
-    await asyncio.sleep(grace_s)  # what is known must not be older than the counters
+    await asyncio.sleep(desk.pace.grace_s)  # what is known must not be older than the counters
     counts = await asyncio.to_thread(known.counts, desk.run.source_id)
     since = desk.run.created_at - _MARGIN
     view = _View(desk, Look(since.isoformat(), looked_at), campaigns, {}, is_named=False)
     new = {
         (campaign.id, report): Mark(figure.counter, figure.missing)
         for campaign in campaigns
-        if campaign.sent_at is not None and campaign.sent_at < since
+        if campaign.sent_at is None or campaign.sent_at < since
         for report, figure in view.figures(campaign, counts).items()
         if report is not Report.RECIPIENTS or not _hold_lasts(view, campaign)
     }
@@ -140,13 +137,13 @@ def _hold_lasts(view: _View, campaign: Campaign) -> bool:
     return bool(recipients_wait(campaign, view.desk.settings, "", view.look.looked_at, None))
 
 
-async def _plan(view: _View, known: Known, grace_s: float) -> Run:
+async def _plan(view: _View, known: Known) -> Run:
     """Settle which reports are read: those that still differ once what is under way has arrived."""
     source_id = view.desk.run.source_id
     counts = await asyncio.to_thread(known.counts, source_id)
     differ = [campaign for campaign in view.campaigns if view.due(campaign, counts)]
     if differ and not view.is_named:
-        await asyncio.sleep(grace_s)
+        await asyncio.sleep(view.desk.pace.grace_s)
         counts = await asyncio.to_thread(known.counts, source_id)
     parts = [
         Part(note_of(campaign), tuple(_reading(campaign, report, view.figures(campaign, counts)) for report in reports))
@@ -165,7 +162,9 @@ async def _conclude(view: _View, known: Known, marks: Marks, *, looked_at: datet
     runs, run = view.desk.runs, await asyncio.to_thread(view.desk.runs.run, view.desk.run.id)
     found = await asyncio.to_thread(runs.readings, run.id)
     read = {(campaign_id, reading.report): reading for campaign_id, reading in found if reading.is_complete}
-    counts = await (settled(known, run.source_id) if read else asyncio.to_thread(known.counts, run.source_id))
+    counts = await (
+        settled(known, run.source_id, view.desk.pace) if read else asyncio.to_thread(known.counts, run.source_id)
+    )
     new = dict[tuple[str, Report], Mark]()
     for campaign in view.campaigns:
         for report, figure in view.figures(campaign, counts).items():
@@ -177,7 +176,7 @@ async def _conclude(view: _View, known: Known, marks: Marks, *, looked_at: datet
     after = replace(view, marks={**view.marks, **new})
     shown = [after.comparison(campaign, counts) for campaign in view.campaigns]
     changed = {key: mark for key, mark in new.items() if mark != view.marks.get(key)}
-    await asyncio.to_thread(marks.looked, replace(view.look, looked_at=looked_at), changed, shown)
+    await asyncio.to_thread(marks.looked, Look(view.look.since, looked_at), changed, shown)
     filled = max(total(counts) - run.known_before, 0) if read else 0
     number = len({campaign_id for campaign_id, _ in read})
     told = f"{number} campaigns were read, {filled} occurrences came in since." if read else "Nothing was missing."

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
-from typing import Final
 
 import msgspec
 
@@ -42,8 +41,9 @@ class Run(msgspec.Struct, frozen=True):
         campaigns: the only ones that were asked for, () for all.
         planned: whether its campaigns are settled.
         total, done: campaigns.
-        rows, calls: read so far, made so far.
-        calls_min: calls that the same rows would have needed at least, with full pages.
+        rows: read so far.
+        calls: requests to the account while it was carried, live look-ups included.
+        calls_min: the least for the same pages, without contacts.
         known_before: occurrences that were known when it began; `filled` came in since.
         message: what it does or why it ended, for people.
         notes: sentences: campaigns that could not be read.
@@ -123,14 +123,8 @@ class Open:
 
 @dataclass(frozen=True, slots=True)
 class Spent:
-    """Rows that were read, calls that were made, and the calls that full pages would have taken at least."""
+    """Rows that were read, requests that the account got, and the least that the same pages take."""
 
     rows: int = 0
     calls: int = 0
     calls_min: int = 0
-
-    def __add__(self, other: Spent) -> Spent:
-        return Spent(self.rows + other.rows, self.calls + other.calls, self.calls_min + other.calls_min)
-
-
-NOTHING: Final = Spent()
