@@ -20,7 +20,6 @@ from headwater.errors import HeadwaterError, InvalidRequestError
 
 _STATUS_S: Final = 10.0  # ours: a page that shows a status does not wait longer for it
 _SETTLE_S: Final = 45.0  # ours: a webhook is made or removed in a few calls, each retried within some seconds
-_GONE: Final = frozenset({"off", "missing"})
 
 _log = structlog.get_logger()
 
@@ -86,18 +85,16 @@ class Connecting:
         elif account_url is not None and not _same(account_url, stored.url):
             # the stored key goes nowhere else: else whoever may change an address could read it
             raise InvalidRequestError("Enter the API key again, it belongs to the new address.", field="apiKey")
-        entry = await asyncio.to_thread(
-            lambda: self._control.accounts.update(
-                workspace_id,
-                account_id,
-                enabled=enabled,
-                place=place,
-                api_key=key,
-                source_id=None if source is None else source.id,
-                settings=settings,
-            )
-        )
-        return await self._settled(entry)
+        wanted = {
+            "enabled": enabled,
+            "place": place,
+            "api_key": key,
+            "source_id": None if source is None else source.id,
+            "settings": settings,
+        }
+        if place is None or place.url == stored.url:
+            return await self._settled(await self._updated(stored, **wanted))
+        return await self._moved(stored, wanted)
 
     async def disconnect(self, workspace_id: str, account_id: str) -> Answer:
         """Take the account's webhook down and forget the account; return {"webhookRemoved", "message"}.
@@ -107,9 +104,8 @@ class Connecting:
         Raises:
             NotFoundError: this workspace has no such account.
         """
-        entry = await asyncio.to_thread(lambda: self._control.accounts.update(workspace_id, account_id, enabled=False))
-        status = await self._settled(entry)
-        removed = status.get("webhook", {}).get("state") in _GONE
+        stored = await asyncio.to_thread(self._control.accounts.get, workspace_id, account_id)
+        removed = _is_down(await self._settled(await self._updated(stored, enabled=False)))
         await asyncio.to_thread(self._control.accounts.delete, workspace_id, account_id)
         left = "Disconnected, but ActiveCampaign was not reached: delete the webhook named Headwater there by hand."
         return {"webhookRemoved": removed, "message": "Disconnected." if removed else left}
@@ -152,6 +148,20 @@ class Connecting:
         """Return how a connection does; state `unknown` with the reason when the pipeline role does not say."""
         return await self._shown(entry, self._pipeline.account_status(entry.id), _STATUS_S)
 
+    async def _updated(self, entry: AccountEntry, **change: Any) -> AccountEntry:
+        return await asyncio.to_thread(lambda: self._control.accounts.update(entry.workspace_id, entry.id, **change))
+
+    async def _moved(self, stored: AccountEntry, wanted: Mapping[str, Any]) -> Answer:
+        """Change the address: the webhook at the former account is taken down first, or two accounts would send."""
+        await self._settled(await self._updated(stored, enabled=False))
+        enabled = stored.enabled if wanted["enabled"] is None else wanted["enabled"]
+        try:
+            entry = await self._updated(stored, **{**wanted, "enabled": enabled})
+        except HeadwaterError:
+            await self._settled(await self._updated(stored, enabled=stored.enabled))
+            raise
+        return await self._settled(entry)
+
     async def _settled(self, entry: AccountEntry) -> Answer:
         return await self._shown(entry, self._pipeline.account_settle(entry.id), _SETTLE_S)
 
@@ -174,6 +184,12 @@ class Connecting:
         if entry.enabled and not entry.active:
             told = told | {"state": "attention", "message": _why_inactive(source)}
         return told | _stored(entry, source)
+
+
+def _is_down(status: Answer) -> bool:
+    """Return whether the webhook of an account that was switched off is taken away, and not only wanted away."""
+    webhook = status.get("webhook", {})
+    return webhook.get("state") == "off" and not webhook.get("id") and not webhook.get("message")
 
 
 def _same(given: str, stored: str) -> bool:

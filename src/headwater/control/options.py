@@ -18,6 +18,7 @@ from headwater.control.secrets import SecretBox
 from headwater.errors import HeadwaterError, InvalidRequestError
 
 _TYPES: Final = {str: "string", bool: "boolean", int: "number", float: "number"}
+_BLANK: Final = (None, "")  # no set: a setting may be a list, which has no hash
 _TEXT_CHARS_MAX: Final = 8_192  # ours: no address, key or certificate is longer
 
 
@@ -108,7 +109,7 @@ def checked(
     masked = {name for name, value in given.items() if known[name].secret and value == MASKED}
     merged = kept | {name: _value(known[name], value) for name, value in given.items() if name not in masked}
     for option in known.values():
-        if option.required and merged.get(option.name) in {None, ""}:
+        if option.required and merged.get(option.name) in _BLANK:
             raise InvalidRequestError(f"{option.label} is required", field=f"settings.{option.name}")
     _construct(settings_class, known, merged)
     return merged

@@ -40,6 +40,7 @@ class PipelineDesk:
         self.complaints_max = 1_000
         self.control = None
         self.webhooks = {}
+        self.seen = []
         self.run = None
         self.ending = "done"
         self.differences = []
@@ -118,13 +119,19 @@ class PipelineDesk:
         if connection_id not in found:
             raise NotFoundError("This connection is not known yet.")
         webhook = "ok" if found[connection_id].active else "off"
-        if self.is_account_away:
-            webhook = "unreachable"
+        left = self.is_account_away and webhook == "off"  # wanted away, and still there
         self.webhooks[connection_id] = webhook
+        self.seen.append((found[connection_id].url, webhook))
         return {
             "state": "waiting" if webhook == "ok" else "off",
             "message": "Ready, waiting for the first event.",
-            "webhook": {"state": webhook, "address": "https://host/webhooks/activecampaign/••••", "repairs": 0},
+            "webhook": {
+                "state": webhook,
+                "id": "5" if left or webhook == "ok" else "",
+                "address": "https://host/webhooks/activecampaign/••••",
+                "repairs": 0,
+                "message": "ActiveCampaign does not answer." if left else "",
+            },
             "lastEvent": None,
             "lag": {"inbox": 0, "oldestS": 0.0},
             "budget": {"perSecond": 5, "lastMinute": 3, "total": 40, "throttled": 1, "waiting": 0, "pausedS": 0},

@@ -104,7 +104,11 @@ def test_the_api_key_comes_from_the_environment_or_standard_input_and_is_never_s
     assert (done.returncode, done.stderr) == (0, "")
     assert API_KEY not in done.stdout
     assert running.control.snapshot().accounts[0].api_key == API_KEY
-    assert run("update", **{KEY_VARIABLE: API_KEY})[0] == 0
+    changed = run(
+        "update", "--set", "unsubscribed_too=yes", "--set", "merge_unsubscribes_s=0", **{KEY_VARIABLE: API_KEY}
+    )
+    assert changed[0] == 0
+    assert running.control.snapshot().accounts[0].settings == {"unsubscribed_too": True, "merge_unsubscribes_s": 0}
 
 
 def test_the_variable_of_the_key_does_not_stop_a_server(tmp_path):

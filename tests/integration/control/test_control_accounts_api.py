@@ -145,6 +145,23 @@ def test_the_stored_key_is_sent_to_no_new_address(running, connection):
     assert (moved["accountUrl"], moved["account"]) == ("https://new.api-us1.com", "new")
 
 
+def test_a_new_address_takes_the_webhook_down_at_the_former_one_first(running, connection, website):
+    path = f"{BASE}/{connection['id']}"
+    new = {"accountUrl": "https://new.api-us1.com", "apiKey": API_KEY}
+    running.pipeline.seen.clear()
+    assert running.api("PATCH", path, new)["connection"]["enabled"] is True
+    assert running.pipeline.seen == [(URL, "off"), ("https://new.api-us1.com", "ok")]
+    other = running.api("POST", BASE, body(website, accountUrl="https://taken.api-us1.com"))["connection"]
+    running.pipeline.seen.clear()
+    taken = {"accountUrl": "https://taken.api-us1.com", "apiKey": API_KEY}
+    assert running.refused("PATCH", path, taken)[:2] == (409, "conflict")
+    assert running.pipeline.seen == [("https://new.api-us1.com", "off"), ("https://new.api-us1.com", "ok")]
+    assert [each["enabled"] for each in running.api("GET", BASE)["connections"]] == [True, True]
+    running.api("PATCH", f"{BASE}/{other['id']}", {"enabled": False})
+    moved = running.api("PATCH", f"{BASE}/{other['id']}", new | {"accountUrl": "https://third.api-us1.com"})
+    assert moved["connection"]["enabled"] is False
+
+
 def test_a_masked_key_sent_back_keeps_what_is_stored(running, connection):
     running.api("PATCH", f"{BASE}/{connection['id']}", {"apiKey": "••••••••", "enabled": True})
     assert running.control.snapshot().accounts[0].api_key == API_KEY
@@ -216,6 +233,27 @@ def test_a_backfill_passes_on_what_is_asked_as_an_instant(running, connection):
     assert running.pipeline.asked[-1][1]["since"] == "2026-01-31T06:00:00.000000Z"
     assert running.refused("POST", path, {"since": "0001-01-01T00:00:00+14:00"})[:2] == (409, "conflict")  # it runs
     assert running.pipeline.asked[-1][1]["since"] == "2000-01-01T00:00:00.000000Z"
+
+
+@pytest.mark.parametrize("type_", ["activecampaign", "http-api"])
+def test_settings_of_every_type_are_kept_and_told_with_their_type(running, type_):
+    source = running.control.sources.create(running.workspace.id, "site", type_)
+    given = {"unsubscribed_too": True, "merge_unsubscribes_s": 30, "time_zone": "Asia/Tokyo"}
+    made = running.api("POST", BASE, body(source, settings=given))["connection"]
+    assert made["settings"] == given
+    path = f"{BASE}/{made['id']}"
+    changed = running.api("PATCH", path, {"settings": {"merge_unsubscribes_s": 0}})["connection"]
+    assert changed["settings"] == given | {"merge_unsubscribes_s": 0}
+    for wrong in ({"unsubscribed_too": "yes"}, {"merge_unsubscribes_s": "30"}, {"merge_unsubscribes_s": 1.5}):
+        (name,) = wrong
+        assert running.refused("PATCH", path, {"settings": wrong})[2] == f"settings.{name}"
+    options = running.api("GET", "/catalog/sources/activecampaign")["sourceMetadata"]["options"]
+    types = {option["name"]: option["type"] for option in options}
+    assert (types["unsubscribed_too"], types["merge_unsubscribes_s"], types["time_zone"]) == (
+        "boolean",
+        "number",
+        "string",
+    )
 
 
 @pytest.mark.parametrize(
