@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import re
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,6 +17,7 @@ from headwater.sources.activecampaign.kinds import EXTRA_NAMES, webhook_types
 from headwater.sources.activecampaign.settings import Settings, read
 from headwater.web import forms
 
+PAGE = Path(__file__).parents[4] / "docs" / "sources" / "activecampaign.md"
 NAMES = [field.name for field in dataclasses.fields(Settings)]
 
 
@@ -114,3 +117,12 @@ def test_the_webhook_is_registered_for_what_is_wanted() -> None:
     all_types = webhook_types(Settings(extra_events=True))
     assert set(all_types) == {"open", "click", "unsubscribe", "bounce", *EXTRA_NAMES}
     assert len(all_types) == 30
+
+
+def test_the_docs_tell_every_setting_with_its_default_and_every_other_event() -> None:
+    table = PAGE.read_text().partition("| setting | default |")[2]
+    told = dict(re.findall(r"^\| `([a-z_]+)` \| `(.+?)` \|", table, re.MULTILINE))
+    words = {True: "yes", False: "no"}
+    defaults = {option.name: option.default for option in options.options(Settings) if option.default != ""}
+    written = {name: words[value] if isinstance(value, bool) else str(value) for name, value in defaults.items()}
+    assert told == written | {name: f"ActiveCampaign {text}" for name, text in EXTRA_NAMES.items()}
