@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import IntFlag
@@ -112,13 +111,15 @@ class Known:
     waiting: dict[bytes, Held] = field(default_factory=dict)
     released: set[bytes] = field(default_factory=set)
     _ids: dict[bytes, Told] = field(default_factory=dict)
-    _counts: Counter[str] = field(default_factory=Counter)
+    _counts: dict[str, int] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         """Index what was read."""
-        self._ids = {each.id: each for each in self.tellings}
-        self._counts = Counter(each.link for each in self.tellings if each.is_occurrence)
         self._counts.update(self.elsewhere)
+        for told in self.tellings:
+            self._ids[told.id] = told
+            if told.is_occurrence:
+                self._counts[told.link] = self.count(told.link) + 1
 
     def __bool__(self) -> bool:
         """Whether any occurrence is known."""
@@ -130,7 +131,7 @@ class Known:
 
     def count(self, link: str) -> int:
         """Return how many occurrences of a link are known."""
-        return self._counts[link]
+        return self._counts.get(link, 0)
 
     def occurrences(self, link: str) -> Iterable[Told]:
         """Return those that are near enough to matter, in no order."""
@@ -142,7 +143,7 @@ class Known:
             self.persons += not self._counts
             self.links += told.link not in self._counts
             self.total += 1
-            self._counts[told.link] += 1
+            self._counts[told.link] = self.count(told.link) + 1
         self.tellings.append(told)
         self._ids[told.id] = told
         self.changed[told.id] = told

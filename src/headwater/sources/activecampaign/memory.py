@@ -179,7 +179,7 @@ def _kinds(draft: Draft) -> tuple[Kind, ...]:
     match draft.kind:
         case Kind.BOUNCE:
             return (Kind.BOUNCE, Kind.DELIVERED)
-        case Kind.DELIVERED:
+        case Kind.DELIVERED if _is_assumed(draft):
             return (Kind.DELIVERED, Kind.BOUNCE)
     return (draft.kind,)
 
@@ -207,9 +207,12 @@ def _news(draft: Draft, known: Mapping[Place, Known], terms: Settings, received_
 
 def _is_refuted(draft: Draft, known: Mapping[Place, Known]) -> bool:
     """Say whether a list of recipients calls somebody delivered of whom a bounce is known."""
-    if draft.kind is not Kind.DELIVERED or draft.body["properties"].get("derived_from") != "report":
-        return False
-    return bool(known[place_of(draft, Kind.BOUNCE)])
+    return draft.kind is Kind.DELIVERED and _is_assumed(draft) and bool(known[place_of(draft, Kind.BOUNCE)])
+
+
+def _is_assumed(draft: Draft) -> bool:
+    """Say whether nothing but a list of recipients says that the email was delivered."""
+    return draft.body["properties"].get("derived_from") == "report"
 
 
 def _bounced(draft: Draft, known: Mapping[Place, Known]) -> Body:
