@@ -150,6 +150,17 @@ async def test_links_that_nobody_followed_are_no_end():
     assert await read(fetch) == rows(1)
 
 
+async def test_clicks_are_counted_by_rows_where_every_page_names_all_links():
+    report, asked = Report(rows(250), 100), []
+
+    async def fetch(page: int) -> list:
+        asked.append(page)
+        return Page(await report(page), ["a", "b", "c"])
+
+    assert await read(fetch, expected=250) == report.content
+    assert asked == [1, 2, 3]
+
+
 async def test_a_list_of_links_without_clicks_that_ignores_the_page_comes_to_an_end():
     asked = []
 

@@ -90,7 +90,7 @@ class _Reading(Generic[T]):
 
     def taken(self, page: list[T]) -> list[T]:
         """Return the rows of the next page that are to be passed on, and see whether it was the last."""
-        length = len(page.entries) if isinstance(page, Page) else len(page)
+        length = len(page) or (len(page.entries) if isinstance(page, Page) else 0)
         if not length:
             self.ended = True
             return []
