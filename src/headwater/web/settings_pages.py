@@ -10,6 +10,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from headwater.control.catalog import Kind
+from headwater.control.connecting import Connecting
 from headwater.control.models import Destination, Source
 from headwater.errors import InvalidRequestError
 from headwater.web import destinations, forms, sources, standing
@@ -89,6 +90,7 @@ async def _delete_source(visit: Visit) -> Response:
     source = await asyncio.to_thread(sources.found, visit)
     if not _is_confirmed(visit, source.name):
         return await _show_source(visit, source, source.name, source.settings, unconfirmed=True)
+    await Connecting(visit.desk.control, visit.desk.pipeline).release(visit.workspace.id, source.id)
     await asyncio.to_thread(visit.desk.control.sources.delete, visit.workspace.id, source.id)
     return visit.to("sources")
 
