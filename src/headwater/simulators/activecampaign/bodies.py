@@ -8,7 +8,7 @@ from typing import Final
 from urllib.parse import urlencode
 from zoneinfo import ZoneInfo
 
-from headwater.simulators.activecampaign.campaigns import LISTS
+from headwater.simulators.activecampaign.campaigns import LISTS, Message
 from headwater.simulators.activecampaign.happenings import Happening
 from headwater.simulators.activecampaign.people import FIELD_TAGS, Contact
 from headwater.simulators.activecampaign.settings import Switches
@@ -26,11 +26,10 @@ def webhook(happening: Happening, instant: datetime, switches: Switches) -> byte
 
 
 def _pairs(happening: Happening, instant: datetime, switches: Switches) -> Iterator[Pair]:
-    initiator = "system" if happening.by_system else "public"
     yield "type", happening.kind
     yield "date_time", date_time(instant, switches)
-    yield "initiated_from", initiator
-    yield "initiated_by", initiator
+    yield "initiated_from", happening.initiator
+    yield "initiated_by", happening.initiator
     yield from _list(happening, switches)
     if happening.contact is not None:
         yield from _contact(happening.contact, switches)
@@ -38,20 +37,31 @@ def _pairs(happening: Happening, instant: datetime, switches: Switches) -> Itera
         yield "customer_acct_id", "0"
         yield "orgname", ""
     yield from _campaign(happening, switches)
-    yield from _own(happening)
+    yield from _own(happening, switches)
 
 
 def date_time(instant: datetime, switches: Switches) -> str:
     """Return a time as the service writes it: to the second, US Central, whatever the customer's country."""
     if switches.times == "fixed":
         return instant.astimezone(_FIXED).isoformat(timespec="seconds")
-    local = instant.astimezone(_CENTRAL)
-    return f"{local:%Y-%m-%d %H:%M:%S}" if switches.times == "naive" else local.isoformat(timespec="seconds")
+    return central_wall(instant) if switches.times == "naive" else central(instant)
+
+
+def central(instant: datetime) -> str:
+    """Return a time in US Central with its offset."""
+    return instant.astimezone(_CENTRAL).isoformat(timespec="seconds")
+
+
+def central_wall(instant: datetime) -> str:
+    """Return a time in US Central without its offset."""
+    return f"{instant.astimezone(_CENTRAL):%Y-%m-%d %H:%M:%S}"
 
 
 def _list(happening: Happening, switches: Switches) -> Iterator[Pair]:
     campaign, contact = happening.campaign, happening.contact
-    if happening.kind == "unsubscribe" and contact is not None and not happening.by_system:
+    if happening.by_admin:
+        yield "list", str(campaign.list_id)
+    elif happening.kind == "unsubscribe" and contact is not None and not happening.by_system:
         if switches.unsubscribe_lists == "repeated":
             yield from (("list[][id]", str(id_)) for id_ in contact.list_ids)
         elif switches.unsubscribe_lists == "indexed":
@@ -85,7 +95,9 @@ def _contact(contact: Contact, switches: Switches) -> Iterator[Pair]:
 
 
 def _campaign(happening: Happening, switches: Switches) -> Iterator[Pair]:
-    campaign = happening.campaign
+    campaign, message = happening.campaign, message_of(happening)
+    if happening.by_admin:
+        return
     yield "campaign[id]", str(campaign.id)
     if happening.kind == "bounce" and switches.campaign_block == "id":
         return
@@ -93,18 +105,26 @@ def _campaign(happening: Happening, switches: Switches) -> Iterator[Pair]:
     if happening.kind == "bounce" and switches.campaign_block == "name":
         return
     yield "campaign[status]", "2" if happening.kind == "sent" else "5"
-    yield "campaign[type]", "single"
+    yield "campaign[type]", campaign.type
     yield "campaign[recipients]", str(campaign.audience)
-    yield "campaign[message][id]", str(campaign.message_id)
-    yield "campaign[message][subject]", campaign.subject
+    if switches.message_ids == "present":
+        yield "campaign[message][id]", str(message.id)
+    yield "campaign[message][subject]", message.subject
 
 
-def _own(happening: Happening) -> Iterator[Pair]:
+def message_of(happening: Happening) -> Message:
+    """Return the email that it is about."""
+    return happening.campaign.message(happening.contact.id if happening.contact else 0)
+
+
+def _own(happening: Happening, switches: Switches) -> Iterator[Pair]:
     if happening.kind == "open":
         yield "User-Agent", happening.agent
     elif happening.kind == "click" and happening.link is not None:
         yield "link[id]", str(happening.link.id)
         yield "link[url]", happening.link.url
+        if switches.click_agents == "present":
+            yield "User-Agent", happening.agent
     elif happening.kind == "bounce":
         yield from zip(("bounce[type]", "bounce[code]", "bounce[description]"), happening.bounce, strict=True)
     elif happening.kind == "unsubscribe":

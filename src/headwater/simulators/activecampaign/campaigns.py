@@ -47,24 +47,43 @@ class Link:
 
 
 @dataclass(frozen=True, slots=True)
+class Message:
+    """One email of a campaign."""
+
+    id: int
+    subject: str
+
+
+@dataclass(frozen=True, slots=True)
 class Campaign:
     """One send.
 
     Attributes:
+        messages: its email; two in a split test.
         at: plan second at which it goes out.
         tempo: factor on how long people take to react.
         audience: how many get it, at most.
+        is_tracked: whether it measures opens and clicks.
     """
 
     id: int
-    message_id: int
+    messages: tuple[Message, ...]
     name: str
-    subject: str
     list_id: int
     links: tuple[Link, ...]
     at: float
     tempo: float
     audience: int
+    is_tracked: bool = True
+
+    @property
+    def type(self) -> str:
+        """What the service calls it."""
+        return "split" if len(self.messages) > 1 else "single"
+
+    def message(self, contact_id: int) -> Message:
+        """Return the email that a contact gets, the first for 0."""
+        return self.messages[contact_id % len(self.messages)]
 
 
 def campaigns(settings: Settings) -> Iterator[Campaign]:
@@ -83,7 +102,10 @@ def _campaign(settings: Settings, number: int, at: float, *, tempo: float, share
     chance = Random(f"{settings.seed}:campaign:{number}")
     theme, subject, list_id = _THEMES[number % len(_THEMES)]
     shown = chance.sample(PRODUCTS, 3)
-    long_url_chars = settings.switches.long_url_chars
+    switches = settings.switches
+    long_url_chars = switches.long_url_chars
+    if settings.recipients is not None:
+        list_id = 1  # everybody is on it, so that there are enough
     links = tuple(
         Link(
             id=number * 10 + place + 1,
@@ -92,16 +114,19 @@ def _campaign(settings: Settings, number: int, at: float, *, tempo: float, share
         )
         for place, product in enumerate(shown)
     )
+    subjects = [subject.format(product=shown[0][1])]
+    if chance.random() < switches.splits:
+        subjects.append(f"%FIRSTNAME%: {subject.format(product=shown[1][1])}")
     return Campaign(
         id=number + 1,
-        message_id=1_000 + number,
+        messages=tuple(Message(1_000 + number + 500_000 * place, text) for place, text in enumerate(subjects)),
         name=f"{theme} #{number // len(_THEMES) + 1}",
-        subject=subject.format(product=shown[0][1]),
         list_id=list_id,
         links=links,
         at=at,
         tempo=tempo,
-        audience=max(int(settings.contacts * share), 1),
+        audience=settings.recipients or max(int(settings.contacts * share), 1),
+        is_tracked=chance.random() >= switches.untracked,
     )
 
 

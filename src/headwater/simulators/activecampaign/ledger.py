@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any, Final, Self
 
+from headwater.simulators.activecampaign.bodies import message_of
 from headwater.simulators.activecampaign.happenings import Happening
 
 ENTRIES_MAX: Final = 20_000  # the newest are kept one by one; older ones only in the counts
@@ -48,8 +49,8 @@ class Entry:
             at=f"{instant:%Y-%m-%dT%H:%M:%S}Z",
             due=due,
             webhooks=webhooks,
-            campaign_id=happening.campaign.id,
-            message_id=happening.campaign.message_id,
+            campaign_id=0 if happening.by_admin else happening.campaign.id,
+            message_id=0 if happening.by_admin else message_of(happening).id,
             contact_id=contact.id if contact else 0,
             email=contact.email if contact else "",
             list_ids=contact.list_ids if contact else (),

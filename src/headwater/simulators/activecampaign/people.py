@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from random import Random
 from typing import Final
 
@@ -31,7 +31,7 @@ _NAMES: Final = (
     ("", "", "hello"),
 )
 _DOMAINS: Final = ("example.com", "example.org", "example.net", "mail.example.com", "shop.example.org")
-_TAGS: Final = ("customer", "newsletter", "vip, gold", "lead [spring]", "size/L", "früh dran", "wholesale")
+TAGS: Final = ("customer", "newsletter", "vip, gold", "lead [spring]", "size/L", "früh dran", "wholesale")
 _SIZES: Final = ("S", "M", "L", "XL")
 _CITIES: Final = ("Lisboa", "Malmö", "大阪", "Chicago", "Thessaloniki", "القاهرة")
 _INTERESTS: Final = ("tea", "coffee, filter", "cups", "grinders")
@@ -55,6 +55,9 @@ class Contact:
 
     Attributes:
         user_id: who it is in the shop.
+        knows_user: 0..1; below the share that is asked for, the account knows the `user_id`, too.
+        scans: 0..1; below the share that is asked for, a gateway follows the links of its mail.
+        turns: 0..1; decides when it changes its address or is deleted, if at all.
         agent: the mail program, as an open shows it.
         on_apple: its opens go through Apple's privacy proxy.
         interest: chance to open an email, 0..1.
@@ -72,6 +75,9 @@ class Contact:
     agent: str
     on_apple: bool
     interest: float
+    knows_user: float
+    scans: float
+    turns: float
 
 
 def contact(seed: int, id_: int) -> Contact:
@@ -86,13 +92,16 @@ def contact(seed: int, id_: int) -> Contact:
         first_name=first_name,
         last_name=last_name,
         phone=f"+1 555 {id_ % 10_000:04}" if chance.random() < 1 / 3 else "",
-        tags=tuple(chance.sample(_TAGS, chance.randrange(4))),
+        tags=tuple(chance.sample(TAGS, chance.randrange(4))),
         fields=_fields(chance),
         list_ids=(1, 3) if chance.random() < _ON_SECOND_LIST_SHARE else (1,),
         user_id=f"user-{seed}-{id_}",
         agent=chance.choice(_AGENTS),
         on_apple=chance.random() < _APPLE_SHARE,
         interest=chance.betavariate(1.6, 4.2),
+        knows_user=chance.random(),
+        scans=chance.random(),
+        turns=chance.random(),
     )
 
 
@@ -106,11 +115,38 @@ def _fields(chance: Random) -> tuple[tuple[str, str], ...]:
 
 
 class Population:
-    """Who is on the lists now: a fixed number of people; who leaves makes room for a new contact."""
+    """Everybody the account ever knew, and who is on its lists now: who leaves makes room for a new contact."""
 
     def __init__(self, seed: int, count: int) -> None:
-        self._seed, self._next = seed, count + 1
-        self._members = [contact(seed, id_) for id_ in range(1, count + 1)]
+        self._seed = seed
+        self._known = [contact(seed, id_) for id_ in range(1, count + 1)]
+        self._members = list(self._known)
+
+    def __len__(self) -> int:
+        """Return how many contacts there ever were; their ids are 1 to this number."""
+        return len(self._known)
+
+    def get(self, id_: int) -> Contact | None:
+        """Return a contact, whether or not it is still on a list."""
+        return self._known[id_ - 1] if 0 < id_ <= len(self._known) else None
+
+    def __getitem__(self, id_: int) -> Contact:
+        """Return a contact that there is."""
+        return self._known[id_ - 1]
+
+    def add(self, email: str) -> int:
+        """Add a contact that is on no list, and return its id."""
+        id_ = len(self._known) + 1
+        made = replace(contact(self._seed, id_), email=email, first_name="", last_name="", phone="", knows_user=1.0)
+        self._known.append(replace(made, tags=(), fields=(), list_ids=()))
+        return id_
+
+    def change(self, changed: Contact) -> None:
+        """Make a contact like this from now on."""
+        self._known[changed.id - 1] = changed
+        for place, member in enumerate(self._members):
+            if member.id == changed.id:
+                self._members[place] = changed
 
     def audience(self, chance: Random, list_id: int, count: int) -> list[Contact]:
         """Return up to `count` different members of a list."""
@@ -122,7 +158,7 @@ class Population:
         came = []
         for place, member in enumerate(self._members):
             if member.id in gone:
-                self._members[place] = contact(self._seed, self._next)
-                self._next += 1
+                self._members[place] = contact(self._seed, len(self._known) + 1)
+                self._known.append(self._members[place])
                 came.append(self._members[place])
         return came

@@ -6,15 +6,21 @@ import asyncio
 import contextlib
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Final
 
 import aiohttp
 from aiohttp import web
 
+from headwater.simulators.activecampaign.api.gate import Gate
+from headwater.simulators.activecampaign.api.routes import add_api
+from headwater.simulators.activecampaign.books import Books
+from headwater.simulators.activecampaign.controls import Controls
 from headwater.simulators.activecampaign.receiver import Receiver
 from headwater.simulators.activecampaign.settings import Settings
 from headwater.simulators.activecampaign.simulation import Simulation, Targets
+from headwater.simulators.activecampaign.truth import Truth
 
-_BODY_BYTES_MAX = 1024 * 1024
+_BODY_BYTES_MAX: Final = 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +50,7 @@ async def serve(program: Program, started: Callable[[str], object]) -> None:
     """
     async with aiohttp.ClientSession() as http:
         simulation = Simulation(program.settings, program.targets, http)
+        simulation.live_through_past()
         runner = web.AppRunner(application(simulation, Receiver(program.receiver_secret)), access_log=None)
         await runner.setup()
         try:
@@ -53,29 +60,26 @@ async def serve(program: Program, started: Callable[[str], object]) -> None:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(program.duration_s):
                     await simulation.run()
-                    await asyncio.Event().wait()  # the ledger and the receiver stay
+                    await asyncio.Event().wait()  # the API, the ledger and the receiver stay
         finally:
             await runner.cleanup()
 
 
 def application(simulation: Simulation, receiver: Receiver) -> web.Application:
-    """Return the routes: the ledger, the two odd webhooks, and the receiver under every path of its own."""
-
-    async def ledger(_: web.Request) -> web.Response:
-        return web.json_response(simulation.ledger())
-
-    async def test_button(request: web.Request) -> web.Response:
-        await simulation.press_test_button(request.query.get("type", "open"))
-        return web.json_response({"ok": True})
-
-    async def automation(_: web.Request) -> web.Response:
-        await simulation.run_automation()
-        return web.json_response({"ok": True})
-
+    """Return the routes: the API, what the simulator alone has, and the receiver under every path of its own."""
+    gate = Gate(simulation)
+    books = Books(simulation.account, simulation.settings.present)
+    controls = Controls(simulation, gate, books)
     app = web.Application(client_max_size=_BODY_BYTES_MAX)
-    app.router.add_get("/ledger", ledger)
-    app.router.add_post("/test-button", test_button)
-    app.router.add_post("/automation", automation)
+    add_api(app, simulation, gate, books)
+    app.router.add_get("/ledger", controls.ledger)
+    app.router.add_get("/truth", Truth(simulation.account).get)
+    app.router.add_get("/progress", controls.progress)
+    app.router.add_post("/play", controls.play)
+    app.router.add_get("/switches", controls.switches)
+    app.router.add_put("/switches", controls.switch)
+    app.router.add_post("/test-button", controls.test_button)
+    app.router.add_post("/automation", controls.automation)
     app.router.add_get("/receiver", receiver.get)
     app.router.add_post("/receiver{rest:(/.*)?}", receiver.post)
     return app

@@ -26,7 +26,9 @@ _AGENT: Final = (
 def visit(seed: int, click: Happening, instant: datetime) -> list[Call]:
     """Return the calls that follow a click, in order; none where the person did not stay."""
     chance = Random(f"{seed}:visit:{click.number}")
-    if click.contact is None or click.link is None or not click.contact.email or chance.random() >= _VISIT_SHARE:
+    if click.by_machine or click.contact is None or click.link is None or not click.contact.email:
+        return []
+    if chance.random() >= _VISIT_SHARE:
         return []
     calls = []
     for step, (kind, members) in enumerate(_steps(chance, click)):
