@@ -95,6 +95,13 @@ def test_every_warning_has_its_code():
     assert warned(silence=Silence(look, was_silent_at=long_ago, heard_at=long_ago)) == []
 
 
+def test_pitfall_41_an_import_that_fires_nothing_is_named_where_it_looks_like_silence():
+    silent = msgspec.structs.replace(WELL, silence=Silence(Look(Sums(), 0), silent_at=NOW))
+    (told,) = described(Known(ACCOUNT, silent, 5, LAST, NOW))["warnings"]
+    assert "imported" in told["message"]
+    assert "reconciliation" in told["message"]
+
+
 def test_an_address_that_cannot_be_reached_is_warned_about_until_something_arrives():
     local = Account(
         "con", "src", "ws", ACCOUNT.url, "k", enabled=True, webhook_url="http://localhost:8080/webhooks/a/s"
