@@ -149,7 +149,7 @@ def sent(id_: str, days_ago: float, people: int, *, first: int = 1) -> MadeUpCam
             campaign.clicks[who, "https://example.org/a"] = when
         if number % 18 == 0:
             campaign.clicks[who, "https://example.org/b?x=1"] = when
-        if number % 50 == 1:
+        if number % 50 == 1 and who not in campaign.opens:
             campaign.bounces[who] = when
         if number % 40 == 3:
             campaign.unsubscribes[who] = when
@@ -189,8 +189,11 @@ class MadeUpAccount:
         return self._answer({"message": {"id": request.match_info["id"], "subject": "Hello %FIRSTNAME%"}})
 
     async def contacts(self, request: web.Request) -> web.Response:
-        """Serve who left a list, as one page."""
+        """Serve contacts by their ids, or who left a list, as one page."""
         self.calls["contacts"] += 1
+        if "ids" in request.query:
+            rows = [{"id": id_, "email": f"c{id_}@example.org"} for id_ in request.query["ids"].split(",")]
+            return self._answer({"contacts": [{**each, "segmentio_id": f"u{each['id']}"} for each in rows]})
         if request.query.get("id_greater", "0") != "0":
             return self._answer({"contacts": [], "contactLists": []})
         ids = {each["contact"] for each in self.left_lists}
@@ -307,7 +310,8 @@ class Bench:
     account: MadeUpAccount
     home: Path
     http: GuardedHttp
-    books: Books = field(default_factory=Books)
+    books: Any = field(default_factory=Books)
+    people: Any = field(default_factory=Everybody)
     now: datetime = PRESENT
     settings: dict[str, Any] = field(default_factory=dict)
     pace: Pace = field(default_factory=lambda: Pace(grace_s=0.0, steady_s=0.02, retry_s=0.05))
@@ -327,7 +331,7 @@ class Bench:
         """Open the file of the runs and begin to work."""
         room = Room(self.home, self.http, Budgets(), self.books.deposit, lambda: self.now)
         self.runs = Runs(self.home / "runs.sqlite")
-        self.history = History(room, self.books, Everybody(), self.runs, pace=self.pace)
+        self.history = History(room, self.books, self.people, self.runs, pace=self.pace)
         self.history.use({"src": self.connected()})
         self.task = asyncio.create_task(self.history.run()) if run else None
         return self.history

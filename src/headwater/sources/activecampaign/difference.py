@@ -295,5 +295,9 @@ def comparison(
         "readAt": max(read).isoformat() if read else None,
         "equal": all(figure.counted == figure.known for figure in both.values()),
         "counts": counts,
-        "why": [f"{name}: {each['why']}" for name, each in counts.items() if each["why"]],
+        "why": [
+            f"{name.capitalize()}: {each['why']}"
+            for name, each in counts.items()
+            if each["activeCampaign"] != each["headwater"] and each["why"]
+        ],
     }

@@ -23,6 +23,7 @@ from headwater.errors import (
     ConflictError,
     DeliveryError,
     InvalidRequestError,
+    LogUnavailableError,
     NotFoundError,
     RetryableError,
     UnauthorizedError,
@@ -162,8 +163,8 @@ class History:
             return max(error.after_s or 0.0, pause_s * random.uniform(0.5, 1.0))  # noqa: S311 - spreads retries
         except DeliveryError as error:
             self._end(run.id, RunState.FAILED, str(error))
-        except (sqlite.Error, OSError) as error:
-            _log.error("history.disk_failed", run=run.id, error=type(error).__name__)
+        except (LogUnavailableError, sqlite.Error, OSError) as error:
+            _log.error("history.run_interrupted", run=run.id, error=type(error).__name__)
             return pause_s
         except Exception as error:  # noqa: BLE001 - outermost: a defect costs its own run
             _log.error("history.run_failed", run=run.id, error=type(error).__name__)
