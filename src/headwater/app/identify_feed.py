@@ -77,6 +77,8 @@ class IdentifyFeed:
         batch = self._reader.read(Topic.EVENTS, cursor, records_max=_RECORDS_MAX, bytes_max=_BYTES_MAX)
         if batch.next_cursor <= cursor:
             return cursor
+        for damage in batch.damage:
+            _log.error("identify_feed.damaged", first=damage.first, last=damage.last, file=damage.file)
         for workspace_id, lines in self._identifies(batch).items():
             self._saw(workspace_id, lines)
         self._cursors.advance(NAME, batch.next_cursor)

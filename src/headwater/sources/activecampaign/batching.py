@@ -38,6 +38,7 @@ class Batcher:
         self._calls: set[asyncio.Task[None]] = set()
         self._sending: asyncio.Task[None] | None = None
         self._refreshing: asyncio.Task[None] | None = None
+        self._stopped = False
 
     @property
     def pending(self) -> int:
@@ -47,8 +48,10 @@ class Batcher:
     def ask(self, ids: Iterable[str]) -> list[asyncio.Future[None]]:
         """Ask for contacts as soon as possible; return what is done once they are answered, or given up.
 
-        What does not fit is not asked for; it is not in the answer.
+        What does not fit is not asked for; it is not in the answer. After `stop` nothing is.
         """
+        if self._stopped:
+            return []
         made = [future for id_ in ids if (future := self._asked(id_)) is not None]
         if self._urgent and (self._sending is None or self._sending.done()):
             self._sending = asyncio.create_task(self._send())
@@ -56,14 +59,15 @@ class Batcher:
 
     def refresh(self, ids: Iterable[str]) -> None:
         """Ask for contacts some time: in the free places of other requests, or when nobody else wants to call."""
-        for id_ in ids:
+        for id_ in ids if not self._stopped else ():
             if self.pending < _PENDING_MAX and id_ not in self._urgent and id_ not in self._under_way:
                 self._later[id_] = None
         if self._later and (self._refreshing is None or self._refreshing.done()):
             self._refreshing = asyncio.create_task(self._refresh())
 
     async def stop(self) -> None:
-        """Give everything up; return once nothing is under way any more."""
+        """Give everything up for good; return once nothing is under way any more."""
+        self._stopped = True
         self._later.clear()
         tasks = [task for task in (self._sending, self._refreshing, *self._calls) if task is not None]
         for task in tasks:

@@ -102,16 +102,23 @@ class Identities:
             await self._stopped.wait()
         finally:
             self._running = False
-            for source_id in [*self._enquiries]:
-                self._leave(source_id)
-            await asyncio.gather(*self._leaving, return_exceptions=True)
+            await self._end_passes()
 
     async def stop(self) -> None:
-        """End `run`; a pass goes on after the next start."""
+        """End `run` and what is under way: a pass goes on after the next start.
+
+        Contacts that are not known yet are fallbacks from then on; `people` goes on to answer a run that ends later.
+        """
         self._stopped.set()
-        for source_id in [*self._enquiries]:
-            self._leave(source_id)
-        await asyncio.gather(*self._leaving, return_exceptions=True)
+        await self._end_passes()
+        await asyncio.gather(*(enquiry.stop() for enquiry in self._enquiries.values()), *self._leaving)
+
+    async def _end_passes(self) -> None:
+        tasks = [*self._tasks.values()]
+        self._tasks.clear()
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
 
     def close(self) -> None:
         """Close the file, after `stop`."""

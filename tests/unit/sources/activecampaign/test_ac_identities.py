@@ -341,3 +341,33 @@ async def test_a_broken_disk_delays_no_event(desk, identities):
     found = await identities.who("src", {"1": "ada@example.org"})
 
     assert found == {"1": Person("user-1", "account")}
+
+
+async def test_after_the_stop_what_is_known_answers_and_a_run_that_ends_later_may_ask(desk, identities):
+    desk.book.add(1, "ada@example.org", "user-1")
+    desk.book.add(2, "bob@example.org", "user-2")
+    identities.use({"src": desk.connected()})
+    await identities.who("src", {"1": "ada@example.org"})
+
+    await identities.stop()
+
+    found = await identities.who("src", {"1": "ada@example.org", "2": "bob@example.org"})
+    assert found == {"1": Person("user-1", "account")}
+    people, _ = await identities.people("src", {"2": "bob@example.org"})
+    assert people == {"2": Person("user-2", "account")}
+
+
+async def test_nothing_is_left_under_way_after_the_stop(desk, tmp_path, clock):
+    desk.book.open.clear()
+    identities = hurried(tmp_path, clock)
+    running = asyncio.create_task(identities.run())
+    identities.use({"src": desk.connected()})
+    await identities.who("src", {"1": "ada@example.org"})
+    await until(lambda: len(desk.book.asked) == 2)
+
+    await identities.stop()
+    await running
+    identities.close()
+
+    left = [task for task in asyncio.all_tasks() if "/headwater/sources/" in repr(task)]
+    assert left == []
