@@ -51,6 +51,9 @@ def backfill(
     found = connections.find(at, connection)
     body: dict[str, Any] = {"since": _since(since), "dryRun": dry_run} | _only(campaigns)
     run = at.call("POST", f"{path_of(found)}/backfill", body, is_long=True)["run"]
+    if dry_run:
+        _estimated(run, json_=json_)
+        return
     _ended(_awaited(at, found, run, no_wait=no_wait), json_=json_)
 
 
@@ -147,7 +150,7 @@ def import_complaints(at: Server, file: Path, *, connection: str | None, json_: 
     if json_:
         printing.as_json({"count": taken})
     else:
-        click.echo(f"Took {taken:,} complaints.")
+        click.echo(f"Complaints taken: {taken:,}.")
 
 
 def _only(campaigns: Sequence[str]) -> dict[str, Any]:
@@ -179,6 +182,15 @@ def _awaited(at: Server, connection: dict[str, Any], run: dict[str, Any], *, no_
 
     end = f"`headwater activecampaign runs` shows it, `headwater activecampaign cancel {run['id']}` ends it."
     return progress.follow(look, hint=end)
+
+
+def _estimated(estimate: dict[str, Any], *, json_: bool) -> None:
+    """Print what a back-fill would take."""
+    if json_:
+        printing.as_json(estimate)
+        return
+    click.echo(printing.text_of(estimate["message"], None))
+    click.echo(f"It would take about {progress.about(estimate['etaS'])}.")
 
 
 def _ended(run: dict[str, Any], *, json_: bool, is_said: bool = False) -> None:

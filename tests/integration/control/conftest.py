@@ -143,9 +143,12 @@ class PipelineDesk:
 
     async def account_backfill(self, connection_id, *, since=None, campaigns=None, dry_run=False):
         self._note("backfill", connection_id=connection_id, since=since, campaigns=campaigns, dry_run=dry_run)
+        if dry_run:
+            what = {"dryRun": True, "kind": "backfill", "since": since, "campaigns": {"total": 2, "done": 0}}
+            return what | {"rows": 900, "calls": 30, "etaS": 6, "message": "It would read about 900 rows."}
         if self.run is not None and self.run["state"] == "running":
             raise ConflictError("A back-fill is running already; wait for it or cancel it.")
-        self.run = _run("backfill", "done" if dry_run else "running")
+        self.run = _run("backfill", "running")
         return self.run
 
     async def account_reconcile(self, connection_id, *, campaigns=None):

@@ -222,7 +222,7 @@ def test_a_backfill_passes_on_what_is_asked_as_an_instant(running, connection):
     path = f"{BASE}/{connection['id']}/backfill"
     asked = {"since": "2026-01-31", "campaigns": ["7", "8", "7"], "dryRun": True}
     run = running.api("POST", path, asked)["run"]
-    assert (run["kind"], run["state"]) == ("backfill", "done")
+    assert (run["kind"], run["dryRun"]) == ("backfill", True)
     assert running.pipeline.asked[-1][1] == {
         "connection_id": connection["id"],
         "since": "2026-01-31T00:00:00.000000Z",
