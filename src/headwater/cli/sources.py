@@ -107,17 +107,18 @@ def remove_write_key(at: Server, key: str, write_key: str) -> None:
 
 @command.command("new-webhook-address")
 @click.argument("key", metavar="SOURCE")
+@click.option("--now", is_flag=True, help="Refuse the present address at once.")
 @json_option
 @server.options
-def new_webhook_address(at: Server, key: str, *, json_: bool) -> None:
-    """Make a new secret webhook address and print its path; the old one is refused from now on.
+def new_webhook_address(at: Server, key: str, *, now: bool, json_: bool) -> None:
+    """Make a new secret webhook address and print its path; the present one works for 24 hours more.
 
     \b
     Example:
       headwater sources new-webhook-address activecampaign
     """
     source = FAMILY.find(at, key)
-    made = at.call("POST", f"/sources/{source['id']}/webhook-secret")
+    made = at.call("POST", f"/sources/{source['id']}/webhook-secret", query={"now": "true" if now else None})
     _say({"webhookPath": made["webhookPath"]}, json_=json_)
 
 

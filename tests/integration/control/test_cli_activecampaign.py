@@ -289,6 +289,16 @@ def test_an_import_that_breaks_off_says_how_far_it_came(running, run, tmp_path):
     assert "400 before them were taken" in err
 
 
+def test_a_new_webhook_address_of_a_source_overlaps_unless_told(running, tmp_path, email):
+    run = runner(running, tmp_path)
+    status, out, _ = run("sources", "new-webhook-address", "email")
+    source = running.control.snapshot().sources[0]
+    assert (status, out) == (0, f"/webhooks/activecampaign/{source.webhook_secret}\n")
+    assert source.former_webhook_secret == email.webhook_secret
+    assert run("sources", "new-webhook-address", "email", "--now")[0] == 0
+    assert running.control.snapshot().sources[0].former_webhook_secret == ""
+
+
 def test_unmapped_webhooks_are_listed_and_mapped_again(running, tmp_path, email):
     run = runner(running, tmp_path)
     assert run("dead-letters", "list", "--unmapped")[1].splitlines()[1].split()[:2] == ["3", "s"]
