@@ -48,6 +48,8 @@ DISK_RESERVED_BYTES: Final = 64 * MIB  # ours: the last space, kept for ActiveCa
 ATTEMPT_DEADLINE_S: Final = 15.0  # ours: one call to a destination, connect to last byte
 CONNECT_DEADLINE_S: Final = 5.0  # ours
 ANSWER_BYTES_MAX: Final = 64 * KIB  # ours: what is read of a destination's answer
+ACCOUNT_ANSWER_BYTES_MAX: Final = 64 * MIB  # ours: of an account's answer; a report may come as one page
+ACCOUNT_DEADLINE_S: Final = 60.0  # ours: one call to an account; a report of a large campaign takes its time
 RETRY_FOR_S: Final = 72 * 3600  # ours; Segment gives up after 4 hours
 RETRY_AFTER_S_MAX: Final = 3600  # ours: a destination may not ask for more
 

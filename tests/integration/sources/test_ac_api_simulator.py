@@ -9,7 +9,7 @@ from account import SimulatedAccount
 from headwater.budget import Budget, Priority
 from headwater.delivery.http import GuardedHttp
 from headwater.errors import UnauthorizedError
-from headwater.limits import MIB
+from headwater.limits import ACCOUNT_ANSWER_BYTES_MAX
 from headwater.sources.activecampaign.api.account import AccountApi, pages
 from headwater.sources.activecampaign.api.address import normalised
 from receiver import LOOPBACK
@@ -20,7 +20,7 @@ SMALL = ("--contacts", "300", "--history-campaigns", "2", "--live-campaigns", "0
 @contextlib.asynccontextmanager
 async def called(*options: str, key: str = SimulatedAccount.KEY, per_s: int = 1000):
     with SimulatedAccount(*SMALL, *options) as account:
-        http = GuardedHttp(LOOPBACK, answer_bytes_max=64 * MIB)
+        http = GuardedHttp(LOOPBACK, answer_bytes_max=ACCOUNT_ANSWER_BYTES_MAX)
         try:
             yield account, AccountApi(http, Budget(per_s), normalised(account.url + "/api/3/"), key)
         finally:
