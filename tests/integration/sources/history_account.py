@@ -318,14 +318,15 @@ class Bench:
     history: Any = None
     task: Any = None
     enabled: bool = True
+    key: str = KEY
 
     def connected(self) -> Connected:
         """Return the account as it is connected."""
         account = Account(
-            id="conn", source_id="src", workspace_id="ws", url=self.account.url, key=KEY, enabled=self.enabled,
+            id="conn", source_id="src", workspace_id="ws", url=self.account.url, key=self.key, enabled=self.enabled,
             webhook_url="https://headwater.example/webhooks/activecampaign/x", settings=self.settings,
         )  # fmt: skip
-        return Connected(account, AccountApi(self.http, Budget(10_000), normalised(self.account.url), KEY))
+        return Connected(account, AccountApi(self.http, Budget(10_000), normalised(self.account.url), self.key))
 
     async def start(self, *, run: bool = True) -> History:
         """Open the file of the runs and begin to work."""

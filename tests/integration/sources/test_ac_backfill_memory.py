@@ -64,7 +64,7 @@ class Program:
             own = event.body["properties"]
             name = event.body["event"]
             if name in NAMES.values():
-                found[name, own["campaign_id"], own["contact_id"], own.get("link_url", "")] += 1
+                found[name, own.get("campaign_id", ""), own["contact_id"], own.get("link_url", "")] += 1
         return found
 
     def deliveries(self) -> Counter[tuple[str, str]]:

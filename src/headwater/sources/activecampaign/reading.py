@@ -35,7 +35,7 @@ from headwater.sources.activecampaign.records import (
 from headwater.sources.activecampaign.run import Reading, Run, Spent
 from headwater.sources.activecampaign.runs import Runs
 from headwater.sources.activecampaign.settings import Settings
-from headwater.sources.activecampaign.times import report_moment
+from headwater.sources.activecampaign.times import DATE_ONLY, report_moment
 from headwater.sources.contract import Deposit
 
 CHUNK_ROWS: Final = 2_000
@@ -51,6 +51,8 @@ CAMPAIGN_CALLS: Final = 2
 """One campaign with its email takes two requests."""
 
 _RECENT_PAGES: Final = 8  # ours: a row that a shifting list shows twice comes again on one of the next pages
+
+_HALF_DAY_S: Final = 12 * 3_600 - 1  # a date alone stands for its noon, and counts until its last second
 
 AnyRow = OpenRow | ClickRow | BounceRow | UnsubscribeRow | UnopenRow
 
@@ -186,7 +188,8 @@ def _is_old(desk: Desk, at: str) -> bool:
     if desk.since is None or not at:
         return False
     moment = report_moment(at, desk.clock(), desk.settings.time_zone)
-    return moment.epoch_s is not None and moment.epoch_s + moment.slack_s < desk.since.timestamp()
+    lasts_s = _HALF_DAY_S if moment.flag == DATE_ONLY else moment.slack_s
+    return moment.epoch_s is not None and moment.epoch_s + lasts_s < desk.since.timestamp()
 
 
 async def _page(desk: Desk, campaign_id: str, report: Report, page: int) -> list[AnyRow]:
