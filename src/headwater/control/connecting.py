@@ -16,9 +16,10 @@ from headwater.control.models import MASKED, AccountEntry, Source
 from headwater.control.moments import text_of
 from headwater.control.pipeline import Answer, Pipeline
 from headwater.control.service import Control
-from headwater.errors import HeadwaterError, InvalidRequestError
+from headwater.errors import HeadwaterError, InvalidRequestError, RetryableError
 
 _STATUS_S: Final = 10.0  # ours: a page that shows a status does not wait longer for it
+_CHECK_S: Final = 60.0  # ours: somebody waits; the client has tried several times by then
 _SETTLE_S: Final = 45.0  # ours: a webhook is made or removed in a few calls, each retried within some seconds
 
 _log = structlog.get_logger()
@@ -168,7 +169,13 @@ class Connecting:
     async def _place(self, account_url: str, key: str) -> Place:
         if not account_url.strip():
             raise InvalidRequestError("accountUrl is required, such as https://acme.api-us1.com", field="accountUrl")
-        found = await self._pipeline.account_check(account_url, key)
+        try:
+            async with asyncio.timeout(_CHECK_S):
+                found = await self._pipeline.account_check(account_url, key)
+        except TimeoutError:
+            raise RetryableError(
+                "The account has not answered in time; check accountUrl, or try again later."
+            ) from None
         return Place(str(found["url"]), str(found["account"]))
 
     async def _shown(self, entry: AccountEntry, asked: Awaitable[Answer], patience_s: float) -> Answer:

@@ -108,6 +108,27 @@ async def test_questions_and_answers_are_passed_on(parts):
         assert await answer == {"asked": asked}
 
 
+async def test_what_could_not_be_mapped_is_shown_with_its_reason_and_mapped_after_a_fix(tmp_path):
+    log, http = MemoryLog(), GuardedHttp(Policy())
+    answers = [Mapped(quarantined="no type")]
+    mapper = InboxMapper(log, log, Cursors(tmp_path / "cursors.db"), lambda _: (lambda *_: answers[-1], {}))
+    desk = Desk(log, mapper, Delivery(log, tmp_path, http), Loading(log, tmp_path))
+    mapping = asyncio.create_task(mapper.run())
+    await arrive(log, NOW)
+    await mapper.drain(1)
+    told = {"inboxSeq": 0, "sourceId": "s1", "receivedAt": "2026-11-23T12:00:00Z", "reason": "no type"}
+    assert (await desk.unmapped())["unmapped"] == [told]
+    assert (await desk.unmapped("other"))["unmapped"] == []
+    assert await desk.retry_unmapped() == {"mapped": 0, "stillUnmapped": 1}
+    answers.append(Mapped(events=({"type": "track", "event": "E", "messageId": "m1"},)))
+    assert await desk.retry_unmapped("s1") == {"mapped": 1, "stillUnmapped": 0}
+    assert (await desk.unmapped())["unmapped"] == []
+    assert log.end(Topic.EVENTS) == 1
+    await mapper.stop()
+    await mapping
+    await http.close()
+
+
 async def test_without_a_worker_it_is_told_that_nobody_works_on_accounts(parts):
     with pytest.raises(LogUnavailableError, match="accounts"):
         await Desk(*parts).account_status("a1")
