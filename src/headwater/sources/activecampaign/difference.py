@@ -277,22 +277,23 @@ def comparison(
     Returns: {"id", "name", "sentAt", "checkedAt", "readAt", "equal": bool, "counts": {report: {"activeCampaign",
         "headwater", "filled", "why"}}, "why": [sentences]}; `filled` came in by the last reading.
     """
-    counts = {}
+    counts, read_at = {}, list[datetime]()
     for report, figure in both.items():
         mark = marks.get((campaign.id, report))
+        if mark and mark.read_at:
+            read_at.append(mark.read_at)
         counts["delivered" if report is Report.RECIPIENTS else report.value] = {
             "activeCampaign": figure.counted,
             "headwater": figure.known,
             "filled": mark.filled if mark else 0,
             "why": why(report, campaign, figure, mark, recipients),
         }
-    read = [mark.read_at for (campaign_id, _), mark in marks.items() if campaign_id == campaign.id and mark.read_at]
     return {
         "id": campaign.id,
         "name": campaign.name,
         "sentAt": campaign.sent_at.isoformat() if campaign.sent_at else None,
         "checkedAt": look.looked_at.isoformat(),
-        "readAt": max(read).isoformat() if read else None,
+        "readAt": max(read_at).isoformat() if read_at else None,
         "equal": all(figure.counted == figure.known for figure in both.values()),
         "counts": counts,
         "why": [

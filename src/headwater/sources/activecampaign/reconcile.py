@@ -119,17 +119,20 @@ async def _first_look(
     counts = await asyncio.to_thread(known.counts, desk.run.source_id)
     since = desk.run.created_at - _MARGIN
     view = _View(desk, Look(since.isoformat(), looked_at), campaigns, {}, is_named=False)
+    await asyncio.to_thread(_remember, view, marks, since, counts)
+    return view.look
+
+
+def _remember(view: _View, marks: Marks, since: datetime, counts: Mapping[str, Counts]) -> None:
     new = {
         (campaign.id, report): Mark(figure.counter, figure.missing)
-        for campaign in campaigns
+        for campaign in view.campaigns
         if campaign.sent_at is None or campaign.sent_at < since
         for report, figure in view.figures(campaign, counts).items()
         if report is not Report.RECIPIENTS or not _hold_lasts(view, campaign)
     }
     after = replace(view, marks=new)
-    shown = [after.comparison(campaign, counts) for campaign in campaigns]
-    await asyncio.to_thread(marks.looked, view.look, new, shown)
-    return view.look
+    marks.looked(view.look, new, [after.comparison(campaign, counts) for campaign in view.campaigns])
 
 
 def _hold_lasts(view: _View, campaign: Campaign) -> bool:
@@ -165,22 +168,28 @@ async def _conclude(view: _View, known: Known, marks: Marks, *, looked_at: datet
     counts = await (
         settled(known, run.source_id, view.desk.pace) if read else asyncio.to_thread(known.counts, run.source_id)
     )
+    kept = Look(view.look.since, looked_at)
+    await asyncio.to_thread(_compare, view, marks, kept, read, counts)
+    filled = max(total(counts) - run.known_before, 0) if read else 0
+    number = len({campaign_id for campaign_id, _ in read})
+    told = f"{number} campaigns were read, {filled} occurrences came in since." if read else "Nothing was missing."
+    await _end(view.desk, filled, " ".join((told, *run.notes)))
+
+
+def _compare(
+    view: _View, marks: Marks, kept: Look, read: Mapping[tuple[str, Report], Reading], counts: Mapping[str, Counts]
+) -> None:
     new = dict[tuple[str, Report], Mark]()
     for campaign in view.campaigns:
         for report, figure in view.figures(campaign, counts).items():
             key = (campaign.id, report)
             if reading := read.get(key):
-                new[key] = after_reading(reading, figure, view.look.looked_at)
+                new[key] = after_reading(reading, figure, view.desk.clock())
             elif mark := view.marks.get(key):
                 new[key] = at_rest(mark, figure)
     after = replace(view, marks={**view.marks, **new})
-    shown = [after.comparison(campaign, counts) for campaign in view.campaigns]
     changed = {key: mark for key, mark in new.items() if mark != view.marks.get(key)}
-    await asyncio.to_thread(marks.looked, Look(view.look.since, looked_at), changed, shown)
-    filled = max(total(counts) - run.known_before, 0) if read else 0
-    number = len({campaign_id for campaign_id, _ in read})
-    told = f"{number} campaigns were read, {filled} occurrences came in since." if read else "Nothing was missing."
-    await _end(view.desk, filled, " ".join((told, *run.notes)))
+    marks.looked(kept, changed, [after.comparison(campaign, counts) for campaign in view.campaigns])
 
 
 async def _end(desk: Desk, filled: int, message: str) -> None:
