@@ -1,12 +1,16 @@
 """The client of ActiveCampaign's API against answers of every kind: what it sends, repeats, believes and says."""
 
+import asyncio
 import logging
 import traceback
 
 import pytest
 from aiohttp import web
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from headwater.errors import DeliveryError, RetryableError, UnauthorizedError
+from headwater.sources.activecampaign.api import patience
 from headwater.sources.activecampaign.api.rows import OpenRow
 from scripted import KEY, said, scripted
 
@@ -90,6 +94,35 @@ async def test_pitfall_31_a_403_that_stays_is_the_key(status):
         with pytest.raises(UnauthorizedError, match="copy it again from Settings, Developer"):
             await account.api.me()
         assert (account.time.waits, account.api.calls) == ([0.5, 1.0, 2.0], 4)
+
+
+KINDS = {
+    "ok": lambda: said(ME),
+    "html": lambda: said(text=HTML),
+    "empty": lambda: said(text=""),
+    "refused": lambda: said({"message": "Forbidden"}, 403),
+    "firewall": lambda: said(text=HTML, status=403),
+    "throttled": lambda: said(status=429, Retry_After="1"),
+    "silent": lambda: said(status=429),
+    "down": lambda: said(status=503),
+    "wrong": lambda: said({"errors": [{"title": "No"}]}, 422),
+}
+
+
+@given(st.lists(st.sampled_from(sorted(KINDS)), min_size=1, max_size=24))
+@settings(deadline=None, max_examples=60)
+async def test_whatever_comes_a_call_ends_with_the_answer_or_one_of_three_errors(kinds):
+    async with scripted() as account:
+        account.script.say(*(KINDS[kind]() for kind in kinds))
+        (outcome,) = await asyncio.gather(account.api.me(), return_exceptions=True)
+        assert outcome == "ada" or type(outcome) in {RetryableError, UnauthorizedError, DeliveryError}
+        assert KEY not in (told(outcome) if isinstance(outcome, BaseException) else "")
+        used = [kinds[min(place, len(kinds) - 1)] for place in range(account.api.calls)]
+        assert "ok" not in used[:-1]
+        assert "wrong" not in used[:-1]
+        assert sum(kind == "refused" for kind in used) <= patience.REFUSALS_MAX + 1
+        assert sum(kind in {"html", "empty", "firewall", "down"} for kind in used) <= patience.FAILURES_MAX + 1
+        assert sum(account.time.pauses) <= patience.PAUSED_S_MAX
 
 
 async def test_pitfall_31_a_firewalls_403_does_not_speak_of_the_key():
@@ -233,10 +266,20 @@ async def test_pitfall_35_an_account_that_wants_the_key_in_the_query_gets_it_and
                 await account.api.opens("8", 3)
             assert KEY not in told(caught.value)
         assert KEY not in caplog.text
-    with pytest.raises(RetryableError) as gone:  # nobody listens there any more
-        await account.api.opens("8", 3)
-    assert KEY not in told(gone.value)
-    assert account.script.url not in told(gone.value)
+
+
+async def test_pitfall_35_a_line_that_is_cut_tells_neither_the_key_nor_the_address():
+    server = await asyncio.start_server(lambda _, writer: writer.close(), "127.0.0.1", 0)
+    async with scripted() as account:
+        account.script.reply = lambda asked: said(REPORT if "api_key" in asked.query else REFUSED)
+        await account.api.opens("8", 1)  # from now on with the key in the query
+        port = server.sockets[0].getsockname()[1]
+        account.api._client._base = f"http://127.0.0.1:{port}"
+        with pytest.raises(RetryableError) as caught:
+            await account.api.opens("8", 2)
+        assert KEY not in told(caught.value)
+        assert str(port) not in str(caught.value)
+    server.close()
 
 
 async def test_pitfall_35_an_account_that_took_the_key_in_the_body_never_gets_it_in_the_query():
