@@ -1,0 +1,67 @@
+"""The page that deletes a source, over real HTTP: an account's webhook is taken down first, as in the API."""
+
+import asyncio
+import http.cookiejar
+import re
+import urllib.parse
+import urllib.request
+
+import pytest
+from conftest import SECRET, serving
+
+from headwater.control.accounts import Place
+from headwater.control.live import Live
+from headwater.eventlog.contract import Topic
+from headwater.web import app as pages
+
+
+@pytest.fixture
+def page(running):
+    """Return a function that asks for a page, or posts a form to it, as a browser with cookies does."""
+
+    async def query(_sql):
+        await asyncio.sleep(0)
+
+    routes = pages.build(
+        running.control,
+        running.volume,
+        Live(running.log),
+        Live(running.log, Topic.REJECTED),
+        running.pipeline,
+        query,
+        session_secret=SECRET,
+        public_url="http://127.0.0.1",
+        open_access=True,
+    )
+    opener = urllib.request.build_opener(urllib.request.HTTPCookieProcessor(http.cookiejar.CookieJar()))
+    with serving(routes) as url:
+
+        def asked(path, **form):
+            data = urllib.parse.urlencode(form).encode() if form else None
+            with opener.open(f"{url.removesuffix('/api')}/default{path}", data, timeout=30) as answer:
+                return answer.read().decode()
+
+        yield asked
+
+
+@pytest.mark.parametrize("type_", ["activecampaign", "http-api"])
+def test_a_source_that_is_deleted_on_its_page_takes_its_accounts_webhook_down_first(running, page, type_):
+    control, workspace_id = running.control, running.workspace.id
+    source = control.sources.create(workspace_id, "email", type_, name="Email")
+    place = Place("https://acme.api-us1.com", "acme")
+    made = control.accounts.connect(workspace_id, place, api_key="a" * 64, source_id=source.id)
+    shown = page("/sources/email/settings")
+    csrf = re.search(r'name="csrf" value="([^"]+)"', shown).group(1)
+    page("/sources/email/delete", csrf=csrf, confirm="Email")
+    assert running.pipeline.webhooks == {made.id: "off"}
+    assert control.snapshot().sources == control.snapshot().accounts == ()
+
+
+def test_the_page_of_an_ordinary_source_shows_the_address_that_its_account_posts_to(running, page):
+    control, workspace_id = running.control, running.workspace.id
+    source = control.sources.create(workspace_id, "site", "http-api")
+    place = Place("https://acme.api-us1.com", "acme")
+    control.accounts.connect(workspace_id, place, api_key="a" * 64, source_id=source.id)
+    shown = page("/sources/site/overview")
+    assert "/webhooks/http-api/" not in shown
+    assert "/webhooks/activecampaign/" in shown
