@@ -109,7 +109,23 @@ def _with_reason(draft: Draft, told: Told, known: Known, received_s: float, wait
         found += released(held, known)
     if any(each.flags & Flag.REASON and _follows(told, each, near_s, near_s) for each in known.tellings):
         return [*found, *_absorbed(told, known)]
-    return [*found, *_new(draft, told, known)]
+    return [*found, *_new(_of_the_same(draft, told, known), told, known)]
+
+
+def _of_the_same(draft: Draft, told: Told, known: Known) -> Draft:
+    """Return a reason under the unsubscribe id of the report's row it is about, which may not name the lists."""
+    slack_s = max(told.slack_s, FORM_S)
+    for row in known.tellings:
+        if row.origin is Origin.REPORT and row.is_occurrence and row.is_near(told.at_s, slack_s):
+            known.flag(row, Flag.REASON)
+            shared = {"unsubscribe_id": row.link}
+            companions = tuple(
+                dataclasses.replace(each, body=each.body | {"properties": each.body["properties"] | shared})
+                for each in draft.companions
+            )
+            body = draft.body | {"properties": draft.body["properties"] | shared}
+            return dataclasses.replace(draft, body=body, unsubscribe_id=row.link, companions=companions)
+    return draft
 
 
 def _follows(told: Told, earlier: Told, before_s: int, after_s: int) -> bool:

@@ -328,6 +328,14 @@ async def test_an_unsubscribe_of_a_report_is_the_one_of_the_webhook(line: Line, 
     assert new == [["Email Unsubscribed"], []]
 
 
+async def test_a_reason_that_follows_a_report_without_one_keeps_its_unsubscribe_id(line: Line) -> None:
+    await line.carry(rows(Report.UNSUBSCRIBES, row()))
+    assert await line.carry(left(), at=later(1)) == []
+    assert await line.carry(left(later(30), reason="why"), at=later(600)) == ["Email Unsubscribed"]
+    assert await line.carry(left(later(31), reason="why"), at=later(700)) == []
+    assert len({body["properties"]["unsubscribe_id"] for body in line.log.values()}) == 1
+
+
 async def test_who_is_asked_only_about_new_events_and_a_report_brings_its_people(line: Line, book: Book) -> None:
     book.people = {"17": Person("u17", "contact"), "18": Person("", "contact")}
     await line.carry(hook("open"), hook("open"))
@@ -340,8 +348,8 @@ async def test_who_is_asked_only_about_new_events_and_a_report_brings_its_people
 async def test_a_custom_field_names_the_person_where_the_account_does_not(line: Line, book: Book) -> None:
     book.people = {"18": Person("u18", "contact")}
     settings = QUIET | {"user_id_field": "7"}
-    field = {"contact__fields_end__7_end": "f-1"}
-    await line.carry(hook("open", **field), hook("open", contact__id_end="18", **field), settings=settings)
+    first = hook("open", contact__fields_end__7_end="f-1")
+    await line.carry(first, hook("open", contact__id_end="18", contact__fields_end__7_end="f-1"), settings=settings)
     assert [body["userId"] for body in line.log.values()] == ["f-1", "u18"]
 
 
