@@ -83,17 +83,23 @@ class Account:
         self.people = Population(settings.seed, settings.contacts)
         self.results: dict[int, Result] = {}
         self.left: dict[int, Left] = {}
+        self._planned: dict[int, Result] = {}
         self.ledger = Ledger()
         self._is_past = settings.history == "past"
 
     def steps(self) -> Iterator[tuple[float, Step]]:
         """Yield what goes out, with the plan second at which it does, ascending."""
+        return ((at, step) for at, step in self.moments() if step is not None)
+
+    def moments(self) -> Iterator[tuple[float, Step | None]]:
+        """Yield the same, and None before each happening: it happens when the next is asked for."""
         waiting: list[tuple[float, int, Step]] = []
         number = 0
         for happening in self._happenings():
             while waiting and waiting[0][0] <= happening.at:
                 at, _, step = heappop(waiting)
                 yield at, step
+            yield happening.at, None
             for at, step in self._outcome(happening):
                 number += 1
                 heappush(waiting, (at, number, step))
@@ -120,9 +126,7 @@ class Account:
         audience = self.people.audience(chance, campaign.list_id, campaign.audience)
         if self.switches.email_changes:
             audience = [self.as_of(contact, number) for contact in audience]
-        self.results[campaign.id] = Result(campaign, settings.instant(campaign.at), audience)
-        if len(self.results) > _RESULTS_MAX and settings.live_campaigns is None:
-            del self.results[next(iter(self.results))]
+        self._planned[campaign.id] = Result(campaign, settings.instant(campaign.at), audience)
         found, gone = self._reactions.to(campaign, audience, self.switches)
         self.people.replace(gone)
         return found
@@ -167,6 +171,8 @@ class Account:
     def _outcome(self, happening: Happening) -> Iterator[tuple[float, Step]]:
         """Yield what goes out for one happening, and write it down."""
         settings, instant = self._settings, self._settings.instant(happening.at)
+        if happening.kind == "sent":
+            self._begin(happening.campaign)
         result = self.results.get(happening.campaign.id)
         if result is None:  # a straggler of a campaign that is no longer known
             result = Result(happening.campaign, instant, [])
@@ -196,6 +202,12 @@ class Account:
         if happening.kind == "click" and not past and (calls := shop.visit(settings.seed, happening, instant)):
             self.ledger.visited(calls)
             yield happening.at, Visit(tuple(calls))
+
+    def _begin(self, campaign: Campaign) -> None:
+        """Let a campaign be known from now on; an account without end forgets its oldest."""
+        self.results[campaign.id] = self._planned.pop(campaign.id)
+        if len(self.results) > _RESULTS_MAX and self._settings.live_campaigns is None:
+            del self.results[next(iter(self.results))]
 
     def _leave(self, contact: Contact, happening: Happening, instant: datetime) -> None:
         """Note that a contact is off the lists; a reason given later belongs to the same leaving."""

@@ -38,7 +38,7 @@ class Books:
         self.created_at = present - _OLD
         self.ids = count(_WRITTEN)
         self.tags: dict[str, str] = {str(place): tag for place, tag in enumerate(TAGS, 1)}
-        self.companies: dict[int, tuple[int, str, str]] = {}
+        self.companies: dict[int, tuple[int, int, str]] = {}
         self._pages: dict[int, Page] = {}
         self._deleted: set[int] = set()
         self._by_email: dict[str, int] = {}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import asdict, dataclass
+from itertools import chain
 from typing import Any, Final
 
 import aiohttp
@@ -15,6 +16,7 @@ from headwater.simulators.activecampaign.sender import Sender
 from headwater.simulators.activecampaign.settings import Settings, Switches
 from headwater.simulators.activecampaign.tracker import Tracker
 
+_BREATHER: Final = 100  # happenings after which the API gets its turn, however fast they follow each other
 _AT_ONCE: Final = 16  # webhooks under way; the real service sends from many machines
 
 
@@ -36,8 +38,7 @@ class Simulation:
         self.account = Account(settings, self.sender.listens)
         self._tracker = Tracker(http, targets.tracking_url, targets.write_key) if targets.tracking_url else None
         self._webhooks: asyncio.Queue[Webhook] = asyncio.Queue(maxsize=2 * _AT_ONCE)
-        self._steps = self.account.steps()
-        self._ahead: tuple[float, Step] | None = None
+        self._moments = self.account.moments()
         self._going = asyncio.Event()
         self.pause(paused=settings.paused)
         self.is_done = False
@@ -45,7 +46,10 @@ class Simulation:
     def live_through_past(self) -> None:
         """With a history that is past: let it happen at once; only the API knows of it then."""
         if self.settings.history == "past":
-            self._ahead = next(self._steps, None)
+            for moment in self._moments:
+                if moment[0] > self.settings.history_s:
+                    self._moments = chain([moment], self._moments)
+                    return
 
     def pause(self, *, paused: bool) -> None:
         """Let time stand still, or go on."""
@@ -78,15 +82,14 @@ class Simulation:
     async def _play(self) -> None:
         await self._going.wait()
         pace = _Pace(self.settings)
-        step = self._ahead or next(self._steps, None)
-        while step is not None:
-            await pace.until(step[0])
+        for at, step in self._moments:
+            await pace.until(at, happens=step is None)
             if not self._going.is_set():
                 pace.hold()
                 await self._going.wait()
                 pace.go_on()
-            await self._dispatch(step[1])
-            step = next(self._steps, None)
+            if step is not None:
+                await self._dispatch(step)
 
     async def _dispatch(self, step: Step) -> None:
         match step:
@@ -150,17 +153,19 @@ class _Pace:
         self._settings = settings
         self._loop = asyncio.get_running_loop()
         self._started_s = self._loop.time()
-        self._steps = 0
+        self._happenings = 0
         self._held_s = 0.0
 
-    async def until(self, at: float) -> None:
-        """Return when a step of this plan second may go out."""
-        self._steps += 1
-        rate_s = self._started_s + self._steps / self._settings.history_per_s
+    async def until(self, at: float, *, happens: bool) -> None:
+        """Return when something of this plan second may happen, or go out."""
+        self._happenings += happens
+        rate_s = self._started_s + self._happenings / self._settings.history_per_s
         ahead = 0.0 if self._settings.ends_at_present else at - self._settings.history_s
         due_s = self._started_s + ahead / self._settings.speed if ahead > 0 else rate_s
         if (wait_s := due_s - self._loop.time()) > 0:
             await asyncio.sleep(wait_s)
+        elif happens and self._happenings % _BREATHER == 0:
+            await asyncio.sleep(0)
 
     def hold(self) -> None:
         """Note that time stands still from here."""

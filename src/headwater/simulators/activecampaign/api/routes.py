@@ -6,14 +6,17 @@ from collections.abc import Awaitable, Callable
 
 from aiohttp import web
 
-from headwater.simulators.activecampaign.api.answers import answer, page
+from headwater.simulators.activecampaign.api.answers import answer
 from headwater.simulators.activecampaign.api.campaigns import Campaigns
+from headwater.simulators.activecampaign.api.fields import Companies, Fields
 from headwater.simulators.activecampaign.api.gate import Gate
+from headwater.simulators.activecampaign.api.imports import Imports
+from headwater.simulators.activecampaign.api.labels import Labels
 from headwater.simulators.activecampaign.api.people import Contacts
 from headwater.simulators.activecampaign.api.reports import Reports
+from headwater.simulators.activecampaign.api.tracking import Tracking
 from headwater.simulators.activecampaign.api.webhooks import Webhooks
 from headwater.simulators.activecampaign.books import Books
-from headwater.simulators.activecampaign.campaigns import LISTS
 from headwater.simulators.activecampaign.simulation import Simulation
 
 Routes = dict[str, Callable[[web.Request], Awaitable[web.StreamResponse]]]
@@ -21,7 +24,10 @@ Routes = dict[str, Callable[[web.Request], Awaitable[web.StreamResponse]]]
 
 def add_api(app: web.Application, simulation: Simulation, gate: Gate, books: Books) -> None:
     """Add every call of the API to a program."""
-    for place, handler in v3(simulation, books).items():
+    tracking = Tracking(simulation, books)
+    app.router.add_post("/event", tracking.event)
+    app.router.add_get("/visit", tracking.visit)
+    for place, handler in {**emails(simulation), **contacts(books), **labels(books), **tracked(tracking)}.items():
         method, path = place.split(" ")
         app.router.add_route(method, f"/api/3/{path}", gate.v3(handler))
     app.router.add_route("*", "/api/3/{rest:.*}", gate.v3(_nowhere))
@@ -30,12 +36,11 @@ def add_api(app: web.Application, simulation: Simulation, gate: Gate, books: Boo
     app.router.add_post("/admin/api.php", reports.call)
 
 
-def v3(simulation: Simulation, books: Books) -> Routes:
-    """Return the calls of v3 by method and path."""
-    campaigns, contacts, webhooks = Campaigns(simulation), Contacts(books), Webhooks(simulation)
+def emails(simulation: Simulation) -> Routes:
+    """Return the calls about campaigns and webhooks, by method and path."""
+    campaigns, webhooks = Campaigns(simulation), Webhooks(simulation)
     return {
         "GET users/me": _me,
-        "GET lists": _lists,
         "GET campaigns": campaigns.every,
         "GET campaigns/{id}": campaigns.one,
         "GET campaigns/{id}/links": campaigns.links,
@@ -44,19 +49,74 @@ def v3(simulation: Simulation, books: Books) -> Routes:
         "GET campaigns/{id}/campaignLists": campaigns.lists,
         "GET messages": campaigns.messages,
         "GET messages/{id}": campaigns.message,
-        "GET contacts": contacts.every,
-        "POST contacts": contacts.create,
-        "POST contact/sync": contacts.sync,
-        "GET contacts/{id}": contacts.one,
-        "PUT contacts/{id}": contacts.change,
-        "DELETE contacts/{id}": contacts.remove,
-        "GET contacts/{id}/{part}": contacts.part,
         "GET webhook/events": webhooks.events,
         "GET webhooks": webhooks.every,
         "POST webhooks": webhooks.create,
         "GET webhooks/{id}": webhooks.one,
         "PUT webhooks/{id}": webhooks.change,
         "DELETE webhooks/{id}": webhooks.remove,
+    }
+
+
+def contacts(books: Books) -> Routes:
+    """Return the calls about contacts."""
+    people, imports = Contacts(books), Imports(books)
+    return {
+        "GET contacts": people.every,
+        "POST contacts": people.create,
+        "POST contact/sync": people.sync,
+        "GET contacts/{id}": people.one,
+        "PUT contacts/{id}": people.change,
+        "DELETE contacts/{id}": people.remove,
+        "GET contacts/{id}/{part}": people.part,
+        "POST import/bulk_import": imports.create,
+        "GET import/bulk_import": imports.every,
+        "GET import/info": imports.one,
+    }
+
+
+def labels(books: Books) -> Routes:
+    """Return the calls about tags, lists, custom fields and companies."""
+    marks, fields, companies = Labels(books), Fields(books), Companies(books)
+    return {
+        "GET tags": marks.tags,
+        "POST tags": marks.create_tag,
+        "GET tags/{id}": marks.tag,
+        "POST contactTags": marks.add,
+        "DELETE contactTags/{id}": marks.remove,
+        "GET lists": marks.lists,
+        "POST lists": marks.create_list,
+        "GET lists/{id}": marks.list,
+        "POST contactLists": marks.put_on_list,
+        "GET fields": fields.every,
+        "POST fields": fields.create,
+        "POST fieldRels": fields.relate,
+        "POST fieldOption/bulk": fields.options,
+        "DELETE fieldOptions/{id}": fields.remove_option,
+        "POST fieldValues": fields.set_value,
+        "PUT fieldValues/{id}": fields.change_value,
+        "GET accounts": companies.every,
+        "POST accounts": companies.create,
+        "GET accounts/{id}": companies.one,
+        "GET accountContacts": companies.contacts,
+        "POST accountContacts": companies.join,
+        "PUT accountContacts/{id}": companies.move,
+        "DELETE accountContacts/{id}": companies.leave,
+    }
+
+
+def tracked(tracking: Tracking) -> Routes:
+    """Return the calls about tracking."""
+    return {
+        "GET eventTracking": tracking.state,
+        "PUT eventTracking": tracking.turn,
+        "GET eventTrackingEvents": tracking.names,
+        "POST eventTrackingEvents": tracking.add_name,
+        "DELETE eventTrackingEvents/{name}": tracking.remove_name,
+        "GET siteTracking": tracking.state,
+        "PUT siteTracking": tracking.turn,
+        "GET siteTrackingDomains": tracking.domains,
+        "POST siteTrackingDomains": tracking.add_domain,
     }
 
 
@@ -73,14 +133,6 @@ async def _me(_: web.Request) -> web.Response:
         "id": "1",
     }
     return answer({"user": user})
-
-
-async def _lists(request: web.Request) -> web.Response:
-    rows = [
-        {"stringid": name.lower().replace(", ", "-"), "userid": "1", "name": name, "cdate": None, "id": str(id_)}
-        for id_, name in LISTS.items()
-    ]
-    return answer({"lists": page(rows, request), "meta": {"total": str(len(rows))}})
 
 
 async def _nowhere(_: web.Request) -> web.Response:
