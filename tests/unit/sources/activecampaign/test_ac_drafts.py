@@ -104,6 +104,18 @@ def test_both_webhooks_of_an_unsubscribe_have_one_unsubscribe_id_and_the_first_c
     assert whole == first.body | {"properties": first.body["properties"] | {"unsubscribe_reason": "Too many"}}
 
 
+def test_what_an_unsubscribe_said_first_stays() -> None:
+    first = body_of(LEFT | {"campaign[name]": "Spring"})
+    second = body_of(LEFT | {"campaign[name]": "Renamed", "unsubscribe[reason]": "Too many"})
+    assert drafts.completed(first, second)["properties"]["campaign_name"] == "Spring"
+
+
+def test_the_agent_of_a_click_is_kept_and_changes_no_id() -> None:
+    plain, by_program = read(CLICK)[0], read(CLICK | {"User-Agent": "Chrome/126"})[0]
+    assert by_program.body["context"]["userAgent"] == "Chrome/126"
+    assert by_program.message_id == plain.message_id
+
+
 def test_segments_own_name_goes_beside_an_unsubscribe_where_it_is_wanted() -> None:
     left = read(LEFT, unsubscribed_too=True)[0]
     assert [beside.body["event"] for beside in left.companions] == ["Unsubscribed"]
