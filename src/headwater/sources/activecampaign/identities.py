@@ -132,7 +132,6 @@ class Identities:
         """
         self._connected(source_id)
         await self._primings[source_id].once()
-        await self._count(source_id)
 
     async def who(self, source_id: str, contacts: Mapping[str, str]) -> dict[str, Person]:
         """Return who contacts are, as far as that is known within `WAIT_S`; see `memory.Who`.
@@ -147,7 +146,6 @@ class Identities:
             if unknown:
                 await enquiry.within(self._wait_s, unknown)
                 entries |= self._held(source_id, unknown)
-                await self._count(source_id)
             enquiry.refresh(self._stale(source_id, contacts, entries))
         waits_for = set[str]() if enquiry is None else set(ids) - entries.keys()
         return await self._persons(source_id, contacts, entries, waits_for)
@@ -169,7 +167,6 @@ class Identities:
         unknown = [id_ for id_ in ids if id_ not in entries]
         for first in range(0, len(unknown), BATCH_MAX):
             entries |= await enquiry.ask(unknown[first : first + BATCH_MAX], priority)
-        await self._count(source_id)
         private = frozenset(id_ for id_, entry in entries.items() if entry.private)
         return await self._persons(source_id, contacts, entries, set()), private
 
@@ -194,12 +191,8 @@ class Identities:
 
     def counts(self, source_id: str) -> dict[str, int]:
         """Return {"known", "withUserId"}: contacts, and {"fallbacks"}: answers not had in time since the start."""
-        mark = self._marks.get(source_id)
-        return {
-            "known": mark.known if mark else 0,
-            "withUserId": mark.with_user_id if mark else 0,
-            "fallbacks": self._fallbacks.get(source_id, 0),
-        }
+        known, with_user_id = self._book.figures(source_id)
+        return {"known": known, "withUserId": with_user_id, "fallbacks": self._fallbacks.get(source_id, 0)}
 
     def _connect(self, source_id: str, connected: Connected) -> None:
         """Write down whose a source is, if that is new; contact ids of another account mean other people."""
@@ -309,14 +302,6 @@ class Identities:
                 self._users.read({(mark.workspace_id, each): found.get(each, "") for each in missing}, state)
             held |= found
         return {key: user_id for key, hashed in hashes.items() if (user_id := held[hashed])}
-
-    async def _count(self, source_id: str) -> None:
-        try:
-            mark = await asyncio.to_thread(self._book.source, source_id)
-        except sqlite.Error:  # a figure of the status page; the next one is right again
-            return
-        if mark is not None:
-            self._marks[source_id] = mark
 
 
 async def _ended(enquiry: Enquiry, task: asyncio.Task[None] | None) -> None:

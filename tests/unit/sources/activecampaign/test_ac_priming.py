@@ -103,7 +103,9 @@ async def test_passes_run_by_themselves_and_end_with_the_account(desk, identitie
     desk.book.add(1, user_id="user-1")
     running = asyncio.create_task(identities.run())
     identities.use({"src": desk.connected()})
-    await until(lambda: len(desk.book.passes()) == 2)
+    await until(lambda: identities._primings["src"].primed_at > 0)
+    assert len(desk.book.passes()) == 2
+    assert identities.counts("src") == {"known": 1, "withUserId": 1, "fallbacks": 0}
 
     identities.use({})
     await until(lambda: not identities._leaving)
