@@ -127,9 +127,7 @@ def _budget(budget: Connection | None) -> str | None:
 def _identities(known: Connection | None) -> str | None:
     if not known:
         return None
-    return (
-        f"{known['known']:,} known, {known['withUserId']:,} with a user id, {known['fallbacks']:,} by e-mail in a hurry"
-    )
+    return f"{known['known']:,} known, {known['withUserId']:,} with a user id, {known['fallbacks']:,} by e-mail, the answer was late"
 
 
 def run_line(run: Connection | None) -> str | None:
