@@ -127,7 +127,8 @@ def _budget(budget: Connection | None) -> str | None:
 def _identities(known: Connection | None) -> str | None:
     if not known:
         return None
-    return f"{known['known']:,} known, {known['withUserId']:,} with a user id, {known['fallbacks']:,} by e-mail, the answer was late"
+    late = f"; {known['fallbacks']:,} by e-mail, because the answer came late" if known["fallbacks"] else ""
+    return f"{known['known']:,} known, {known['withUserId']:,} with a user id{late}"
 
 
 def run_line(run: Connection | None) -> str | None:
