@@ -72,7 +72,7 @@ def test_a_status_for_people_tells_state_next_step_and_every_figure(running, run
     assert "ok, https://host/webhooks/activecampaign/••••" in told["webhook"]
     assert "nothing waits" in told["lag"]
     assert "3 calls in the last minute of 300, 40 in all, 1 answered" in told["budget"]
-    assert "9 known, 4 with a user id, 5 by e-mail" in told["contacts"]
+    assert "9 known, 4 with a user id; 5 by e-mail" in told["contacts"]
     assert "running, 1 of 4 campaigns, 1,234 rows read, 5 filled in, 77 calls, about 10 min left" in told["back-fill"]
     assert lines[-1] == "! Open tracking is off."
 
