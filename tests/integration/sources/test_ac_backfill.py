@@ -126,6 +126,26 @@ async def test_one_backfill_at_a_time_and_a_cancelled_one_makes_room(tmp_path: P
         assert (await history.backfill("conn"))["state"] == "waiting"
 
 
+async def test_a_backfill_waits_while_the_account_is_off_and_ends_with_another_address(tmp_path: Path) -> None:
+    async with bench(account(), tmp_path) as laid:
+        history = await laid.start(run=False)
+        run_id = (await history.backfill("conn"))["id"]
+        laid.enabled = False
+        history.use({"src": laid.connected()})
+        assert (await history.latest("conn"))["backfill"]["message"].startswith("The account was switched off.")
+        with pytest.raises(ConflictError, match="switch it on"):
+            await history.backfill("conn")
+        laid.enabled = True
+        history.use({"src": laid.connected()})
+        laid.task = asyncio.create_task(history.run())
+        assert (await laid.ended(run_id))["state"] == "done"
+        laid.task.cancel()
+        await history.backfill("conn")
+        laid.account.url = "http://localhost:1"
+        history.use({"src": laid.connected()})
+        assert (await history.latest("conn"))["backfill"]["state"] == "cancelled"
+
+
 async def test_what_is_no_date_is_refused(tmp_path: Path) -> None:
     async with bench(account(), tmp_path) as laid:
         history = await laid.start(run=False)

@@ -8,6 +8,7 @@ what happened meanwhile is not wanted.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import random
 import time
 from collections.abc import Mapping, Sequence
@@ -65,23 +66,29 @@ class History:
         """Work for these accounts (by source id) from now on; runs of others wait."""
         before, self._accounts = self._accounts, {each.account.id: each for each in accounts.values()}
         for connection_id, connected in self._accounts.items():
+            former = before.get(connection_id)
             if not connected.account.enabled:
-                self._switch_off(connected)
-            elif connection_id not in before or before[connection_id].account != connected.account:
+                self._begin_anew(connected, "The account was switched off.", RunKind.RECONCILIATION)
+            elif former is None or former.account != connected.account:
                 self._soon.add(connection_id)  # after a start, or with a key that opens what the old one did not
+            if former and former.account.url != connected.account.url:
+                self._begin_anew(connected, "The connection leads to another address now.", *RunKind)
         for run_id, task in self._tasks.items():
             run = self._runs.run(run_id)
             if self._accounts.get(run.connection_id) != before.get(run.connection_id):
                 task.cancel()  # goes on with the account as it is now
         self._news.set()
 
-    def _switch_off(self, connected: Connected) -> None:
+    def _begin_anew(self, connected: Connected, why: str, *ended: RunKind) -> None:
+        """Forget what was compared, and end what is under way of some kinds; a back-fill of others waits."""
         account = connected.account
         Marks(self._runs, account.id, account.source_id).forget()
-        if run := self._runs.under_way(account.id, RunKind.RECONCILIATION):
-            self._end(run.id, RunState.CANCELLED, "The account was switched off.")
-        if run := self._runs.under_way(account.id, RunKind.BACKFILL):
-            self._runs.change(run.id, state=RunState.WAITING, message="It goes on when the account is switched on.")
+        for kind in RunKind:
+            run = self._runs.under_way(account.id, kind)
+            if run and kind in ended:
+                self._end(run.id, RunState.CANCELLED, why)
+            elif run:
+                self._runs.change(run.id, state=RunState.WAITING, message=f"{why} It goes on once it is on again.")
 
     async def run(self) -> None:
         """Carry on what is unfinished and reconcile on schedule, until `stop`."""
@@ -110,6 +117,7 @@ class History:
 
     async def _begin_what_is_due(self) -> None:
         self._tasks = {run_id: task for run_id, task in self._tasks.items() if not task.done()}
+        self._begun = {run_id: begun for run_id, begun in self._begun.items() if run_id in self._tasks}
         for connected in self._accounts.values():
             if connected.account.enabled:
                 await self._schedule(connected)
@@ -133,8 +141,9 @@ class History:
             spread = random.Random(last.id).uniform(1.0, 1.1)  # noqa: S311 - the same until the next one
             if self._room.clock() - last.created_at < timedelta(seconds=self._pace.every_s * spread):
                 return
-        self._begin(connected, RunKind.RECONCILIATION)
         self._soon.discard(account.id)
+        with contextlib.suppress(ConflictError):  # somebody asked for one meanwhile
+            self._begin(connected, RunKind.RECONCILIATION)
 
     def _begin(self, connected: Connected, kind: RunKind, *, since: str = "", campaigns: Sequence[str] = ()) -> Run:
         account = connected.account

@@ -14,32 +14,6 @@ import msgspec
 from headwater.sources.activecampaign.records import Report
 from headwater.sources.activecampaign.runs import Runs
 
-_SCHEMA: Final = """
-create table if not exists looks (
-    connection_id text not null,
-    source_id text not null,
-    since text not null,
-    looked_at text not null,
-    primary key (connection_id, source_id)
-) strict, without rowid;
-create table if not exists marks (
-    connection_id text not null,
-    source_id text not null,
-    campaign_id text not null,
-    report text not null,
-    line text not null,
-    primary key (connection_id, source_id, campaign_id, report)
-) strict, without rowid;
-create table if not exists comparisons (
-    connection_id text not null,
-    source_id text not null,
-    campaign_id text not null,
-    sent_at text not null,
-    line text not null,
-    primary key (connection_id, source_id, campaign_id)
-) strict, without rowid;
-"""
-
 
 class Mark(msgspec.Struct, frozen=True):
     """How a counter stood when its report was read to the end, or when the account was seen for the first time.
@@ -77,9 +51,6 @@ class Marks:
 
     def __init__(self, runs: Runs, connection_id: str, source_id: str) -> None:
         self._runs, self._key = runs, (connection_id, source_id)
-        with runs.transaction():
-            for statement in _SCHEMA.split(";"):
-                runs.db.execute(statement)
 
     def look(self) -> Look | None:
         """Return the last look, None before the first."""

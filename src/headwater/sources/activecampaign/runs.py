@@ -49,6 +49,29 @@ create table if not exists readings (
     done integer not null,
     primary key (run_id, position, step)
 ) strict, without rowid;
+create table if not exists looks (
+    connection_id text not null,
+    source_id text not null,
+    since text not null,
+    looked_at text not null,
+    primary key (connection_id, source_id)
+) strict, without rowid;
+create table if not exists marks (
+    connection_id text not null,
+    source_id text not null,
+    campaign_id text not null,
+    report text not null,
+    line text not null,
+    primary key (connection_id, source_id, campaign_id, report)
+) strict, without rowid;
+create table if not exists comparisons (
+    connection_id text not null,
+    source_id text not null,
+    campaign_id text not null,
+    sent_at text not null,
+    line text not null,
+    primary key (connection_id, source_id, campaign_id)
+) strict, without rowid;
 """
 
 _encode: Final = msgspec.json.Encoder().encode
