@@ -68,3 +68,21 @@ async def test_a_history_that_is_over_comes_in_whole(tmp_path: Path, switches: t
             await laid.reconciled()
             differing = {id_: each["why"] for id_, each in (await laid.compared()).items() if not each["equal"]}
             assert differing == {}
+
+
+async def test_an_account_whose_webhooks_are_all_lost_is_known_through_its_counters(tmp_path: Path) -> None:
+    plan = ("--contacts", "400", "--history-campaigns", "0", "--live-campaigns", "2", "--speed", "3000", "--paused")
+    with SimulatedAccount(*plan, "--api-rate", "0") as simulated:
+        async with program(MadeUpAccount({}), tmp_path) as (laid, running):
+            laid.account.url, laid.key, laid.now = simulated.url, SimulatedAccount.KEY, datetime.now(UTC)
+            running.identities.use({"src": laid.connected()})
+            await laid.start()
+            await laid.looked()
+            simulated.send("POST", "/play", {"pause": False})
+            is_over = False
+            while not is_over:  # the last pass begins after the last occurrence
+                is_over = simulated.get("/progress")["done"]
+                laid.now = datetime.now(UTC)
+                assert (await laid.reconciled())["state"] == "done"
+            await drained(running)
+            assert running.events() == Counter(truth(simulated.url))
