@@ -119,6 +119,9 @@ class Budget:
     def _wait_s(self) -> float:
         full = len(self._window) == self._per_s
         free_at = self._window[0] + _WINDOW_S if full else 0.0
+        if self._window and self._queue[0][0] is Priority.BACKGROUND:
+            # spread over the second: after a burst a live call would wait for a whole window
+            free_at = max(free_at, self._window[-1] + _WINDOW_S / self._per_s)
         return max(free_at, self._paused_until) - self._seconds()
 
     def _forget(self) -> None:

@@ -110,3 +110,14 @@ async def test_what_is_used_is_told():
     await budget.turn()
     use = budget.use()
     assert (use.per_s, use.last_minute, use.total, use.throttled, use.waiting, use.paused_s) == (5, 3, 8, 0, 0, 0.0)
+
+
+async def test_background_is_spread_over_the_second_so_that_a_live_call_soon_finds_a_place():
+    clock = Clock()
+    budget = bucket(clock)
+    at = await served(budget, clock, 11, Priority.BACKGROUND)
+    gaps = [later - earlier for earlier, later in zip(at, at[1:], strict=False)]
+    assert gaps == pytest.approx([1.02 / PER_S] * 10)
+    asked_at = clock.now
+    (served_at,) = await served(budget, clock, 1, Priority.LIVE)
+    assert served_at - asked_at <= 1.02 / PER_S + 1e-6

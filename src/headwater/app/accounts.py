@@ -16,15 +16,12 @@ from headwater.clock import now
 from headwater.control.snapshot import Snapshot
 from headwater.delivery.address import Policy
 from headwater.delivery.http import GuardedHttp
-from headwater.limits import MIB
+from headwater.limits import ACCOUNT_ANSWER_BYTES_MAX, ACCOUNT_DEADLINE_S
 from headwater.sources.contract import Account, Deposit, Room, Worker
 
 SOURCES: Final = "headwater.sources"
 WEBHOOKS: Final = "activecampaign"
 """The source type whose worker maps every webhook: the only one that receives any."""
-
-ANSWER_BYTES_MAX: Final = 64 * MIB  # ours: a report of a large campaign comes in one piece from some accounts
-DEADLINE_S: Final = 60.0  # ours: such a report is slow
 
 log = structlog.get_logger()
 
@@ -35,7 +32,9 @@ class Workers:
     def __init__(self, place: Place, deposit: Deposit) -> None:
         """Open every worker; `deposit` is the way into the inbox."""
         self._http = GuardedHttp(
-            Policy(place.settings.allow_networks), deadline_s=DEADLINE_S, answer_bytes_max=ANSWER_BYTES_MAX
+            Policy(place.settings.allow_networks),
+            deadline_s=ACCOUNT_DEADLINE_S,
+            answer_bytes_max=ACCOUNT_ANSWER_BYTES_MAX,
         )
         self._public_url = place.public_url
         self._workspaces: dict[str, str] = {}

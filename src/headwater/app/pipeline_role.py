@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hmac
-from collections.abc import Mapping
+from collections.abc import Coroutine, Mapping
 from typing import Any
 
 import msgspec
@@ -80,54 +80,80 @@ def targets(snapshot: Snapshot) -> list[Target]:
     ]
 
 
-async def run(place: Place) -> None:
-    """Work until this process is told to stop."""
-    settings = place.settings
-    settings.state_dir.mkdir(parents=True, exist_ok=True)
-    reader = SegmentReader(settings.log_dir)
-    http = GuardedHttp(Policy(settings.allow_networks))
-    appender = RemoteAppender(place.ingest_url, place.token)
-    mappings = Mappings()
-    places = settings.state_dir / "cursors.db"
-    mapper = InboxMapper(reader, appender, Cursors(places), mappings.of)
-    workers = Workers(place, mapper.deposit)
-    feed = IdentifyFeed(reader, Cursors(places), workers.workspace_of, workers.saw, lambda: workers.has_accounts)
-    delivery = Delivery(reader, settings.state_dir, http)
-    loading = Loading(reader, settings.data_dir, every_s=settings.load_every_s)
-    control = Control(database.open_engine(settings.control_url), place.secret, settings.source_regions)
+class Parts:
+    """The engines of this role and what they share."""
 
-    delivered_to = await delivery.known()  # some may have been deleted while this role was down
+    def __init__(self, place: Place) -> None:
+        """Open everything; nothing works yet."""
+        settings, self._secret = place.settings, place.secret
+        settings.state_dir.mkdir(parents=True, exist_ok=True)
+        cursors = settings.state_dir / "cursors.db"
+        self.reader = SegmentReader(settings.log_dir)
+        self._http = GuardedHttp(Policy(settings.allow_networks))
+        self._appender = RemoteAppender(place.ingest_url, place.token)
+        self._mappings = Mappings()
+        self.mapper = InboxMapper(self.reader, self._appender, Cursors(cursors), self._mappings.of)
+        self.workers = workers = Workers(place, self.mapper.deposit)
+        self._feed = IdentifyFeed(
+            self.reader, Cursors(cursors), workers.workspace_of, workers.saw, lambda: workers.has_accounts
+        )
+        self.delivery = Delivery(self.reader, settings.state_dir, self._http)
+        self.loading = Loading(self.reader, settings.data_dir, every_s=settings.load_every_s)
+        self._delivered_to: set[str] | None = None
 
-    async def use(snapshot: Snapshot) -> None:
-        mappings.apply(snapshot, workers.by_type[WEBHOOKS])
-        workers.apply(snapshot)
-        loading.apply(targets(snapshot))
-        delivery.apply(connections(snapshot, place.secret))
-        present = {each.id for each in snapshot.destinations}
+    async def use(self, snapshot: Snapshot) -> None:
+        """Take over a new configuration."""
+        self._mappings.apply(snapshot, self.workers.by_type[WEBHOOKS])
+        self.workers.apply(snapshot)
+        self.loading.apply(targets(snapshot))
+        self.delivery.apply(connections(snapshot, self._secret))
+        if self._delivered_to is None:  # some may have been deleted while this role was down
+            self._delivered_to = set(await self.delivery.known())
+        await self._forget(self._delivered_to, {each.id for each in snapshot.destinations})
+
+    async def _forget(self, delivered_to: set[str], present: set[str]) -> None:
         for gone in delivered_to - present:
             try:
-                await delivery.forget(gone)
+                await self.delivery.forget(gone)
             except sqlite.Error as error:  # a full disk must not stop the pipeline: the next change tries again
                 log.warning("destination.not_forgotten", destination=gone, error=type(error).__name__)
             else:
                 delivered_to.discard(gone)
         delivered_to.update(present)
 
-    watch = Watch(control, use)
+    def work(self) -> dict[str, Coroutine[Any, Any, None]]:
+        """Return what runs until `stop`, by name."""
+        return {
+            "mapper": self.mapper.run(),
+            "delivery": self.delivery.run(),
+            "loading": self.loading.run(),
+            "workers": self.workers.run(),
+            "identify feed": self._feed.run(),
+        }
+
+    async def stop(self) -> None:
+        """Let everything finish what it is doing."""
+        await asyncio.gather(
+            self.mapper.stop(), self.delivery.stop(), self.loading.stop(), self.workers.stop(), self._feed.stop()
+        )
+
+    async def close(self) -> None:
+        """Close the connections to the outside."""
+        await self._appender.close()
+        await self.workers.close()
+        await self._http.close()
+
+
+async def run(place: Place) -> None:
+    """Work until this process is told to stop."""
+    parts = Parts(place)
+    settings = place.settings
+    control = Control(database.open_engine(settings.control_url), place.secret, settings.source_regions)
+    watch = Watch(control, parts.use)
     await watch.first()
-    desk = Desk(reader, mapper, delivery, loading, workers.by_type, refresh=watch.refresh)
+    desk = Desk(parts.reader, parts.mapper, parts.delivery, parts.loading, parts.workers.by_type, refresh=watch.refresh)
     server = Server(serving(desk, place.token))
-    work = {
-        "mapper": mapper.run(),
-        "delivery": delivery.run(),
-        "loading": loading.run(),
-        "workers": workers.run(),
-        "identify feed": feed.run(),
-        "watch": watch.run(),
-    }
-    async with alongside(server.stop, **work):
+    async with alongside(server.stop, watch=watch.run(), **parts.work()):
         await server.serve(place.listener)
-        await asyncio.gather(mapper.stop(), delivery.stop(), loading.stop(), workers.stop(), feed.stop())
-    await appender.close()
-    await workers.close()
-    await http.close()
+        await parts.stop()
+    await parts.close()
