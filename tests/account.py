@@ -74,9 +74,11 @@ def within(patience_s: float, look: Any, message: str) -> Any:
     raise AssertionError(message)
 
 
-def connect(program: Program, account: SimulatedAccount, source: dict[str, Any], **settings: Any) -> dict[str, Any]:
+def connect(
+    program: Program, account: SimulatedAccount, source: dict[str, Any], settings: dict[str, Any] | None = None
+) -> dict[str, Any]:
     """Connect the account to a source by the source's write key; return the connection."""
-    wanted = {"accountUrl": account.url, "apiKey": account.KEY, "writeKey": source["writeKeys"][0]}
+    wanted: dict[str, Any] = {"accountUrl": account.url, "apiKey": account.KEY, "writeKey": source["writeKeys"][0]}
     if settings:
         wanted["settings"] = settings
     return program.api("POST", "/activecampaign/connections", wanted)["connection"]

@@ -3,8 +3,8 @@
 Segment's tables are read as another program would read them: plain DuckDB on the views.
 """
 
-from collections import defaultdict
-from collections.abc import Iterable
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -25,21 +25,21 @@ TABLES = {
 
 @dataclass
 class Expected:
-    """What happened to one person, campaign and link: the instants, and whether repeats have to be there one by one."""
+    """What happened to one person, campaign and link: when, of what a webhook told, and who it may have been."""
 
     times: list[int] = field(default_factory=list)
     told: set[int] = field(default_factory=set)
-    identity: tuple[str, str] = ("", "")
+    persons: set[tuple[str, str]] = field(default_factory=set)
 
 
-def expected(truth: Iterable[dict[str, Any]], *, repeats: bool, account: str) -> dict[str, dict[tuple, Expected]]:
-    """Group what happened by kind and key.
+def expected(truth: Iterable[dict[str, Any]], *, account: str) -> dict[str, dict[tuple, Expected]]:
+    """Group what happened by kind and key; what neither a webhook nor a report tells cannot be expected.
 
     Args:
         truth: the account's occurrences.
-        repeats: whether every single open and click must be there, or the first and those of which a webhook told.
         account: names the account in the id of contacts without an address.
     """
+    persons: dict[int, set[tuple[str, str]]] = defaultdict(set)
     found: dict[str, dict[tuple, Expected]] = {kind: defaultdict(Expected) for kind in TABLES}
     for each in truth:
         if not (each["reported"] or each["webhooks"]) or each["kind"] not in TABLES:
@@ -47,13 +47,14 @@ def expected(truth: Iterable[dict[str, Any]], *, repeats: bool, account: str) ->
         link = each["link_id"] if each["kind"] == "click" else 0
         key = (str(each["campaign_id"]), str(each["contact_id"]), str(link))
         wanted = found[each["kind"]][key]
-        instant = int(datetime.fromisoformat(each["at"].replace("Z", "+00:00")).timestamp())
+        instant = int(datetime.fromisoformat(each["at"]).timestamp())
         wanted.times.append(instant)
         if each["webhooks"]:
             wanted.told.add(instant)
         mail = each["email"] or f"activecampaign:{account}:{each['contact_id']}"
-        wanted.identity = ("user", each["user_id"]) if each["user_id"] else ("anonymous", mail)
-        wanted.repeats_matter = repeats  # type: ignore[attr-defined]
+        # whose address changes is found under the one of that day or, read later, under the new one
+        persons[each["contact_id"]].add(("user", each["user_id"]) if each["user_id"] else ("anonymous", mail))
+        wanted.persons = persons[each["contact_id"]]
     return found
 
 
@@ -87,48 +88,62 @@ def instant_of(row: dict[str, Any]) -> int:
 def differences(
     wanted: dict[str, dict[tuple, Expected]], rows: dict[str, list[dict[str, Any]]], *, repeats: bool
 ) -> list[str]:
-    """Return what is wrong, one line for each kind of mistake with a few examples; [] when the warehouse is right."""
-    wrong: list[str] = []
-    for kind, by_key in wanted.items():
-        have: dict[tuple, list[dict[str, Any]]] = defaultdict(list)
-        for row in rows[kind]:
-            have[key_of(kind, row)].append(row)
-        ids = [row["id"] for row in rows[kind]]
-        _note(wrong, f"{kind}: ids twice", [each for each in ids if ids.count(each) > 1] if len(ids) != len(set(ids)) else [])
-        _note(wrong, f"{kind}: missing", [key for key in by_key if key not in have])
-        _note(wrong, f"{kind}: never happened", [key for key in have if key not in by_key])
-        judge = _times if kind in {"open", "click"} else _once
-        both = [key for key in by_key if key in have]
-        _note(wrong, f"{kind}: wrong number or time", [found for key in both if (found := judge(kind, key, by_key[key], have[key], repeats))])
-        _note(wrong, f"{kind}: wrong person", [(key, by_key[key].identity, who(row)) for key in both for row in have[key] if who(row) != by_key[key].identity])
-    return wrong
+    """Return what is wrong, one line for each kind of mistake with a few examples; [] when the warehouse is right.
+
+    Args:
+        wanted: what happened.
+        rows: what is stored.
+        repeats: whether every open and click must be there, or the first and those of which a webhook told.
+    """
+    return [line for kind, by_key in wanted.items() for line in _differences(kind, by_key, rows[kind], repeats=repeats)]
+
+
+def _differences(
+    kind: str, by_key: dict[tuple, Expected], rows: list[dict[str, Any]], *, repeats: bool
+) -> Iterator[str]:
+    have: dict[tuple, list[dict[str, Any]]] = defaultdict(list)
+    for row in rows:
+        have[key_of(kind, row)].append(row)
+    both = [(key, by_key[key], have[key]) for key in by_key if key in have]
+    findings = {
+        "ids twice": [each for each, count in Counter(row["id"] for row in rows).items() if count > 1],
+        "missing": [key for key in by_key if key not in have],
+        "never happened": [key for key in have if key not in by_key],
+        "wrong number or time": [
+            (key, said) for key, each, found in both if (said := _number(kind, each, found, repeats=repeats))
+        ],
+        "wrong person": [
+            (key, each.persons, who(row)) for key, each, found in both for row in found if who(row) not in each.persons
+        ],
+    }
+    for what, examples in findings.items():
+        if examples:
+            yield f"{kind} {what}: {len(examples)} of {len(by_key)}, such as {examples[:SHOWN]}"
 
 
 def who(row: dict[str, Any]) -> tuple[str, str]:
     return ("user", row["user_id"]) if row.get("user_id") else ("anonymous", row["anonymous_id"])
 
 
-def _times(kind: str, key: tuple, wanted: Expected, rows: list[dict[str, Any]], repeats: bool) -> Any:
-    exact = sorted(instant_of(row) for row in rows if not row.get("approximate_timestamp"))
-    total = len(wanted.times)
-    if any(instant not in wanted.times for instant in exact):
-        return key, "a time at which nothing happened", exact, sorted(wanted.times)
-    if min(wanted.times) not in exact:
-        return key, "the first is not there", exact, sorted(wanted.times)
-    if not wanted.told <= set(exact):
-        return key, "a webhook's time is not there", exact, sorted(wanted.told)
-    if len(rows) > total or (repeats and len(rows) != total):
-        return key, "number", len(rows), total
-    return None
-
-
-def _once(kind: str, key: tuple, wanted: Expected, rows: list[dict[str, Any]], repeats: bool) -> Any:
+def _number(kind: str, wanted: Expected, rows: list[dict[str, Any]], *, repeats: bool) -> str:
     if kind == "unsubscribe":
         together = {row["unsubscribe_id"] for row in rows}
-        return None if len(together) == 1 and len(rows) <= len(wanted.times) else (key, len(rows), sorted(together))
-    return None if len(rows) == 1 else (key, len(rows), "rows for", len(wanted.times), "occurrences")
+        return "" if len(together) == 1 and len(rows) <= len(wanted.times) else f"{len(rows)} rows, ids {together}"
+    if kind not in {"open", "click"}:
+        return "" if len(rows) == 1 else f"{len(rows)} rows for {len(wanted.times)} occurrences"
+    return _times(wanted, rows, repeats=repeats)
 
 
-def _note(wrong: list[str], what: str, examples: list[Any]) -> None:
-    if examples:
-        wrong.append(f"{what}: {len(examples)}, such as {examples[:SHOWN]}")
+def _times(wanted: Expected, rows: list[dict[str, Any]], *, repeats: bool) -> str:
+    exact = {instant_of(row) for row in rows if not row.get("approximate_timestamp")}
+    total, least = len(wanted.times), len(set(wanted.times))  # of two in one second, one may be all that is told
+    happened = sorted(wanted.times)
+    if not exact <= set(happened):
+        return f"a time at which nothing happened: {sorted(exact)}, it was {happened}"
+    if happened[0] not in exact:
+        return f"the first is not there: {sorted(exact)}, it was {happened}"
+    if not wanted.told <= exact:
+        return f"a webhook's time is not there: {sorted(exact)}, told were {sorted(wanted.told)}"
+    if len(rows) > total or (repeats and len(rows) < least):
+        return f"{len(rows)} rows, it happened {least} to {total} times"
+    return ""
