@@ -105,7 +105,7 @@ class Reactions:
             yield self._new(arrived, "bounce", campaign, contact=contact, bounce=bounce, by_system=True)
             return
         if contact.scans < switches.scanners:
-            yield from self._scan(chance, campaign, contact, arrived)
+            yield from self._scan(campaign, contact, arrived)
         if contact.on_apple:
             late = arrived + chance.uniform(10, 1800) * campaign.tempo
             yield self._new(late, "open", campaign, contact=contact, agent=APPLE_AGENT, by_machine=True)
@@ -115,12 +115,12 @@ class Reactions:
             at = arrived + chance.uniform(60, 3600) * campaign.tempo
             yield self._new(at, "unsubscribe", campaign, contact=contact, reason=COMPLAINT, by_system=True)
 
-    def _scan(self, chance: Random, campaign: Campaign, contact: Contact, arrived: float) -> Iterator[Happening]:
+    def _scan(self, campaign: Campaign, contact: Contact, arrived: float) -> Iterator[Happening]:
         """Yield what a mail gateway does within seconds: fetches the pictures and follows every link."""
         by = {"contact": contact, "agent": SCANNER_AGENT, "by_machine": True}
         yield self._new(arrived + 1, "open", campaign, **by)
-        for link in campaign.links:
-            yield self._new(arrived + chance.uniform(1, 6), "click", campaign, link=link, **by)
+        for place, link in enumerate(campaign.links, 1):  # chance is left alone: people do what they do without it
+            yield self._new(arrived + 1 + place, "click", campaign, link=link, **by)
 
     def _reader(self, chance: Random, campaign: Campaign, contact: Contact, arrived: float) -> Iterator[Happening]:
         opened = arrived + chance.lognormvariate(0.7, 1.1) * _HOUR_S * campaign.tempo

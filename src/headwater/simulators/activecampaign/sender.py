@@ -79,11 +79,12 @@ class Sender:
         return any(address.active and address.listens(kind) for address in self.addresses)
 
     async def send(self, webhook: Webhook) -> None:
-        """Post it; what does not arrive is lost, and counted."""
-        for address in [each for each in self.addresses if each.wants(webhook)]:
-            answer = await self.post(address, webhook.body)
-            if webhook.result is not None:
-                webhook.result.went(webhook.place, arrived=answer.startswith("2"))
+        """Post it; what does not arrive is lost, and counted: once, to however many addresses it goes."""
+        answers = [
+            await self.post(address, webhook.body) for address in tuple(self.addresses) if address.wants(webhook)
+        ]
+        if webhook.result is not None and answers:
+            webhook.result.went(webhook.place, arrived=any(answer.startswith("2") for answer in answers))
 
     async def post(self, address: Address, body: bytes) -> str:
         """Post a body to an address that is active, and return and count what came back."""
