@@ -26,6 +26,7 @@ from headwater.spec.event import Body
 _LARGE_BODY_BYTES: Final = 64 * KIB  # ours: a smaller record cannot become an event that is too large
 _ROOM_BYTES: Final = 8 * KIB  # ours: for what is added to an event after its size is looked at
 _TOO_LARGE: Final = "the event is too large"
+_ACCOUNT: Final = "account"
 _CUSTOM_FIELD: Final = "custom_field"
 _DESCRIBING: Final = ("campaign_name", "campaign_type", "email_subject")
 
@@ -244,10 +245,10 @@ def _mapped(batch: _Batch, people: Mapping[str, Person], notes: Mapping[str, Cam
 
 
 def _person(event: _Event, people: Mapping[str, Person]) -> Person | None:
-    """Return who it was: what the account says, else what the webhook's own custom field says; None for no answer."""
+    """Return who it was: what the account says, else its custom field, else an identify call; None for no answer."""
     key = _key(event.draft)
     person = event.people.get(key) or people.get(key)
-    if event.draft.field_user_id and not (person and person.user_id):
+    if event.draft.field_user_id and not (person and person.user_id and person.how == _ACCOUNT):
         return Person(event.draft.field_user_id, _CUSTOM_FIELD)
     return person
 

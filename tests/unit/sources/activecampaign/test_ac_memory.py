@@ -346,11 +346,11 @@ async def test_who_is_asked_only_about_new_events_and_a_report_brings_its_people
 
 
 async def test_a_custom_field_names_the_person_where_the_account_does_not(line: Line, book: Book) -> None:
-    book.people = {"18": Person("u18", "contact")}
+    book.people = {"18": Person("u18", "account"), "19": Person("u19", "identify")}
     settings = QUIET | {"user_id_field": "7"}
-    first = hook("open", contact__fields_end__7_end="f-1")
-    await line.carry(first, hook("open", contact__id_end="18", contact__fields_end__7_end="f-1"), settings=settings)
-    assert [body["userId"] for body in line.log.values()] == ["f-1", "u18"]
+    opened = [hook("open", contact__id_end=id_, contact__fields_end__7_end="f-1") for id_ in ("17", "18", "19")]
+    await line.carry(*opened, settings=settings)
+    assert [body["userId"] for body in line.log.values()] == ["f-1", "u18", "f-1"]
 
 
 async def test_an_answer_that_does_not_come_leaves_the_address_and_the_id_as_they_are(line: Line) -> None:
