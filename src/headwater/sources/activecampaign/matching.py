@@ -57,7 +57,7 @@ def _of_webhook(draft: Draft, known: Known, *, same_second: bool) -> list[Draft]
             return []
         if not same_second or _is_delivered_again(told, known):
             return []
-        draft = _next_repeat(draft, known)
+        draft, _ = _next_repeat(draft, known, 2)
         told = told_of(draft)
     if claim(told, known):
         return []
@@ -96,8 +96,9 @@ def _of_report(draft: Draft, known: Known, received_s: int, *, repeats: bool) ->
         known.add(told)
         found.append(draft)
     if repeats and is_counted:
+        ordinal = 2
         for _ in range(min(draft.times - known.count(told.link), REPEATS_MAX)):
-            repeat = _next_repeat(draft, known)
+            repeat, ordinal = _next_repeat(draft, known, ordinal)
             again = told_of(repeat, Flag.REPEAT)
             again.slack_s = max(0, received_s - again.at_s)
             known.add(again)
@@ -112,8 +113,8 @@ def is_told(told: Told, known: Known) -> bool:
     )
 
 
-def _next_repeat(draft: Draft, known: Known) -> Draft:
-    ordinal = 2
+def _next_repeat(draft: Draft, known: Known, ordinal: int) -> tuple[Draft, int]:
+    """Return the first repeat from an ordinal on that is not known, and the ordinal after it."""
     while known.by_id(id_bytes((repeat := repeated(draft, ordinal)).message_id)):
         ordinal += 1
-    return repeat
+    return repeat, ordinal + 1
