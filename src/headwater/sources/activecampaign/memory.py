@@ -213,7 +213,7 @@ def _is_refuted(draft: Draft, known: Mapping[Place, Known]) -> bool:
 
 def _is_assumed(draft: Draft) -> bool:
     """Say whether nothing but a list of recipients says that the email was delivered."""
-    return draft.body["properties"].get("derived_from") == "report"
+    return bool(draft.body["properties"].get("derived_from") == "report")
 
 
 def _bounced(draft: Draft, known: Mapping[Place, Known]) -> Body:
