@@ -10,13 +10,13 @@ import asyncio
 import time
 from collections import deque
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from enum import IntEnum
-from heapq import heapify, heappop, heappush
-from itertools import count
 from typing import Final
 
 _MINUTE_S: Final = 60.0
+_LIVE_IN_A_ROW: Final = 2  # ours: live look-ups still take three of five requests, in batches of up to 100 contacts
 _WINDOW_S: Final = 1.02  # ours: requests may be quicker on their way than the one a second before
 
 
@@ -67,22 +67,23 @@ class Budget:
         self._per_s, self._seconds, self._sleep = per_s, seconds, sleep
         self._window: deque[float] = deque(maxlen=per_s)
         self._paused_until = 0.0
-        self._queue: list[tuple[Priority, int, asyncio.Future[None]]] = []
-        self._numbers = count()
+        self._queues: dict[Priority, deque[asyncio.Future[None]]] = {priority: deque() for priority in Priority}
+        self._in_a_row = 0
         self._serving: asyncio.Task[None] | None = None
         self._recent: deque[float] = deque()
         self._total = self._throttled = 0
 
     async def turn(self, priority: Priority = Priority.NORMAL) -> None:
-        """Return when one request may be sent; callers of a higher priority are served before others."""
+        """Return when one request may be sent: higher priorities first, but every third turn is for somebody else."""
         place: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        heappush(self._queue, (priority, next(self._numbers), place))
+        self._queues[priority].append(place)
         if self._serving is None or self._serving.done():
             self._serving = asyncio.create_task(self._serve())
         try:
             await place
         except asyncio.CancelledError:
-            self._leave()
+            with suppress(ValueError):  # in a long pause those who gave up would pile up
+                self._queues[priority].remove(place)
             raise
 
     def pause(self, seconds: float) -> None:
@@ -93,33 +94,37 @@ class Budget:
     def use(self) -> Use:
         """Return how much is used."""
         self._forget()
-        waiting = sum(not place.done() for *_, place in self._queue)
+        waiting = sum(len(queue) for queue in self._queues.values())
         paused_s = max(self._paused_until - self._seconds(), 0.0)
         return Use(self._per_s, len(self._recent), self._total, self._throttled, waiting, paused_s)
 
     async def _serve(self) -> None:
-        while self._queue:
-            if (wait_s := self._wait_s()) > 0:
+        while (priority := self._next()) is not None:
+            if (wait_s := self._wait_s(priority)) > 0:
                 await self._sleep(wait_s)
                 continue
-            *_, place = heappop(self._queue)
+            place = self._queues[priority].popleft()
             if place.done():  # whoever waited has given up
                 continue
+            others_wait = any(queue for each, queue in self._queues.items() if each != priority)
+            self._in_a_row = self._in_a_row + 1 if others_wait and priority is Priority.LIVE else 0
             self._total += 1
             self._window.append(self._seconds())
             self._recent.append(self._seconds())
             self._forget()
             place.set_result(None)
 
-    def _leave(self) -> None:
-        """Take those who gave up out of the queue: in a long pause they would pile up."""
-        self._queue = [waiting for waiting in self._queue if not waiting[2].done()]
-        heapify(self._queue)
+    def _next(self) -> Priority | None:
+        """Return whose turn it is, None when nobody waits: without a share of their own, others would wait for ever."""
+        waiting = [priority for priority, queue in self._queues.items() if queue]
+        if self._in_a_row >= _LIVE_IN_A_ROW and len(waiting) > 1:
+            return waiting[1]
+        return waiting[0] if waiting else None
 
-    def _wait_s(self) -> float:
+    def _wait_s(self, priority: Priority) -> float:
         full = len(self._window) == self._per_s
         free_at = self._window[0] + _WINDOW_S if full else 0.0
-        if self._window and self._queue[0][0] is Priority.BACKGROUND:
+        if self._window and priority is Priority.BACKGROUND:
             # spread over the second: after a burst a live call would wait for a whole window
             free_at = max(free_at, self._window[-1] + _WINDOW_S / self._per_s)
         return max(free_at, self._paused_until) - self._seconds()

@@ -99,7 +99,7 @@ async def test_who_gives_up_costs_no_turn_and_leaves_the_queue():
         caller.cancel()
     await asyncio.gather(*callers, return_exceptions=True)
     use = budget.use()
-    assert (use.waiting, use.total, len(budget._queue)) == (0, 0, 0)
+    assert (use.waiting, use.total) == (0, 0)
 
 
 async def test_what_is_used_is_told():
@@ -121,3 +121,16 @@ async def test_background_is_spread_over_the_second_so_that_a_live_call_soon_fin
     asked_at = clock.now
     (served_at,) = await served(budget, clock, 1, Priority.LIVE)
     assert served_at - asked_at <= 1.02 / PER_S + 1e-6
+
+
+async def test_every_third_turn_is_for_those_who_wait_behind_live_calls():
+    budget, served = Budget(1_000), []
+
+    async def call(priority):
+        await budget.turn(priority)
+        served.append(priority)
+
+    everybody = [Priority.LIVE] * 6 + [Priority.BACKGROUND] * 2 + [Priority.NORMAL]
+    await asyncio.gather(*map(call, everybody))
+    live, normal, background = Priority.LIVE, Priority.NORMAL, Priority.BACKGROUND
+    assert served == [live, live, normal, live, live, background, live, live, background]

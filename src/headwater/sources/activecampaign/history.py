@@ -12,7 +12,6 @@ import contextlib
 import random
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any, Final
 
@@ -198,7 +197,7 @@ class History:
         if run.kind is RunKind.BACKFILL:
             await backfill(desk, self._ledger, marks)
         else:
-            await reconcile(replace(desk, priority=Priority.NORMAL), self._ledger, marks)
+            await reconcile(desk, self._ledger, marks)
 
     def _end(self, run_id: str, state: RunState, message: str) -> Run:
         return self._runs.change(run_id, state=state, message=message, ended_at=self._room.clock())

@@ -69,7 +69,7 @@ class Priming:
 
     async def _page(self, after: str, since: datetime | None) -> list[ContactRow]:
         rows = await self._enquiry.connected.api.contacts_after(
-            after, updated_after=since, priority=Priority.BACKGROUND
+            after, updated_after=since, priority=Priority.NORMAL
         )
         # an account that ignored `id_greater` would give the first page for ever
         return rows if rows and int(rows[-1].id) > int(after) else []
