@@ -73,7 +73,7 @@ class Told:
         if NO_TIME in (self.at_s, at_s):
             return True
         if self.flags & Flag.REPEAT:
-            return self.at_s - slack_s <= at_s <= self.at_s + max(self.slack_s, slack_s)
+            return self.at_s - slack_s <= at_s <= self.at_s + self.slack_s + slack_s
         return abs(self.at_s - at_s) <= max(self.slack_s, slack_s)
 
 
