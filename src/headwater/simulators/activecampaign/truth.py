@@ -23,7 +23,7 @@ class Truth:
 
     def __init__(self, account: Account) -> None:
         self._account = account
-        self._who: dict[int, tuple[str, str, tuple[int, ...]]] = {}
+        self._who: dict[int, dict[str, Any]] = {}
 
     async def get(self, request: web.Request) -> web.StreamResponse:
         """Answer `GET /truth`: NDJSON, a line an occurrence; `?kind=open,click` for some kinds only."""
@@ -95,18 +95,19 @@ class Truth:
             yield {**line, "kind": "complaint"}
 
     def _where(self, id_: int, at_s: int, place: int) -> dict[str, Any]:
-        email, user_id, list_ids = self._who.get(id_) or self._who.setdefault(id_, self._person(id_, place))
-        return {
-            "at": f"{datetime.fromtimestamp(at_s, UTC):%Y-%m-%dT%H:%M:%S}Z",
-            "contact_id": id_,
-            "email": email,
-            "user_id": user_id,
-            "list_ids": list_ids,
-        }
+        person = self._who.get(id_) or self._who.setdefault(id_, self._person(id_, place))
+        return {"at": f"{datetime.fromtimestamp(at_s, UTC):%Y-%m-%dT%H:%M:%S}Z", "contact_id": id_, **person}
 
-    def _person(self, id_: int, place: int) -> tuple[str, str, tuple[int, ...]]:
-        contact: Contact = self._account.as_of(self._account.people[id_], place)
-        return contact.email, self._account.user_id(contact), contact.list_ids
+    def _person(self, id_: int, place: int) -> dict[str, Any]:
+        now = self._account.people[id_]
+        then: Contact = self._account.as_of(now, place)
+        return {
+            "email": then.email,
+            "email_now": self._account.as_of(now).email,
+            "user_id": self._account.user_id(then),
+            "deleted": self._account.is_deleted(now),
+            "list_ids": then.list_ids,
+        }
 
 
 def _line(told: dict[str, Any]) -> bytes:
