@@ -53,8 +53,10 @@ def expected(truth: Iterable[dict[str, Any]], *, account: str) -> dict[str, dict
             wanted.told.add(instant)
         mail = each["email"] or f"activecampaign:{account}:{each['contact_id']}"
         # whose address changes is found under the one of that day or, read later, under the new one
-        persons[each["contact_id"]].add(("user", each["user_id"]) if each["user_id"] else ("anonymous", mail))
         wanted.persons = persons[each["contact_id"]]
+        wanted.persons.add(("user", each["user_id"]) if each["user_id"] else ("anonymous", mail))
+        if each["deleted"]:  # and then the account does not say any more who it was
+            wanted.persons.add(("anonymous", mail))
     return found
 
 
@@ -77,7 +79,7 @@ def stored(data_dir: Path, schema: str) -> dict[str, list[dict[str, Any]]]:
 
 
 def key_of(kind: str, row: dict[str, Any]) -> tuple[str, str, str]:
-    return (row["campaign_id"], row["contact_id"], (row.get("link_id") or "0") if kind == "click" else "0")
+    return (row["campaign_id"] or "0", row["contact_id"], (row.get("link_id") or "0") if kind == "click" else "0")
 
 
 def instant_of(row: dict[str, Any]) -> int:

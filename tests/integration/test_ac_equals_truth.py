@@ -46,7 +46,7 @@ ALWAYS = ("--duplicates", "0.05", "--reorders", "0.3", "--losses", "0.02")
 
 RECIPIENTS = int(os.environ.get("TRUTH_RECIPIENTS", "250"))
 CAMPAIGNS = int(os.environ.get("TRUTH_CAMPAIGNS", "3"))
-SPEED = os.environ.get("TRUTH_SPEED", "20")
+SPEED = os.environ.get("TRUTH_SPEED", "60")
 PATIENCE_S = 300.0 + RECIPIENTS * CAMPAIGNS / 20
 
 

@@ -17,6 +17,7 @@ from headwater.control import local_token
 from headwater.errors import ConfigError
 
 _PATIENCE_S: Final = 60.0
+_UNAVAILABLE: Final = 503
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +70,28 @@ class Api:
                 return
         wanted = {"sourceId": source_id, "metadataId": kind, "name": name, "enabled": True, "settings": settings}
         self.call("POST", "/destinations", wanted)
+
+    def connect(self, account_url: str, api_key: str, source: Mapping[str, Any]) -> None:
+        """Connect the account to the source once it answers, and have its history read; a known one moves there."""
+        path = "/activecampaign/connections"
+        key = {"accountUrl": account_url, "apiKey": api_key}
+        for known in self.call("GET", path)["connections"]:
+            if known["source"]["id"] == source["id"]:
+                self._patiently("PATCH", f"{path}/{known['id']}", {**key, "enabled": True})
+                return
+        made = self._patiently("POST", path, {**key, "writeKey": source["writeKeys"][0]})["connection"]
+        self.call("POST", f"{path}/{made['id']}/backfill", {})
+
+    def _patiently(self, method: str, path: str, body: Mapping[str, Any]) -> dict[str, Any]:
+        """Call until the account answers: it is started at the same time."""
+        deadline = time.monotonic() + _PATIENCE_S
+        while True:
+            try:
+                return self.call(method, path, body, timeout_s=_PATIENCE_S)
+            except urllib.error.HTTPError as error:
+                if error.code != _UNAVAILABLE or time.monotonic() > deadline:
+                    raise
+                time.sleep(0.5)
 
     def webhook_url(self, source: Mapping[str, Any]) -> str:
         """Return a new address for the account's webhooks, once the door knows it."""

@@ -44,58 +44,57 @@ def demo(*, speed: float, **flags: Any) -> None:
 
 
 def _set_up(supervisor: Supervisor, url: str, settings: Settings, story: list[str]) -> None:
-    """Make the sources and the destination where they are missing, then start the simulated account."""
+    """Make sources and destination where they are missing, start the simulated account, connect it, read its past."""
     try:
         shop = Api(url, settings)
         shop.wait()
         receiver_secret = "whsec_" + secrets.token_urlsafe(24).replace("-", "A").replace("_", "B")
+        api_key = secrets.token_hex(36)
         with listen("127.0.0.1", 0) as free:
-            port = free.getsockname()[1]
-        campaigns = shop.source("activecampaign", "activecampaign", "ActiveCampaign")
+            account = f"http://127.0.0.1:{free.getsockname()[1]}"
+        email = shop.source("activecampaign", "activecampaign", "ActiveCampaign")
         website = shop.source("website", "http-api", "Outdoor shop")
-        settings_of_hook = {"url": f"http://127.0.0.1:{port}/receiver", "secret": receiver_secret}
-        shop.destination(campaigns["id"], "webhook", "Demo receiver", settings_of_hook)
+        settings_of_hook = {"url": f"{account}/receiver", "secret": receiver_secret}
+        shop.destination(email["id"], "webhook", "Demo receiver", settings_of_hook)
+        supervisor.add(
+            "simulator",
+            [
+                *(sys.executable, "-m", "headwater", "simulate", "--alive-fd={alive}", "activecampaign"),
+                f"--port={account.rpartition(':')[2]}",
+                *story,
+            ],
+            {
+                "SIMULATE_API_KEY": api_key,
+                "SIMULATE_TRACKING_URL": url,
+                "SIMULATE_WRITE_KEY": website["writeKeys"][0],
+                "SIMULATE_RECEIVER_SECRET": receiver_secret,
+            },
+        )
+        shop.connect(account, api_key, email)
     except (OSError, HeadwaterError, KeyError) as error:
         click.echo(f"headwater: the demo could not be set up: {error}", err=True)
         return
-    supervisor.add(
-        "simulator",
-        [
-            sys.executable,
-            "-m",
-            "headwater",
-            "simulate",
-            "--alive-fd={alive}",
-            "activecampaign",
-            f"--port={port}",
-            *story,
-        ],
-        {
-            "SIMULATE_WEBHOOK_URL": shop.webhook_url(campaigns),
-            "SIMULATE_TRACKING_URL": url,
-            "SIMULATE_WRITE_KEY": website["writeKeys"][0],
-            "SIMULATE_RECEIVER_SECRET": receiver_secret,
-        },
-    )
-    _greet(url, port)
+    _greet(url, account)
 
 
 def _story(speed: float, *, again: bool) -> list[str]:
-    """Return what the account is told: a week of history at first, later only new campaigns, under ids of their own."""
+    """Return what the account is told: a week of past at first, later only new campaigns, under ids of their own."""
+    common = [f"--speed={speed}", "--contacts=1500", "--history=past", "--report-page=100"]
     if not again:
-        return [f"--speed={speed}"]
+        return [*common, "--history-campaigns=4"]
     minutes = int((now() - _CAMPAIGNS_SINCE).total_seconds() // 60)
-    return [f"--speed={speed}", "--history-campaigns=0", f"--first-campaign={minutes}"]
+    return [*common, "--history-campaigns=0", f"--first-campaign={minutes}"]
 
 
-def _greet(url: str, port: int) -> None:
+def _greet(url: str, account: str) -> None:
     click.echo(
         f"""
   {click.style("Headwater's demo runs.", bold=True)} Ctrl-C ends it; it goes on where it was when you start it again.
 
+  The account           {click.style(f"{url}/default/apps/activecampaign", fg="cyan")}
   Watch events arrive   {click.style(f"{url}/default/sources/activecampaign/debugger", fg="cyan")}
   All pages             {click.style(url, fg="cyan")}
-  The destination       {click.style(f"http://127.0.0.1:{port}/receiver", fg="cyan")}
+  The destination       {click.style(f"{account}/receiver", fg="cyan")}
   Ask the warehouse     {click.style(f'{_typed()} query "{_QUERY}"', fg="cyan")}
 """
     )

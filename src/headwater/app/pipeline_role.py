@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import hmac
 from collections.abc import Coroutine, Mapping
-from typing import Any
+from contextlib import suppress
+from typing import Any, Final
 
 import msgspec
 import structlog
@@ -31,6 +32,8 @@ from headwater.eventlog.remote import RemoteAppender
 from headwater.ingest.inbox import InboxMapper
 from headwater.loading.engine import Loading, Target
 from headwater.sources.contract import Worker
+
+_LAST_BATCH_S: Final = 5.0  # ours: the log may refuse it, and then it is mapped after the next start
 
 log = structlog.get_logger()
 
@@ -100,6 +103,7 @@ class Parts:
         self.delivery = Delivery(self.reader, settings.state_dir, self._http)
         self.loading = Loading(self.reader, settings.data_dir, every_s=settings.load_every_s)
         self._delivered_to: set[str] | None = None
+        self._is_mapped = asyncio.Event()
 
     async def use(self, snapshot: Snapshot) -> None:
         """Take over a new configuration."""
@@ -124,18 +128,26 @@ class Parts:
     def work(self) -> dict[str, Coroutine[Any, Any, None]]:
         """Return what runs until `stop`, by name."""
         return {
-            "mapper": self.mapper.run(),
+            "mapper": self._map(),
             "delivery": self.delivery.run(),
             "loading": self.loading.run(),
             "workers": self.workers.run(),
             "identify feed": self._feed.run(),
         }
 
+    async def _map(self) -> None:
+        try:
+            await self.mapper.run()
+        finally:
+            self._is_mapped.set()
+
     async def stop(self) -> None:
         """Let everything finish what it is doing."""
-        await asyncio.gather(
-            self.mapper.stop(), self.delivery.stop(), self.loading.stop(), self.workers.stop(), self._feed.stop()
-        )
+        await self.mapper.stop()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_LAST_BATCH_S):
+                await self._is_mapped.wait()  # its last batch still asks the workers who is who
+        await asyncio.gather(self.delivery.stop(), self.loading.stop(), self.workers.stop(), self._feed.stop())
 
     async def close(self) -> None:
         """Close the connections to the outside."""

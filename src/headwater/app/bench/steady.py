@@ -22,12 +22,17 @@ _LEAD_S: Final = 0.2
 _OPEN_AT_FIRST: Final = 16
 
 
-def part(*, port: int, seconds: float, rate: float, webhook_path: str, write_key: str) -> Figures:
+def part(
+    *, port: int, seconds: float, rate: float, webhook_path: str, write_key: str, contacts_from: int = 1
+) -> Figures:
     """Send webhooks and single calls, `rate` of each a second; tell the due times first, return the answers' latencies.
 
-    The number of a webhook is in its contact's address, that of a call in its id: `w-7@example.com`, `t-7`.
+    The number of a webhook is in its contact's address, that of a call in its id: `w-7@example.com`, `t-7`. Each
+    webhook has a contact of its own; their ids go up from `contacts_from`.
     """
-    return uvloop.run(_run(port, int(seconds * rate), rate, webhook_path, write_key))
+    count = int(seconds * rate)
+    webhooks = [_webhook(number, contacts_from + number, webhook_path) for number in range(count)]
+    return uvloop.run(_run(port, webhooks, [_track(number, write_key) for number in range(count)], rate))
 
 
 class _Stream:
@@ -92,11 +97,8 @@ class _Connection(asyncio.Protocol):
             self._stream.answered(self, self._since, ok=ok)
 
 
-async def _run(port: int, count: int, rate: float, webhook_path: str, write_key: str) -> Figures:
-    streams = {
-        "webhook": _Stream(port, [_webhook(number, webhook_path) for number in range(count)]),
-        "track": _Stream(port, [_track(number, write_key) for number in range(count)]),
-    }
+async def _run(port: int, webhooks: list[bytes], tracks: list[bytes], rate: float) -> Figures:
+    streams = {"webhook": _Stream(port, webhooks), "track": _Stream(port, tracks)}
     for stream in streams.values():
         stream.idle = [await stream.connect() for _ in range(_OPEN_AT_FIRST)]
     began, apart = time.monotonic() + _LEAD_S, 0.5 / rate
@@ -113,7 +115,7 @@ def _track(number: int, write_key: str) -> bytes:
     return calls.post("/v1/track", "application/json", len(sent)) + sent
 
 
-def _webhook(number: int, path: str) -> bytes:
+def _webhook(number: int, contact_id: int, path: str) -> bytes:
     """Return the webhook of a click, as ActiveCampaign spells it."""
     sent = urlencode(
         {
@@ -122,7 +124,7 @@ def _webhook(number: int, path: str) -> bytes:
             "initiated_from": "public",
             "initiated_by": "public",
             "list": "3",
-            "contact[id]": str(number + 1),
+            "contact[id]": str(contact_id),
             "contact[email]": f"w-{number}@example.com",
             "contact[first_name]": "Robin",
             "contact[last_name]": "Example",

@@ -146,7 +146,8 @@ class Identities:
             if unknown:
                 await enquiry.within(self._wait_s, unknown)
                 entries |= self._held(source_id, unknown)
-            enquiry.refresh(self._stale(source_id, contacts, entries))
+            if enquiry is self._enquiries.get(source_id):  # the account may have been switched off meanwhile
+                enquiry.refresh(self._stale(source_id, contacts, entries))
         waits_for = set[str]() if enquiry is None else set(ids) - entries.keys()
         return await self._persons(source_id, contacts, entries, waits_for)
 
