@@ -23,8 +23,8 @@ from headwater.eventlog.contract import Topic
 from headwater.eventlog.cursors import Cursors
 from headwater.eventlog.memory import MemoryLog
 from headwater.ingest.inbox import InboxMapper
-from headwater.sources.activecampaign.ledger import Ledger
-from headwater.sources.activecampaign.memory import OccurrenceMemory
+from headwater.sources.activecampaign.memory.ledger import Ledger
+from headwater.sources.activecampaign.memory.remembering import OccurrenceMemory
 from headwater.sources.activecampaign.records import CampaignNote, Person, Report, ReportRecord, Row, encode
 from headwater.sources.contract import Taken, Webhook
 from headwater.spec.event import Record

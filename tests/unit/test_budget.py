@@ -1,6 +1,7 @@
 """The bucket that all callers of an account share, by a clock that is moved by waiting."""
 
 import asyncio
+from itertools import pairwise
 
 import pytest
 from hypothesis import given, settings
@@ -116,7 +117,7 @@ async def test_background_is_spread_over_the_second_so_that_a_live_call_soon_fin
     clock = Clock()
     budget = bucket(clock)
     at = await served(budget, clock, 11, Priority.BACKGROUND)
-    gaps = [later - earlier for earlier, later in zip(at, at[1:], strict=False)]
+    gaps = [later - earlier for earlier, later in pairwise(at)]
     assert gaps == pytest.approx([1.02 / PER_S] * 10)
     asked_at = clock.now
     (served_at,) = await served(budget, clock, 1, Priority.LIVE)

@@ -25,12 +25,12 @@ from headwater.delivery.http import GuardedHttp
 from headwater.sources.activecampaign.api.account import AccountApi
 from headwater.sources.activecampaign.api.address import normalised
 from headwater.sources.activecampaign.api.connected import Connected
-from headwater.sources.activecampaign.history import History
-from headwater.sources.activecampaign.ledger import Count
+from headwater.sources.activecampaign.history.history import History
+from headwater.sources.activecampaign.history.pace import Pace
+from headwater.sources.activecampaign.history.runs import Runs
+from headwater.sources.activecampaign.memory.ledger import Count
 from headwater.sources.activecampaign.occurrence import Kind
-from headwater.sources.activecampaign.pace import Pace
 from headwater.sources.activecampaign.records import Person, Report, ReportRecord, decode
-from headwater.sources.activecampaign.runs import Runs
 from headwater.sources.activecampaign.times import report_moment
 from headwater.sources.contract import Account, Room
 

@@ -18,11 +18,11 @@ from headwater.eventlog.contract import Topic
 from headwater.eventlog.cursors import Cursors
 from headwater.eventlog.memory import MemoryLog
 from headwater.ingest.inbox import InboxMapper
-from headwater.sources.activecampaign.identities import Identities
-from headwater.sources.activecampaign.ledger import Count, Ledger
-from headwater.sources.activecampaign.memory import OccurrenceMemory
-from headwater.sources.activecampaign.notes import CampaignNotes
+from headwater.sources.activecampaign.memory.ledger import Count, Ledger
+from headwater.sources.activecampaign.memory.remembering import OccurrenceMemory
 from headwater.sources.activecampaign.occurrence import Kind
+from headwater.sources.activecampaign.people.identities import Identities
+from headwater.sources.activecampaign.people.notes import CampaignNotes
 from headwater.spec.event import Record
 
 NAMES = {

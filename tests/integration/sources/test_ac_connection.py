@@ -18,8 +18,8 @@ from headwater.budget import Budgets
 from headwater.delivery.http import GuardedHttp
 from headwater.errors import DeliveryError, InvalidRequestError
 from headwater.limits import ACCOUNT_ANSWER_BYTES_MAX
-from headwater.sources.activecampaign.registration import INITIATORS
-from headwater.sources.activecampaign.silence import GRACE
+from headwater.sources.activecampaign.connection.registration import INITIATORS
+from headwater.sources.activecampaign.connection.silence import GRACE
 from headwater.sources.contract import Account, Room, Webhook
 from receiver import LOOPBACK
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from history_account import PRESENT, Bench, Key, MadeUpAccount, MadeUpCampaign, bench, sent
 
-from headwater.sources.activecampaign.carrying import total
+from headwater.sources.activecampaign.history.carrying import total
 
 
 def reports_read(laid: Bench) -> dict[str, int]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from headwater.sources.activecampaign.mapping import events
+from headwater.sources.activecampaign.mapping.webhooks import events
 from headwater.sources.activecampaign.settings import Settings
 from headwater.sources.activecampaign.worker import open  # noqa: A004 - the name that the contract gives it
 from headwater.sources.contract import Card

@@ -15,20 +15,21 @@ import structlog
 
 from headwater.budget import Priority
 from headwater.errors import DeliveryError, InvalidRequestError, NotFoundError
-from headwater.sources.activecampaign import complaints, records, status
+from headwater.sources.activecampaign import records
 from headwater.sources.activecampaign.api.account import AccountApi
 from headwater.sources.activecampaign.api.address import normalised
 from headwater.sources.activecampaign.api.connected import Connected
-from headwater.sources.activecampaign.checking import budget_of, checked
-from headwater.sources.activecampaign.health import Health
-from headwater.sources.activecampaign.history import History
-from headwater.sources.activecampaign.identities import Identities
-from headwater.sources.activecampaign.keeper import Keeper
-from headwater.sources.activecampaign.ledger import Ledger
-from headwater.sources.activecampaign.memory import OccurrenceMemory
-from headwater.sources.activecampaign.notes import CampaignNotes
+from headwater.sources.activecampaign.connection import complaints, status
+from headwater.sources.activecampaign.connection.checking import budget_of, checked
+from headwater.sources.activecampaign.connection.health import Health
+from headwater.sources.activecampaign.connection.keeper import Keeper
+from headwater.sources.activecampaign.history.history import History
+from headwater.sources.activecampaign.history.runs import Runs
+from headwater.sources.activecampaign.memory.ledger import Ledger
+from headwater.sources.activecampaign.memory.remembering import OccurrenceMemory
+from headwater.sources.activecampaign.people.identities import Identities
+from headwater.sources.activecampaign.people.notes import CampaignNotes
 from headwater.sources.activecampaign.records import Person
-from headwater.sources.activecampaign.runs import Runs
 from headwater.sources.contract import Account, Answer, Room, Taken, Webhook
 
 APPLY_S: Final = 10.0

@@ -9,7 +9,7 @@ import pytest
 
 from headwater.errors import InvalidRequestError
 from headwater.sources.activecampaign.api.rows import Campaign
-from headwater.sources.activecampaign.backfill import chosen, estimate, readings, since_of
+from headwater.sources.activecampaign.history.backfill import chosen, estimate, readings, since_of
 from headwater.sources.activecampaign.records import Report
 from headwater.sources.activecampaign.settings import Settings
 

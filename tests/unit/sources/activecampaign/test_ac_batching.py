@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 from addressbook import until
 from headwater.budget import Priority
 from headwater.errors import RetryableError
-from headwater.sources.activecampaign.batching import BATCH_MAX, Batcher
-from headwater.sources.activecampaign.breaker import Breaker
-from headwater.sources.activecampaign.recent import Recent
+from headwater.sources.activecampaign.people.batching import BATCH_MAX, Batcher
+from headwater.sources.activecampaign.people.breaker import Breaker
+from headwater.sources.activecampaign.people.recent import Recent
 
 
 class Seconds:

@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from headwater.sources.activecampaign.connection import (
+from headwater.sources.activecampaign.connection.states import (
     Facts,
     State,
     WebhookState,

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from headwater.sources.activecampaign.api.rows import Campaign
-from headwater.sources.activecampaign.difference import (
+from headwater.sources.activecampaign.history.difference import (
     Figure,
     after_reading,
     at_rest,
@@ -21,11 +21,11 @@ from headwater.sources.activecampaign.difference import (
     recipients_wait,
     why,
 )
-from headwater.sources.activecampaign.ledger import Count
-from headwater.sources.activecampaign.marks import Look, Mark
+from headwater.sources.activecampaign.history.marks import Look, Mark
+from headwater.sources.activecampaign.history.run import Reading
+from headwater.sources.activecampaign.memory.ledger import Count
 from headwater.sources.activecampaign.occurrence import Kind
 from headwater.sources.activecampaign.records import Report
-from headwater.sources.activecampaign.run import Reading
 from headwater.sources.activecampaign.settings import Settings
 
 NOW = datetime(2025, 7, 1, 12, tzinfo=UTC)

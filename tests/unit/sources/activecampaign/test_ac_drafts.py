@@ -14,8 +14,9 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from headwater.sources.activecampaign import drafts, events
-from headwater.sources.activecampaign.draft import Draft
+from headwater.sources.activecampaign import events
+from headwater.sources.activecampaign.mapping import drafts
+from headwater.sources.activecampaign.mapping.draft import Draft
 from headwater.sources.activecampaign.occurrence import Kind
 from headwater.sources.activecampaign.records import CampaignNote, Person
 from headwater.sources.contract import Mapped, Origin, Webhook

@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from addressbook import START
-from headwater.sources.activecampaign.contact_book import ContactBook, Learnt
-from headwater.sources.activecampaign.feed import learnt
+from headwater.sources.activecampaign.people.contact_book import ContactBook, Learnt
+from headwater.sources.activecampaign.people.feed import learnt
 from headwater.spec.times import format_time
 
 AT = int(START.timestamp() * 1000)

@@ -10,9 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from headwater.limits import WEBHOOK_BYTES_MAX, WEBHOOK_DEPTH_MAX, WEBHOOK_PAIRS_MAX
-from headwater.sources.activecampaign import bodies, forms
-from headwater.sources.activecampaign.forms import CP1252, CUT, Form, parse, path_of
-from headwater.sources.activecampaign.lists import MailingList, lists_of
+from headwater.sources.activecampaign.mapping import bodies, forms
+from headwater.sources.activecampaign.mapping.forms import CP1252, CUT, Form, parse, path_of
+from headwater.sources.activecampaign.mapping.lists import MailingList, lists_of
 
 
 def pairs(body: bytes) -> list[tuple[tuple[str, ...], str]]:

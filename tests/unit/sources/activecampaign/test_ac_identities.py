@@ -8,8 +8,8 @@ import pytest_asyncio
 
 from addressbook import START, Clock, address_book, until
 from headwater.errors import DeliveryError, RetryableError
-from headwater.sources.activecampaign import drafts
-from headwater.sources.activecampaign.identities import NOBODY_FRESH_S, USER_FRESH_S, Identities
+from headwater.sources.activecampaign.mapping import drafts
+from headwater.sources.activecampaign.people.identities import NOBODY_FRESH_S, USER_FRESH_S, Identities
 from headwater.sources.activecampaign.records import Person
 from headwater.sources.contract import Webhook
 

@@ -13,12 +13,12 @@ from headwater.budget import Budget, Budgets
 from headwater.sources.activecampaign.api.account import AccountApi
 from headwater.sources.activecampaign.api.address import Address
 from headwater.sources.activecampaign.api.connected import Connected
-from headwater.sources.activecampaign.caretaker import EVERY_S, UNTRACKED_MAX
-from headwater.sources.activecampaign.connection import WebhookState
-from headwater.sources.activecampaign.keeper import Keeper
-from headwater.sources.activecampaign.kinds import EMAIL_TYPES, EXTRA_NAMES
-from headwater.sources.activecampaign.registration import NAME
-from headwater.sources.activecampaign.silence import GRACE, RENEW_EVERY
+from headwater.sources.activecampaign.connection.caretaker import EVERY_S, UNTRACKED_MAX
+from headwater.sources.activecampaign.connection.keeper import Keeper
+from headwater.sources.activecampaign.connection.registration import NAME
+from headwater.sources.activecampaign.connection.silence import GRACE, RENEW_EVERY
+from headwater.sources.activecampaign.connection.states import WebhookState
+from headwater.sources.activecampaign.mapping.kinds import EMAIL_TYPES, EXTRA_NAMES
 from headwater.sources.contract import Account, Room
 
 START = datetime(2026, 3, 1, 12, tzinfo=UTC)

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from headwater.sources.activecampaign.api.rows import WebhookRow
-from headwater.sources.activecampaign.registration import (
+from headwater.sources.activecampaign.connection.registration import (
     ALL_LISTS,
     INITIATORS,
     NAME,

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from headwater.sources.activecampaign.api.rows import Campaign
-from headwater.sources.activecampaign.silence import (
+from headwater.sources.activecampaign.connection.silence import (
     GRACE,
     OPENS_MIN,
     RENEW_EVERY,

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from headwater.sources.activecampaign import matching
-from headwater.sources.activecampaign.draft import Draft
-from headwater.sources.activecampaign.known import Flag, Known, Place, Told, place_of
-from headwater.sources.activecampaign.ledger import TELLINGS_MAX, Changes, Count, LastEvent, Ledger
+from headwater.sources.activecampaign.mapping.draft import Draft
+from headwater.sources.activecampaign.memory import matching
+from headwater.sources.activecampaign.memory.known import Flag, Known, Place, Told, place_of
+from headwater.sources.activecampaign.memory.ledger import TELLINGS_MAX, Changes, Count, LastEvent, Ledger
 from headwater.sources.activecampaign.occurrence import Identity, Kind, Scope
 from headwater.sources.contract import Origin
 

@@ -7,11 +7,11 @@ from itertools import pairwise
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from headwater.sources.activecampaign.draft import Draft
-from headwater.sources.activecampaign.known import Known, Told
-from headwater.sources.activecampaign.matching import REPEATS_MAX, news
+from headwater.sources.activecampaign.mapping.draft import Draft
+from headwater.sources.activecampaign.memory.known import Known, Told
+from headwater.sources.activecampaign.memory.matching import REPEATS_MAX, news
+from headwater.sources.activecampaign.memory.scanning import is_scanner
 from headwater.sources.activecampaign.occurrence import Identity, Kind, Scope
-from headwater.sources.activecampaign.scanning import is_scanner
 from headwater.sources.contract import Origin
 
 SLACK_S = 5

@@ -10,8 +10,8 @@ from urllib.parse import urlencode
 
 import pytest
 
-from headwater.sources.activecampaign.ledger import Count, Ledger
-from headwater.sources.activecampaign.memory import OccurrenceMemory
+from headwater.sources.activecampaign.memory.ledger import Count, Ledger
+from headwater.sources.activecampaign.memory.remembering import OccurrenceMemory
 from headwater.sources.activecampaign.occurrence import Kind
 from headwater.sources.activecampaign.records import CampaignNote, Person, Report, ReportRecord, Row, encode
 from headwater.sources.contract import Mapped, Origin, Webhook

@@ -7,7 +7,7 @@ import pytest_asyncio
 
 from addressbook import Clock, address_book, until
 from headwater.sources.activecampaign.api.rows import Campaign
-from headwater.sources.activecampaign.notes import FRESH_S, CampaignNotes, note_of
+from headwater.sources.activecampaign.people.notes import FRESH_S, CampaignNotes, note_of
 from headwater.sources.activecampaign.records import CampaignNote
 
 LONG_S = 60.0

@@ -8,8 +8,9 @@ from urllib.parse import quote_plus, urlencode
 
 import pytest
 
-from headwater.sources.activecampaign import bodies, drafts, events
-from headwater.sources.activecampaign.draft import Draft
+from headwater.sources.activecampaign import events
+from headwater.sources.activecampaign.mapping import bodies, drafts
+from headwater.sources.activecampaign.mapping.draft import Draft
 from headwater.sources.activecampaign.records import CampaignNote, Person, Report, ReportRecord, Row, encode
 from headwater.sources.contract import Mapped, Origin, Webhook
 

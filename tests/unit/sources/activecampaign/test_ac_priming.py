@@ -7,7 +7,7 @@ import pytest_asyncio
 
 from addressbook import Clock, address_book, until
 from headwater.errors import DeliveryError
-from headwater.sources.activecampaign.identities import NOBODY_FRESH_S, Identities
+from headwater.sources.activecampaign.people.identities import NOBODY_FRESH_S, Identities
 from headwater.sources.activecampaign.records import Person
 
 

@@ -13,8 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from headwater.limits import MESSAGE_ID_CHARS_MAX
-from headwater.sources.activecampaign import drafts
-from headwater.sources.activecampaign.draft import Draft, Read
+from headwater.sources.activecampaign.mapping import drafts
+from headwater.sources.activecampaign.mapping.draft import Draft, Read
 from headwater.sources.activecampaign.occurrence import Kind
 from headwater.sources.activecampaign.records import CampaignNote, Person, Report, ReportRecord, Row, encode
 from headwater.sources.contract import Origin, Webhook

@@ -10,11 +10,11 @@ import msgspec
 import pytest
 
 from headwater.errors import ConflictError, NotFoundError
-from headwater.sources.activecampaign import runs as store
-from headwater.sources.activecampaign.marks import Look, Mark, Marks
+from headwater.sources.activecampaign.history import runs as store
+from headwater.sources.activecampaign.history.marks import Look, Mark, Marks
+from headwater.sources.activecampaign.history.run import Part, Reading, Run, RunKind, RunState, Spent
+from headwater.sources.activecampaign.history.runs import Runs
 from headwater.sources.activecampaign.records import CampaignNote, Report
-from headwater.sources.activecampaign.run import Part, Reading, Run, RunKind, RunState, Spent
-from headwater.sources.activecampaign.runs import Runs
 
 NOW = datetime(2025, 7, 1, 12, tzinfo=UTC)
 OPENS, CLICKS = Reading(Report.OPENS, expected=40), Reading(Report.CLICKS, expected=7)

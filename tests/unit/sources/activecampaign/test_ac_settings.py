@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from headwater.control import options
 from headwater.errors import ConfigError, InvalidRequestError
-from headwater.sources.activecampaign.kinds import EXTRA_NAMES, webhook_types
+from headwater.sources.activecampaign.mapping.kinds import EXTRA_NAMES, webhook_types
 from headwater.sources.activecampaign.settings import Settings, read
 from headwater.web import forms
 

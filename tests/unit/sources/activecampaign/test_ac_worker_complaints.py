@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 import pytest
 
 from headwater.errors import InvalidRequestError
-from headwater.sources.activecampaign.complaints import COMPLAINTS_MAX, checked, records
+from headwater.sources.activecampaign.connection.complaints import COMPLAINTS_MAX, checked, records
 from headwater.sources.activecampaign.records import (
     ROWS_MAX,
     CampaignNote,

@@ -8,11 +8,11 @@ import pytest
 
 from headwater import sqlite
 from headwater.budget import Use
-from headwater.sources.activecampaign.connection import WebhookState
-from headwater.sources.activecampaign.health import Health, Healths, Untracked
-from headwater.sources.activecampaign.ledger import LastEvent
-from headwater.sources.activecampaign.silence import Look, Silence, Sums
-from headwater.sources.activecampaign.status import Known, budget, described, masked
+from headwater.sources.activecampaign.connection.health import Health, Healths, Untracked
+from headwater.sources.activecampaign.connection.silence import Look, Silence, Sums
+from headwater.sources.activecampaign.connection.states import WebhookState
+from headwater.sources.activecampaign.connection.status import Known, budget, described, masked
+from headwater.sources.activecampaign.memory.ledger import LastEvent
 from headwater.sources.contract import Account, Origin
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)

@@ -8,8 +8,8 @@ from urllib.parse import parse_qsl, urlsplit
 
 from headwater.errors import RetryableError
 from headwater.outgoing import Answer
-from headwater.sources.activecampaign.kinds import EMAIL_TYPES
-from headwater.sources.activecampaign.registration import INITIATORS, NAME
+from headwater.sources.activecampaign.connection.registration import INITIATORS, NAME
+from headwater.sources.activecampaign.mapping.kinds import EMAIL_TYPES
 
 KEY = "k3y"
 EVENTS = tuple(EMAIL_TYPES)

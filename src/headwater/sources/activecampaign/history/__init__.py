@@ -1,0 +1,1 @@
+"""What the account's reports tell: back-fill and reconciliation, as runs that survive a restart."""

@@ -1,0 +1,1 @@
+"""Who contacts are and what campaigns are called, within a bounded wait."""
