@@ -79,7 +79,7 @@ def stored(data_dir: Path, schema: str) -> dict[str, list[dict[str, Any]]]:
 
 
 def key_of(kind: str, row: dict[str, Any]) -> tuple[str, str, str]:
-    return (row["campaign_id"] or "0", row["contact_id"], (row.get("link_id") or "0") if kind == "click" else "0")
+    return (row.get("campaign_id") or "0", row["contact_id"], (row.get("link_id") or "0") if kind == "click" else "0")
 
 
 def instant_of(row: dict[str, Any]) -> int:
