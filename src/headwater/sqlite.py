@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
 
@@ -38,3 +40,16 @@ def connect(path: Path, *, read_only: bool = False) -> Connection:
     connection.execute("pragma synchronous = full")
     connection.execute("pragma foreign_keys = on")
     return connection
+
+
+@contextmanager
+def transaction(connection: Connection) -> Iterator[None]:
+    """Make what happens inside one commit; nothing of it stays when it raises, or when the commit itself fails."""
+    connection.execute("begin immediate")
+    try:
+        yield
+        connection.execute("commit")
+    except BaseException:
+        if connection.in_transaction:  # SQLite has rolled some errors back already, such as a full disk
+            connection.execute("rollback")
+        raise

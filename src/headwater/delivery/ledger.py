@@ -48,14 +48,8 @@ class Ledger:
     @contextmanager
     def transaction(self) -> Iterator[None]:
         """Make what happens inside one commit; nothing of it stays when it raises."""
-        with self._lock:
-            self.db.execute("begin immediate")
-            try:
-                yield
-            except BaseException:
-                self.db.execute("rollback")
-                raise
-            self.db.execute("commit")
+        with self._lock, sqlite.transaction(self.db):
+            yield
 
     @contextmanager
     def snapshot(self) -> Iterator[None]:

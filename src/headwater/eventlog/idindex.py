@@ -92,7 +92,7 @@ class IdIndex:
         They go in as one value, which SQLite takes apart and sorts: row by row the thread would ask for the
         interpreter at each one, and wait for a busy event loop each time.
         """
-        with _Transaction(self._writer):
+        with sqlite.transaction(self._writer):
             if keys:
                 name = self._begin(_Run(0, 0, len(keys), upto))
                 self._writer.execute(
@@ -113,7 +113,7 @@ class IdIndex:
             return False
         runs = min(full, key=lambda runs: runs[0].level)
         rows = " union all ".join(f"select key, seq from run_{run.id} where seq >= {start}" for run in runs)  # noqa: S608 - numbers
-        with _Transaction(self._writer):
+        with sqlite.transaction(self._writer):
             whole = _Run(0, runs[0].level + 1, sum(run.keys for run in runs), max(run.next_seq for run in runs))
             name = self._begin(whole)
             self._writer.execute(
@@ -128,7 +128,7 @@ class IdIndex:
         """Drop the runs that hold nothing at or behind sequence `start`."""
         gone = [run for run in self._runs() if run.next_seq <= start]
         if gone:
-            with _Transaction(self._writer):
+            with sqlite.transaction(self._writer):
                 self._writer.executemany("delete from runs where id = ?", [(run.id,) for run in gone])
             self._drop(gone)
 
@@ -161,7 +161,7 @@ class IdIndex:
     def _drop(self, runs: Sequence[_Run]) -> None:
         """Remove tables that no look-up asks any more."""
         self._renew()
-        with _Transaction(self._writer):
+        with sqlite.transaction(self._writer):
             for run in runs:
                 self._writer.execute(f"drop table run_{run.id}")
 
@@ -172,19 +172,6 @@ class IdIndex:
         question = f"{_WANTED} {' union all '.join(rows)}" if names else ""
         with self._changed:
             self._question = question
-
-
-class _Transaction:
-    """Commit at the end of a `with`, roll back on an error."""
-
-    def __init__(self, connection: sqlite.Connection) -> None:
-        self._connection = connection
-
-    def __enter__(self) -> None:
-        self._connection.execute("begin immediate")
-
-    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        self._connection.execute("rollback" if kind else "commit")
 
 
 def discard(path: Path) -> None:

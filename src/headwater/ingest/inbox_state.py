@@ -66,8 +66,7 @@ class InboxState:
             for event in batch.events()
             if event.body.get("code") == QUARANTINED and "inboxSeq" in event.body
         ]
-        self._db.execute("begin immediate")
-        try:
+        with sqlite.transaction(self._db):
             self._db.executemany(
                 "insert into unmapped (inbox_seq, source_id, received_at, reason) values (?, ?, ?, ?)"
                 " on conflict do nothing",
@@ -75,10 +74,6 @@ class InboxState:
             )
             self._db.execute("delete from followed")
             self._db.execute("insert into followed values (?)", (batch.next_cursor,))
-        except BaseException:
-            self._db.execute("rollback")
-            raise
-        self._db.execute("commit")
 
     def forget_before(self, inbox_start: int) -> None:
         """Forget records that retention took: their bytes are gone."""

@@ -94,14 +94,8 @@ class Runs:
 
     def add(self, run: SyncRun) -> None:
         """Store a run and add it to the totals; one commit."""
-        with self._lock:
-            self._connection.execute("begin immediate")
-            try:
-                self._insert(run)
-            except BaseException:
-                self._connection.execute("rollback")
-                raise
-            self._connection.execute("commit")
+        with self._lock, sqlite.transaction(self._connection):
+            self._insert(run)
 
     def latest(self, warehouse_id: str, count: int) -> list[SyncRun]:
         """Return the newest runs, newest first."""

@@ -134,6 +134,8 @@ async def backfill(desk: Desk, known: Known, marks: Marks) -> None:
     if not run.campaigns:
         await read_leavers(desk, {campaign.id for campaign in campaigns})
     counts = await settled(known, run.source_id, desk.pace)
+    read = await asyncio.to_thread(runs.readings, run.id)
+    await asyncio.to_thread(marks.reopen, {campaign_id for campaign_id, _ in read})
     if not run.campaigns:
         await asyncio.to_thread(marks.reaches_back_to, run.since)
     ended = await asyncio.to_thread(runs.run, run.id)

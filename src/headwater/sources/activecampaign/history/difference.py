@@ -175,16 +175,17 @@ def promised(campaign: Campaign, report: Report) -> int:
     return rows[report]
 
 
-def after_reading(read: Reading, figure: Figure, now: datetime) -> Mark:
+def after_reading(read: Reading, figure: Figure, later: Figure, now: datetime) -> Mark:
     """Return the mark of a report that was read to its end.
 
     Args:
         read: as it ended.
-        figure: both sides, with what is known once the rows were mapped.
+        figure: both sides: what was counted before it was read, what is known once the rows were mapped.
+        later: the same with what was counted after that, so that nothing is known that is not counted yet.
         now: the present.
     """
     missing_rows = max(read.expected - read.rows, 0)
-    gap = missing_rows + read.old_rows
+    gap = min(missing_rows + read.old_rows, later.missing)  # old rows may be known: they must hide no later loss
     if read.report is Report.RECIPIENTS or figure.repeats:
         # what its rows lead to depends on other reports, or on how often; what is missing now stays missing
         gap = max(gap, figure.missing)
@@ -192,13 +193,14 @@ def after_reading(read: Reading, figure: Figure, now: datetime) -> Mark:
 
 
 def at_rest(mark: Mark, figure: Figure) -> Mark:
-    """Return a mark after a look at which its report was not read: what came after all is no gap any more.
+    """Return a mark after a look at which its report was not read.
 
-    Without this a gap that a back-fill filled would hide as many later losses.
+    Where something came that was said not to come, the gap is no longer known: what is missing now may be as many
+    losses. So the report is read again once its counter has moved.
     """
     if figure.missing >= mark.gap:
         return mark
-    return msgspec.structs.replace(mark, gap=figure.missing)
+    return msgspec.structs.replace(mark, gap=0)
 
 
 def why(report: Report, campaign: Campaign, figure: Figure, mark: Mark | None, recipients: str) -> str:

@@ -12,7 +12,7 @@ import contextlib
 import random
 import time
 from collections.abc import Mapping, Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any, Final
 
 import structlog
@@ -66,6 +66,7 @@ class History:
         before, self._accounts = self._accounts, {each.account.id: each for each in accounts.values()}
         for connection_id, connected in self._accounts.items():
             former = before.get(connection_id)
+            Marks(self._runs, connection_id, connected.account.source_id).forget_other_sources()
             if not connected.account.enabled:
                 self._begin_anew(connected, "The account was switched off.", RunKind.RECONCILIATION)
             elif former is None or former.account != connected.account:
@@ -138,7 +139,8 @@ class History:
             return
         if last and account.id not in self._soon:
             spread = random.Random(last.id).uniform(1.0, 1.1)  # noqa: S311 - the same until the next one
-            if self._room.clock() - last.created_at < timedelta(seconds=self._pace.every_s * spread):
+            since_s = (self._room.clock() - last.created_at).total_seconds()
+            if 0 <= since_s < self._pace.every_s * spread:  # a clock that was set back makes it due
                 return
         self._soon.discard(account.id)
         with contextlib.suppress(ConflictError):  # somebody asked for one meanwhile

@@ -5,7 +5,7 @@ Kept for each connection and source: a connection that writes to another source 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final
 
@@ -41,6 +41,8 @@ class Look(msgspec.Struct, frozen=True):
     since: str
     looked_at: datetime
 
+
+_TABLES: Final = ("looks", "marks", "comparisons")
 
 _encode: Final = msgspec.json.Encoder().encode
 _mark: Final = msgspec.json.Decoder(Mark).decode
@@ -83,10 +85,29 @@ class Marks:
                 "update looks set since = min(since, ?) where connection_id = ? and source_id = ?", (since, *self._key)
             )
 
+    def reopen(self, campaign_ids: Collection[str]) -> None:
+        """Let campaigns be compared anew, because a back-fill brought what was said not to come."""
+        marks = {key: msgspec.structs.replace(mark, counter=-1, gap=0) for key, mark in self.all().items()}
+        with self._runs.transaction():
+            self._runs.db.executemany(
+                "insert or replace into marks values (?, ?, ?, ?, ?)",
+                [
+                    (*self._key, campaign_id, report.value, _encode(mark).decode())
+                    for (campaign_id, report), mark in marks.items()
+                    if campaign_id in campaign_ids
+                ],
+            )
+
+    def forget_other_sources(self) -> None:
+        """Begin anew where the connection sent before: what happened since is another source's."""
+        with self._runs.transaction():
+            for table in _TABLES:
+                self._runs.db.execute(f"delete from {table} where connection_id = ? and source_id <> ?", self._key)  # noqa: S608 - three names of our own
+
     def forget(self) -> None:
         """Begin anew: the account was switched off, and what happened meanwhile is not wanted."""
         with self._runs.transaction():
-            for table in ("looks", "marks", "comparisons"):
+            for table in _TABLES:
                 self._runs.db.execute(f"delete from {table} where connection_id = ? and source_id = ?", self._key)  # noqa: S608 - three names of our own
 
     def all(self) -> dict[tuple[str, Report], Mark]:

@@ -79,16 +79,22 @@ class _View:
         return due(campaign, self.figures(campaign, counts), marks, may_read_recipients=may_read_recipients)
 
 
+@dataclass(frozen=True, slots=True)
+class _After:
+    """What a run leads to: what was read to its end, what is known then, and the campaigns with later counters."""
+
+    read: Mapping[tuple[str, Report], Reading]
+    counts: Mapping[str, Counts]
+    campaigns: Mapping[str, Campaign]
+
+
 async def reconcile(desk: Desk, known: Known, marks: Marks) -> None:
     """Carry a reconciliation to its end, from wherever it stands.
 
     Raises:
         RetryableError, UnauthorizedError, DeliveryError: as the account's API; a later call goes on.
     """
-    looked_at = desk.clock()
-    campaigns = await desk.connected.api.campaigns(priority=desk.priority)
-    listed = max(ceil(len(campaigns) / CAMPAIGNS_A_CALL), 1)
-    await asyncio.to_thread(desk.runs.spend, desk.run.id, Spent(0, desk.meter.take(), listed))
+    looked_at, campaigns = desk.clock(), await _listed(desk)
     named = frozenset(desk.run.campaigns)
     look = await asyncio.to_thread(marks.look)
     if look is None:
@@ -106,6 +112,14 @@ async def reconcile(desk: Desk, known: Known, marks: Marks) -> None:
         leavers_since = look.looked_at - _LEAVERS_OVERLAP
         await read_leavers(replace(desk, since=leavers_since), {campaign.id for campaign in campaigns})
     await _conclude(view, known, marks, looked_at=look.looked_at if named else looked_at)
+
+
+async def _listed(desk: Desk) -> Sequence[Campaign]:
+    """Return every campaign with its counters."""
+    campaigns = await desk.connected.api.campaigns(priority=desk.priority)
+    calls_min = max(ceil(len(campaigns) / CAMPAIGNS_A_CALL), 1)
+    await asyncio.to_thread(desk.runs.spend, desk.run.id, Spent(0, desk.meter.take(), calls_min))
+    return campaigns
 
 
 async def _first_look(
@@ -165,26 +179,26 @@ async def _conclude(view: _View, known: Known, marks: Marks, *, looked_at: datet
     runs, run = view.desk.runs, await asyncio.to_thread(view.desk.runs.run, view.desk.run.id)
     found = await asyncio.to_thread(runs.readings, run.id)
     read = {(campaign_id, reading.report): reading for campaign_id, reading in found if reading.is_complete}
-    counts = await (
-        settled(known, run.source_id, view.desk.pace) if read else asyncio.to_thread(known.counts, run.source_id)
-    )
-    kept = Look(view.look.since, looked_at)
-    await asyncio.to_thread(_compare, view, marks, kept, read, counts)
+    counts, later = await asyncio.to_thread(known.counts, run.source_id), view.campaigns
+    if read:
+        counts = await settled(known, run.source_id, view.desk.pace)
+        later = await _listed(view.desk)
+    after = _After(read, counts, {campaign.id: campaign for campaign in later})
+    await asyncio.to_thread(_compare, view, marks, Look(view.look.since, looked_at), after)
     filled = max(total(counts) - run.known_before, 0) if read else 0
     number = len({campaign_id for campaign_id, _ in read})
     told = f"{number} campaigns were read, {filled} occurrences came in since." if read else "Nothing was missing."
     await _end(view.desk, filled, " ".join((told, *run.notes)))
 
 
-def _compare(
-    view: _View, marks: Marks, kept: Look, read: Mapping[tuple[str, Report], Reading], counts: Mapping[str, Counts]
-) -> None:
-    new = dict[tuple[str, Report], Mark]()
+def _compare(view: _View, marks: Marks, kept: Look, end: _After) -> None:
+    new, counts = dict[tuple[str, Report], Mark](), end.counts
     for campaign in view.campaigns:
+        later = view.figures(end.campaigns.get(campaign.id, campaign), counts)
         for report, figure in view.figures(campaign, counts).items():
             key = (campaign.id, report)
-            if reading := read.get(key):
-                new[key] = after_reading(reading, figure, view.desk.clock())
+            if reading := end.read.get(key):
+                new[key] = after_reading(reading, figure, later[report], view.desk.clock())
             elif mark := view.marks.get(key):
                 new[key] = at_rest(mark, figure)
     after = replace(view, marks={**view.marks, **new})

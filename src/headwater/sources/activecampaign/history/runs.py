@@ -97,14 +97,8 @@ class Runs:
     @contextmanager
     def transaction(self) -> Iterator[None]:
         """Make what happens inside one commit; nothing of it stays when it raises."""
-        with self._lock:
-            self.db.execute("begin immediate")
-            try:
-                yield
-            except BaseException:
-                self.db.execute("rollback")
-                raise
-            self.db.execute("commit")
+        with self._lock, sqlite.transaction(self.db):
+            yield
 
     def begin(
         self, connection_id: str, source_id: str, kind: RunKind, *, at: datetime, since: str, campaigns: Sequence[str]

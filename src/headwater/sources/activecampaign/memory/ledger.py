@@ -139,13 +139,8 @@ class Ledger:
 
     def commit(self, source_id: str, changes: Changes) -> None:
         """Remember a batch; on disk when it returns."""
-        self._db.execute("begin immediate")
-        try:
+        with sqlite.transaction(self._db):
             self._write(source_id, changes)
-        except BaseException:
-            self._db.execute("rollback")
-            raise
-        self._db.execute("commit")
 
     def _write(self, source_id: str, changes: Changes) -> None:
         self._db.execute("insert into sources (source_id) values (?) on conflict do nothing", (source_id,))

@@ -242,12 +242,7 @@ class ContactBook:
     @contextmanager
     def _commit(self) -> Iterator[None]:
         with self._lock:
-            self._connection.execute("begin immediate")
-            try:
+            with sqlite.transaction(self._connection):
                 yield
-            except BaseException:
-                self._connection.execute("rollback")
-                raise
-            self._connection.execute("commit")
             rows = self._connection.execute("select source_id, known, with_user_id from sources")
             self._figures = {source_id: (known, with_user_id) for source_id, known, with_user_id in rows}
