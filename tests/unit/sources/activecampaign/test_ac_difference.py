@@ -128,11 +128,23 @@ def test_a_gap_is_taken_from_the_rows_so_that_a_slow_mapper_makes_it_no_larger(
     rows, old = min(rows, expected), min(old, rows, expected)
     reading = Reading(Report.OPENS, expected=expected, counter=expected, rows=rows, old_rows=old)
     known = 0 if mapper_is_behind else rows - old
-    mark = after_reading(reading, Figure(expected, known), NOW)
+    figure = Figure(expected, known)
+    mark = after_reading(reading, figure, figure, NOW)
     later = Figure(expected + lost, rows - old)  # the mapper has come up; what happened since was lost
     assert due(CAMPAIGN, {Report.OPENS: later}, {("8", Report.OPENS): mark}, may_read_recipients=True)
     rested = Figure(expected, rows - old)
     assert not due(CAMPAIGN, {Report.OPENS: rested}, {("8", Report.OPENS): mark}, may_read_recipients=True)
+
+
+@given(rows=counts, old=counts, old_known=counts, lost=st.integers(1, 20))
+def test_old_rows_that_are_known_make_no_gap(rows: int, old: int, old_known: int, lost: int) -> None:
+    old = min(old, rows)
+    known = rows - old + min(old, old_known)
+    reading = Reading(Report.OPENS, expected=rows, counter=rows, rows=rows, old_rows=old)
+    mark = after_reading(reading, Figure(rows, known), Figure(rows, known), NOW)
+    assert due(
+        CAMPAIGN, {Report.OPENS: Figure(rows + lost, known)}, {("8", Report.OPENS): mark}, may_read_recipients=True
+    )
 
 
 @pytest.mark.parametrize(
