@@ -18,6 +18,14 @@ def fields(website, visitor):
     return page
 
 
+def connected(website, **status):
+    """Return a source and its connected account, which does as `status` says."""
+    source = website.source()
+    account = website.account(source)
+    website.line.accounts[account.id] = account_status(account="acme", **status)
+    return source, account
+
+
 def press_connect(page):
     page.get_by_role("button", name="Connect", exact=True).click()
 
@@ -50,7 +58,7 @@ def test_the_state_changes_without_loading_the_page_again(fields, website):
     website.line.accounts[account.id] = account_status(
         state="sending", message="Currently sending.", lastEvent=last, backfill=account_run("backfill")
     )
-    expect(fields.get_by_text("Currently sending.")).to_be_visible(timeout=15_000)
+    expect(fields.get_by_text("Currently sending")).to_be_visible(timeout=15_000)
     expect(fields.get_by_role("progressbar")).to_be_visible()
 
 
@@ -63,3 +71,56 @@ def test_the_switch_turns_it_off_and_a_history_is_asked_for(fields, website):
     assert website.line.backfills == [(account.id, "2026-01-31T00:00:00+00:00")]
     fields.get_by_role("switch", name="Send email events").click()
     expect(fields.get_by_role("switch", name="Send email events")).not_to_be_checked()
+
+
+def test_the_last_event_stands_beside_its_time(website, visitor):
+    last = {"event": "Email Opened", "at": "2026-11-01T10:00:00Z", "receivedAt": "2026-11-01T10:00:01Z"}
+    connected(website, state="sending", lastEvent=last)
+    box = visitor().goto(ROOM).locator(".stat").filter(has_text="Last event")
+    expect(box.get_by_text("Email Opened")).to_be_visible()
+    expect(box.locator("time")).to_have_attribute("datetime", "2026-11-01T10:00:00.000Z")
+
+
+def test_with_an_account_the_form_for_another_is_folded_and_opens_with_what_was_wrong(website, visitor):
+    source, _ = connected(website)
+    page = visitor().goto(ROOM)
+    expect(page.get_by_label("Account URL")).to_be_hidden()
+    page.get_by_text("Connect another account").click()
+    page.get_by_label("Account URL").fill(URL)
+    page.locator("#api_key").fill("wrong")
+    page.locator("#write_key").fill(source.write_keys[0])
+    press_connect(page)
+    expect(page.get_by_text("ActiveCampaign refuses this API key.")).to_be_visible()
+
+
+def test_a_connection_that_needs_somebody_is_told_at_home(website, visitor):
+    connected(website, state="attention", message="ActiveCampaign refuses the API key.")
+    page = visitor().goto("/default")
+    alarm = page.get_by_role("alert").filter(has_text="ActiveCampaign refuses the API key.")
+    alarm.get_by_role("link", name="Open").click()
+    page.wait_for_url("**" + ROOM)
+
+
+def test_the_source_leads_to_its_connection_and_needs_nothing_pasted_once_it_has_one(website, visitor):
+    source = website.source()
+    page = visitor().goto("/default/sources/activecampaign/overview")
+    page.get_by_role("link", name="Connect the account").click()
+    page.wait_for_url("**" + ROOM)
+    website.account(source)
+    page.goto("/default/sources/activecampaign/overview")
+    expect(page.get_by_text("there is nothing to paste")).to_be_visible()
+    expect(page.get_by_role("textbox", name="Webhook address")).to_be_hidden()
+
+
+def test_a_new_webhook_address_is_made_by_an_owner_and_no_member_is_offered_it(website, visitor):
+    source, _ = connected(website)
+    before = source.webhook_secret
+    offered = "Change the API key or the webhook's address, or disconnect"
+    member = visitor("member").goto(ROOM)
+    member.get_by_text(offered).click()
+    expect(member.get_by_role("button", name="New webhook address")).to_have_count(0)
+    page = visitor().goto(ROOM)
+    page.get_by_text(offered).click()
+    page.get_by_role("button", name="New webhook address").click()
+    page.wait_for_url("**" + ROOM)
+    assert website.control.sources.get(website.workspace.id, source.slug).webhook_secret != before

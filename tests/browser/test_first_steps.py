@@ -27,6 +27,7 @@ def test_an_activecampaign_source_is_added_and_shows_its_key_and_webhook_address
     page.get_by_role("button", name="Copy", exact=True).last.click()
     address = f"{website.url}/webhooks/activecampaign/{source.webhook_secret}"
     page.wait_for_function("address => navigator.clipboard.readText().then(text => text === address)", arg=address)
+    page.get_by_text("How to add it in ActiveCampaign").click()
     expect(page.get_by_text("Manage webhooks")).to_be_visible()
 
 

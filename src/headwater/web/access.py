@@ -46,6 +46,11 @@ class Session:
         """Whether this session may change things and see write keys."""
         return self.caller.role.includes(Role.MEMBER)
 
+    @property
+    def may_own(self) -> bool:
+        """Whether this session may do what only owners do: delete, and change secrets."""
+        return self.caller.role.includes(Role.OWNER)
+
 
 class Door:
     """Opens sessions and tells whose a request is.

@@ -13,6 +13,8 @@ from typing import Any, Final
 from starlette.responses import Response
 from starlette.routing import Route
 
+from headwater.control.accounts import TYPE
+from headwater.control.catalog import Kind
 from headwater.control.connecting import Connecting
 from headwater.control.models import AccountEntry, Role
 from headwater.errors import (
@@ -36,6 +38,10 @@ _STATES: Final[Mapping[str, State]] = {
     "unknown": State("Unknown", ""),
 }
 _FIELDS: Final = {"accountUrl": "account_url", "apiKey": "api_key", "writeKey": "write_key"}
+_NOT_PUBLIC: Final = (
+    "This server's address is known only on this machine, so ActiveCampaign cannot send webhooks to it yet. "
+    "Set HEADWATER_PUBLIC_URL to an HTTPS address that leads here from the internet."
+)
 _GOING: Final = frozenset({"waiting", "running"})
 _CAMPAIGNS_SHOWN: Final = 100
 
@@ -53,6 +59,7 @@ def routes(desk: Desk) -> list[Route]:
         "backfill": (_backfill, Role.MEMBER),
         "reconcile": (_reconcile, Role.MEMBER),
         "cancel": (_cancel, Role.MEMBER),
+        "rotate-secret": (_rotate_secret, Role.OWNER),
         "disconnect": (_disconnect, Role.OWNER),
     }
     return [
@@ -72,6 +79,18 @@ def _shown(connecting: Connecting) -> Handler:
     return show
 
 
+async def alarms(visit: Visit) -> list[tuple[str, str]]:
+    """Return (text, address) of each connection that needs somebody; nothing while nobody can be asked."""
+    entries = await asyncio.to_thread(visit.desk.control.accounts.all, visit.workspace.id)
+    connecting = Connecting(visit.desk.control, visit.desk.pipeline)
+    found = await asyncio.gather(*(connecting.status_of(entry) for entry in entries))
+    return [
+        (f"ActiveCampaign, {each['account']}: {each['message']}", visit.path(*ROOM))
+        for each in found
+        if each["state"] == "attention"
+    ]
+
+
 async def _page(
     connecting: Connecting,
     visit: Visit,
@@ -83,12 +102,17 @@ async def _page(
     control = visit.desk.control
     entries = await asyncio.to_thread(control.accounts.all, visit.workspace.id)
     sources = await asyncio.to_thread(control.sources.all, visit.workspace.id)
-    accounts = [await _account(connecting, visit, entry) for entry in entries]
+    accounts = await asyncio.gather(*(_account(connecting, visit, entry) for entry in entries))
+    usable = [source for source in sources if source.enabled and source.region_allowed]
+    region_problem = control.catalog.find(Kind.SOURCE, TYPE).why_not(visit.workspace.region)
     field = _FIELDS.get(getattr(error, "field", ""), "")
     return visit.page(
         "activecampaign.html",
         accounts=accounts,
-        sources=[source for source in sources if source.enabled and source.region_allowed],
+        sources=usable,
+        can_connect=bool(usable) and not region_problem,
+        region_problem=region_problem,
+        public_problem="" if visit.desk.is_public else _NOT_PUBLIC,
         values=values or {},
         problems={field: str(error)} if field else {},
         problem="" if field or error is None else str(error),
@@ -130,7 +154,8 @@ async def _campaigns(visit: Visit, account_id: str) -> list[dict[str, Any]]:
         found = await visit.desk.pipeline.account_reconciliation(account_id)
     except HeadwaterError:  # said above already, in the state
         return []
-    return list(found["campaigns"])[:_CAMPAIGNS_SHOWN]
+    shown = found["campaigns"][:_CAMPAIGNS_SHOWN]
+    return [{**each, "checked_at": _moment(each.get("checkedAt"))} for each in shown]
 
 
 def _connect(connecting: Connecting) -> Handler:
@@ -204,6 +229,10 @@ async def _reconcile(_: Connecting, visit: Visit, account_id: str) -> None:
 async def _cancel(_: Connecting, visit: Visit, account_id: str) -> None:
     await _known(visit, account_id)
     await visit.desk.pipeline.account_cancel(account_id, visit.form.get("run", ""))
+
+
+async def _rotate_secret(connecting: Connecting, visit: Visit, account_id: str) -> None:
+    await connecting.rotate_secret(visit.workspace.id, account_id)
 
 
 async def _disconnect(connecting: Connecting, visit: Visit, account_id: str) -> None:

@@ -11,7 +11,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from headwater.control.models import Destination
-from headwater.web import sources, standing
+from headwater.web import accounts, sources, standing
 from headwater.web.visit import Desk, Visit, page
 
 
@@ -46,7 +46,7 @@ async def _home(visit: Visit) -> Response:
         received=sum(row.received for row in rows),
         delivered=sum(each["deliveredFirstTry"] + each["deliveredOnRetry"] for each in by_id.values()),
         loaded=sum(each["totals"]["events"] for each in stands.values()),
-        alarms=alarms + _of_warehouses(visit, loaded or []),
+        alarms=alarms + await _of_accounts(visit) + _of_warehouses(visit, loaded or []),
         destinations=[
             {
                 "entry": each,
@@ -84,6 +84,10 @@ def _of_destinations(
             text = f"{each.name} could not take {connection['dead']:,} of its events. They are kept and can be retried."
             alarms.append(Alarm("warn", text, "See why", address))
     return alarms
+
+
+async def _of_accounts(visit: Visit) -> list[Alarm]:
+    return [Alarm("bad", text, "Open", address) for text, address in await accounts.alarms(visit)]
 
 
 def _of_warehouses(visit: Visit, warehouses: Sequence[Mapping[str, Any]]) -> list[Alarm]:

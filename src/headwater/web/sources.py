@@ -7,7 +7,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
-from urllib.parse import urlsplit
 
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
@@ -183,11 +182,13 @@ async def _overview(visit: Visit) -> Response:
         }
         for each in destinations
     ]
+    account = await asyncio.to_thread(visit.desk.control.accounts.of_source, visit.workspace.id, source.id)
     return visit.page(
         "overview.html",
+        account=account,
         **read | _shown_event(last) | _webhook(visit, source),
         destinations=shown,
-        steps=await steps.of(visit, source, last, [connections.get(each.id) for each in destinations]),
+        steps=await steps.of(visit, source, account, last, [connections.get(each.id) for each in destinations]),
         as_of=visit.desk.clock(),
     )
 
@@ -241,12 +242,11 @@ def _shown_event(last: LastEvent | None) -> dict[str, Any]:
 def _webhook(visit: Visit, source: Source) -> dict[str, Any]:
     """Return the secret address that a cloud source posts to, and what else is needed to send to this source."""
     base = visit.desk.public_url.rstrip("/")
-    host = urlsplit(base).hostname or ""
     address = f"{base}{PREFIX}{source.webhook_secret}" if source.webhook_secret else ""
     return {
         "webhook_url": address,
         "webhook_url_masked": address.removesuffix(source.webhook_secret) + MASKED if address else "",
-        "reachable": host not in {"", "localhost", "127.0.0.1", "::1"},
+        "reachable": visit.desk.is_public,
         "example": (
             f"curl -u YOUR_WRITE_KEY: {base}/v1/track \\\n"
             "  -H 'Content-Type: application/json' \\\n"

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from headwater.control.models import Source
+from headwater.control.models import AccountEntry, Source
 from headwater.control.volume import LastEvent
 from headwater.web import standing
 from headwater.web.visit import Visit
@@ -42,27 +42,25 @@ class Steps:
 
 
 async def of(
-    visit: Visit, source: Source, last: LastEvent | None, connections: Sequence[Mapping[str, Any] | None]
+    visit: Visit,
+    source: Source,
+    account: AccountEntry | None,
+    last: LastEvent | None,
+    connections: Sequence[Mapping[str, Any] | None],
 ) -> Steps:
     """Return the checklist of a source.
 
     Args:
         visit: in whose workspace.
         source: whose.
+        account: what is connected to it.
         last: its newest event.
         connections: what the pipeline says of each of its destinations.
     """
-    how = (
-        "Add the webhook address in ActiveCampaign and open one of its emails."
-        if source.webhook_secret
-        else "Send a call with the write key, from a library or from a terminal."
-    )
     delivered = any(each and each["deliveredFirstTry"] + each["deliveredOnRetry"] > 0 for each in connections)
     found = (
         Step("Create the source", done=True),
-        Step(
-            "Receive the first event", last is not None, how, visit.path("sources", source.slug, "debugger"), "Watch it"
-        ),
+        _first_event(visit, source, account, last),
         Step(
             "Find it in the warehouse",
             last is not None and await _loaded(visit, source, last),
@@ -81,6 +79,20 @@ async def of(
     )
     first = next((position for position, step in enumerate(found) if not step.done), -1)
     return Steps(tuple(replace(step, next=position == first) for position, step in enumerate(found)))
+
+
+def _first_event(visit: Visit, source: Source, account: AccountEntry | None, last: LastEvent | None) -> Step:
+    label, done = "Receive the first event", last is not None
+    if source.webhook_secret and account is None:
+        return Step(
+            label, done, "Connect your ActiveCampaign account.", visit.path("apps", "activecampaign"), "Connect"
+        )
+    how = (
+        "Send a campaign to yourself and open it."
+        if account
+        else "Send a call with the write key, from a library or from a terminal."
+    )
+    return Step(label, done, how, visit.path("sources", source.slug, "debugger"), "Watch it")
 
 
 async def _loaded(visit: Visit, source: Source, last: LastEvent) -> bool:

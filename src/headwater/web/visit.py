@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
-from urllib.parse import parse_qsl, quote, urlencode
+from urllib.parse import parse_qsl, quote, urlencode, urlsplit
 
 import structlog
 from starlette.exceptions import HTTPException
@@ -57,6 +57,11 @@ class Desk:
     renderer: Renderer
     public_url: str
     clock: Clock
+
+    @property
+    def is_public(self) -> bool:
+        """Whether others than this machine may reach the public address."""
+        return (urlsplit(self.public_url).hostname or "") not in {"", "localhost", "127.0.0.1", "::1"}
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,7 @@ const LONGEST_MS = 30000;
 class LivePart extends HTMLElement {
   #wait = EVERY_MS;
   #timer = 0;
+  #shown = null;
 
   connectedCallback() {
     this.#later();
@@ -26,8 +27,8 @@ class LivePart extends HTMLElement {
       try {
         const answer = await fetch(location.pathname, { headers: { accept: "text/html" }, redirect: "error" });
         const fresh = new DOMParser().parseFromString(await answer.text(), "text/html").getElementById(this.id);
-        if (answer.ok && fresh && fresh.innerHTML !== this.dataset.shown) {
-          this.dataset.shown = fresh.innerHTML;
+        if (answer.ok && fresh && !fresh.isEqualNode(this.#shown)) {
+          this.#shown = fresh.cloneNode(true);
           this.replaceChildren(...fresh.childNodes);
           showTimes(this);
         }
