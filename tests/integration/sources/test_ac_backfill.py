@@ -153,12 +153,18 @@ async def test_what_is_no_date_is_refused(tmp_path: Path) -> None:
             await history.backfill("conn", since="last week")
 
 
-async def test_a_refused_key_ends_the_run_with_the_next_step(tmp_path: Path) -> None:
-    async with bench(account(status=401), tmp_path) as laid:
+async def test_a_refused_key_makes_the_run_wait_with_the_next_step(tmp_path: Path) -> None:
+    """What was read stays read: the service answers a wrong key and a bad moment alike."""
+    async with bench(account(), tmp_path) as laid:
         history = await laid.start()
-        run = await laid.ended((await history.backfill("conn"))["id"])
-        assert run["state"] == "failed"
-        assert "key" in run["message"]
+        laid.account.status = 403
+        run_id = (await history.backfill("conn"))["id"]
+        while "copy it again" not in (run := (await history.latest("conn"))["backfill"])["message"]:
+            await asyncio.sleep(0.02)
+        assert run["state"] == "waiting"
+        laid.account.status = 200
+        assert (await laid.ended(run_id))["state"] == "done"
+        assert laid.account.truth() <= laid.books.seen["src"]
 
 
 async def test_a_campaign_that_is_deleted_meanwhile_costs_itself_only(tmp_path: Path) -> None:

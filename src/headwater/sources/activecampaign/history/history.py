@@ -157,8 +157,8 @@ class History:
         pause_s = self._pace.retry_s
         while (wait_s := await self._try(run, connected, pause_s)) is not None:
             await asyncio.sleep(wait_s)
-            pause_s = min(pause_s * 2, self._pace.retry_max_s)
-            run = self._runs.run(run.id)
+            before, run = run, self._runs.run(run.id)
+            pause_s = self._pace.retry_s if run.rows > before.rows else min(pause_s * 2, self._pace.retry_max_s)
 
     async def _try(self, run: Run, connected: Connected, pause_s: float) -> float | None:
         """Carry a run as far as it comes; returns the seconds to wait before it goes on, None when it has ended."""
@@ -166,8 +166,10 @@ class History:
         try:
             run = self._runs.change(run.id, state=RunState.RUNNING, message="", started_at=started_at)
             await self._work(run, connected)
-        except UnauthorizedError as error:
-            self._end(run.id, RunState.FAILED, f"{error} Enter a key that works, then begin it again.")
+        except UnauthorizedError as error:  # a passing disorder looks the same, and hours may have been read already
+            message = f"{error} It goes on by itself once the key is taken, or with another one."
+            self._runs.change(run.id, state=RunState.WAITING, message=message)
+            return pause_s
         except RetryableError as error:
             self._runs.change(run.id, state=RunState.WAITING, message=str(error))
             return max(error.after_s or 0.0, pause_s * random.uniform(0.5, 1.0))  # noqa: S311 - spreads retries
