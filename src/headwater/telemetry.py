@@ -62,6 +62,15 @@ METRICS: Final = {
         Metric("headwater_log_end", "gauge", ("topic",), "Sequence that the next record of a topic gets."),
         Metric("headwater_log_damaged_records", "gauge", (), "Stored records that cannot be read any more."),
         Metric("headwater_inbox_cursor", "gauge", (), "Where the inbox mapper stands."),
+        Metric("headwater_inbox_records_total", "counter", ("outcome",), "Webhooks and report records by their end."),
+        Metric("headwater_inbox_events_total", "counter", ("outcome",), "Events that came of them: new or duplicate."),
+        Metric("headwater_account_state", "gauge", ("account", "state"), "1 for the state that a connection is in."),
+        Metric("headwater_account_api_calls_total", "counter", ("account",), "Calls to an account's API."),
+        Metric("headwater_account_api_throttled_total", "counter", ("account",), "Those that were answered with 429."),
+        Metric("headwater_account_api_waiting", "gauge", ("account",), "Calls that wait for the account's budget."),
+        Metric("headwater_account_webhook_repairs_total", "counter", ("account",), "Times its webhook was put right."),
+        Metric("headwater_account_run_active", "gauge", ("account", "kind"), "1 while history is read or compared."),
+        Metric("headwater_account_run_rows", "gauge", ("account", "kind"), "Rows that the newest run has read."),
         Metric(
             "headwater_delivery_events_total", "counter", ("destination", "outcome"), "Events by how delivery ended."
         ),

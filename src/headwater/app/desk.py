@@ -152,6 +152,10 @@ class Desk:
         """Return how a connection does."""
         return await self._with_lag(await self._worker.status(connection_id))
 
+    async def accounts(self) -> Answer:
+        """Return how every connection to an account does."""
+        return {"accounts": await self._worker.statuses()}
+
     async def account_backfill(
         self,
         connection_id: str,

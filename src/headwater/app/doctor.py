@@ -29,6 +29,8 @@ from headwater.limits import MIB
 _BUILT: Final = datetime(2026, 11, 1, tzinfo=UTC)  # no honest clock is before this program
 _AHEAD_MAX: Final = timedelta(minutes=5)
 _ANSWER_S: Final = 5
+_ADVISED: Final = frozenset({"public_url", "account_unreachable", "campaigns_unreadable", "webhook_silent"})
+"""Warnings of an account that somebody has to see to; the others tell what is so."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,11 +147,23 @@ def _server(settings: Settings) -> Iterator[Finding]:
 async def _pipeline(settings: Settings, url: str) -> list[Finding]:
     caller = Caller(url, internal_token(config.secret_key(settings)), who="pipeline role")
     try:
+        accounts = (await caller.method("accounts"))["accounts"]
         connections = (await caller.method("connections"))["connections"]
         warehouses = (await caller.method("warehouses"))["warehouses"]
     finally:
         await caller.close()
-    return [*map(_connection, connections), *map(_warehouse, warehouses)]
+    return [*map(_account, accounts), *map(_connection, connections), *map(_warehouse, warehouses)]
+
+
+def _account(status: dict[str, Any]) -> Finding:
+    """Tell how a connection to an account does: key, webhook and public address, as its last look found them."""
+    advice = status["message"] if status["state"] == "attention" else ""
+    for warning in status["warnings"]:
+        if not advice and warning["code"] in _ADVISED:
+            advice = warning["message"]
+    return Finding(
+        f"ActiveCampaign {status['account']}", f"{status['state']}, webhook {status['webhook']['state']}", advice
+    )
 
 
 def _connection(status: dict[str, Any]) -> Finding:

@@ -54,11 +54,11 @@ class Health:
         samples += [("headwater_rejected_total", {"code": code}, count) for code, count in rejected.items()]
         samples += [("headwater_log_end", {"topic": topic.value}, self.log.end(topic)) for topic in Topic]
         samples.append(("headwater_log_damaged_records", {}, self.damaged()))
-        mapper, connections, warehouses = await asyncio.gather(
-            self._ask("mapper"), self._ask("connections"), self._ask("warehouses")
+        mapper, accounts, connections, warehouses = await asyncio.gather(
+            self._ask("mapper"), self._ask("accounts"), self._ask("connections"), self._ask("warehouses")
         )
-        if mapper is not None:
-            samples.append(("headwater_inbox_cursor", {}, mapper["cursor"]))
+        samples += _of_mapper(mapper) if mapper else []
+        samples += _of_accounts((accounts or {}).get("accounts", []))
         samples += _of_connections((connections or {}).get("connections", []))
         samples += _of_warehouses((warehouses or {}).get("warehouses", []), self.log.end(Topic.EVENTS))
         return telemetry.exposition(samples)
@@ -76,6 +76,40 @@ class Health:
                 return await self.web_answers()
         except TimeoutError:
             return False
+
+
+def _of_mapper(mapper: dict[str, Any]) -> list[Sample]:
+    ends = {
+        "mapped": mapper["mapped"],
+        "ignored": sum(mapper["ignored"].values()),
+        "quarantined": sum(mapper["quarantined"].values()),
+        "damaged": mapper["damaged"],
+    }
+    events = {"new": mapper["events"], "duplicate": mapper["duplicates"]}
+    return [
+        ("headwater_inbox_cursor", {}, mapper["cursor"]),
+        *(("headwater_inbox_records_total", {"outcome": outcome}, count) for outcome, count in ends.items()),
+        *(("headwater_inbox_events_total", {"outcome": outcome}, count) for outcome, count in events.items()),
+    ]
+
+
+def _of_accounts(statuses: list[dict[str, Any]]) -> list[Sample]:
+    samples: list[Sample] = []
+    for each in statuses:
+        label, budget = {"account": each["id"]}, each["budget"]
+        samples += [
+            ("headwater_account_state", {**label, "state": each["state"]}, 1),
+            ("headwater_account_api_calls_total", label, budget["total"]),
+            ("headwater_account_api_throttled_total", label, budget["throttled"]),
+            ("headwater_account_api_waiting", label, budget["waiting"]),
+            ("headwater_account_webhook_repairs_total", label, each["webhook"]["repairs"]),
+        ]
+        for kind in ("backfill", "reconciliation"):
+            run = each[kind] or {"state": "none", "rows": 0}
+            of_run = {**label, "kind": kind}
+            samples.append(("headwater_account_run_active", of_run, run["state"] in {"waiting", "running"}))
+            samples.append(("headwater_account_run_rows", of_run, run["rows"]))
+    return samples
 
 
 def _of_connections(statuses: list[dict[str, Any]]) -> list[Sample]:

@@ -236,6 +236,10 @@ class Worker(Memory, Protocol):
         """Return how a connection does: state, webhook, last event, lag, budget, warnings, runs."""
         ...
 
+    async def statuses(self) -> list[Answer]:
+        """Return the status of every connection, for metrics and `headwater doctor`."""
+        ...
+
     async def backfill(
         self,
         connection_id: str,

@@ -163,6 +163,10 @@ class AccountsWorker:
             **await self._parts.history.latest(connection_id),
         }
 
+    async def statuses(self) -> list[Answer]:
+        """Return the status of every connection."""
+        return [await self.status(each) for each in tuple(self._connected) if each in self._connected]
+
     async def backfill(
         self,
         connection_id: str,
