@@ -33,6 +33,9 @@ TELLINGS_MAX: Final = 200
 _NEAR_MAX: Final = 5_000  # ours: of those
 _AROUND_S: Final = 2 * 86_400  # ours: above every slack that counts in such a place
 _OVERDUE_MAX: Final = 500  # ours: one batch of the mapper
+_AHEAD_S_MAX: Final = (
+    2 * 3_600
+)  # ours: twice the longest wait; what is due later was held before the clock was set back
 
 _SELECT: Final = (
     "select link, at_s, slack_s, id, origin, flags, body from tellings"
@@ -132,8 +135,8 @@ class Ledger:
         """Return unsubscribes whose reason would have had to arrive before `until_s`, in order, some at a time."""
         source = self._number(source_id)
         rows = self._db.execute(
-            "select draft, due_s from held where source = ? and due_s < ? order by due_s, id limit ?",
-            (source, until_s, _OVERDUE_MAX),
+            "select draft, due_s from held where source = ? and (due_s < ? or due_s > ?) order by due_s, id limit ?",
+            (source, until_s, until_s + _AHEAD_S_MAX, _OVERDUE_MAX),
         )
         return [Held(_decode(draft), due_s) for draft, due_s in rows.fetchall()]
 

@@ -24,7 +24,8 @@ from headwater.sources.activecampaign.settings import Settings
 from headwater.sources.contract import Mapped, Origin, Taken, Webhook
 from headwater.spec.event import Body
 
-_LARGE_BODY_BYTES: Final = 64 * KIB  # ours: a smaller record cannot become an event that is too large
+_LARGE_BODY_BYTES: Final = 16 * KIB
+"""Ours: a smaller record cannot become an event that is too large: a byte grows to twelve, `\\u0001` in two places."""
 _ROOM_BYTES: Final = 8 * KIB  # ours: for what is added to an event after its size is looked at
 _TOO_LARGE: Final = "the event is too large"
 _ACCOUNT: Final = "account"
