@@ -171,6 +171,8 @@ class Account:
     def _outcome(self, happening: Happening) -> Iterator[tuple[float, Step]]:
         """Yield what goes out for one happening, and write it down."""
         settings, instant = self._settings, self._settings.instant(happening.at)
+        if happening.by_admin and happening.contact is not None and happening.contact.id in self.left:
+            return  # who has left already cannot be taken off
         if happening.kind == "sent":
             self._begin(happening.campaign)
         result = self.results.get(happening.campaign.id)
