@@ -191,6 +191,11 @@ class Desk:
         """Return what of the inbox could not be mapped."""
         return {"unmapped": [_plain(each) for each in await self._mapper.quarantined(source_id, count)]}
 
+    async def unmapped_one(self, inbox_seq: int) -> Answer:
+        """Return one of it with its body."""
+        found, webhook = await self._mapper.quarantined_at(inbox_seq)
+        return _plain(found) | {"contentType": webhook.content_type, "body": webhook.body.decode(errors="replace")}
+
     async def retry_unmapped(self, source_id: str | None = None) -> Answer:
         """Map it once more."""
         again = await self._mapper.retry_quarantined(source_id)

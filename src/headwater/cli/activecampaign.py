@@ -18,6 +18,8 @@ from headwater.cli.sources import FAMILY as SOURCES
 
 KEY_VARIABLE: Final = "HEADWATER_ACTIVECAMPAIGN_API_KEY"
 _STDIN: Final = "-"
+_OVERLAPS: Final = "The webhook has a new address; the former one works for 24 hours more."
+_REFUSED: Final = "The webhook has a new address; the former one is refused from now on."
 
 
 @click.group()
@@ -153,18 +155,21 @@ def verify(at: Server, connection: str | None, *, json_: bool) -> None:
 
 @command.command("rotate-secret")
 @which
-@click.option("--now", is_flag=True, help="Refuse the present address at once; without it, it works on for a day.")
+@click.option("--now", is_flag=True, help="Refuse the present address at once.")
 @json_option
 @server.options
 def rotate_secret(at: Server, connection: str | None, *, now: bool, json_: bool) -> None:
-    """Move the webhook to a new secret address.
+    """Move the webhook to a new secret address; the present one works for 24 hours more.
 
     \b
     Example:
       headwater activecampaign rotate-secret
     """
     found = connections.find(at, connection)
-    _shown(at.call("POST", f"{path_of(found)}/rotate-secret", {"now": now}, is_long=True), json_=json_)
+    answer = at.call("POST", f"{path_of(found)}/rotate-secret", {"now": now}, is_long=True)
+    if not json_:
+        click.echo(_REFUSED if now else _OVERLAPS)
+    _shown(answer, json_=json_)
 
 
 @command.command()

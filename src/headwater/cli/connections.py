@@ -99,8 +99,12 @@ def _webhook(webhook: Connection | None) -> str | None:
     if webhook.get("checkedAt"):
         parts.append(f"looked at {_time(webhook['checkedAt'])}")
     if webhook.get("repairs"):
-        parts.append(f"put right {webhook['repairs']} times")
+        parts.append(f"put right {_times(webhook['repairs'])}")
     return ", ".join(filter(None, [*parts, webhook.get("message")]))
+
+
+def _times(count: int) -> str:
+    return {1: "once", 2: "twice"}.get(count, f"{count:,} times")
 
 
 def _lag(lag: Connection | None) -> str | None:

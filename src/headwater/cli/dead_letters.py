@@ -59,16 +59,21 @@ def list_(at: Server, destination: str | None, source: str | None, *, unmapped: 
 
 @command.command()
 @click.argument("dead_letter")
+@unmapped_option
 @click.option("--json", "json_", is_flag=True, help="Print JSON; it always does.")
 @server.options
-def show(at: Server, dead_letter: str, *, json_: bool) -> None:
-    """Show one with its event and the service's last answer, as JSON.
+def show(at: Server, dead_letter: str, *, unmapped: bool, json_: bool) -> None:
+    """Show one with its event and the service's last answer, or a webhook as it came, as JSON.
 
     \b
     Example:
       headwater dead-letters show 7
+      headwater dead-letters show --unmapped 190
     """
     del json_  # taken like everywhere, so that scripts need not know
+    if unmapped:
+        printing.as_json(at.call("GET", f"/unmapped/{server.segment(dead_letter)}")["unmapped"])
+        return
     printing.as_json(at.call("GET", f"/dead-letters/{server.segment(dead_letter)}"))
 
 
@@ -126,7 +131,11 @@ def _list_unmapped(at: Server, source: str | None, count: int, *, json_: bool) -
     if json_:
         printing.as_json(found)
         return
-    rows = [[each.get(name) for name in ("inboxSeq", "sourceId", "receivedAt", "reason")] for each in found]
+    names = {each["id"]: each["slug"] for each in SOURCES.all(at)} if found else {}
+    rows = [
+        (each["inboxSeq"], names.get(each["sourceId"], each["sourceId"]), each["receivedAt"], each["reason"])
+        for each in found
+    ]
     printing.table(("webhook", "source", "received", "reason"), rows, empty="Every webhook could be mapped.")
 
 

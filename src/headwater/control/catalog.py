@@ -58,7 +58,7 @@ class Entry:
         where = ", ".join(name.upper() for name in self.regions)
         return (
             f"{self.name} can be connected only in {where} workspaces; this one is {region.upper()}. "
-            f'The operator can widen it: SOURCE_REGIONS="{self.slug}={",".join((*self.regions, region))}".'
+            f'The operator can widen it: HEADWATER_SOURCE_REGIONS="{self.slug}={",".join((*self.regions, region))}".'
         )
 
 

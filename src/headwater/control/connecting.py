@@ -210,7 +210,10 @@ def _unknown(message: str) -> Answer:
 def _why_inactive(source: Source) -> str:
     if not source.enabled:
         return f"The source {source.name} is disabled, so nothing is received; enable it, or use another write key."
-    return "This workspace's region does not allow ActiveCampaign any more; the operator can widen SOURCE_REGIONS."
+    return (
+        "This workspace's region does not allow ActiveCampaign any more; the operator can widen it with "
+        'HEADWATER_SOURCE_REGIONS="activecampaign=us,eu".'
+    )
 
 
 def _stored(entry: AccountEntry, source: Source) -> Answer:

@@ -142,6 +142,14 @@ class Pipeline(Protocol):
         """Return {"unmapped": [...]}: webhooks that could not be mapped and why, newest first."""
         ...
 
+    async def unmapped_one(self, inbox_seq: int) -> Answer:
+        """Return one of them with `contentType` and `body` as it came; bytes that are no UTF-8 are replaced.
+
+        Raises:
+            NotFoundError: no such webhook waits to be mapped.
+        """
+        ...
+
     async def retry_unmapped(self, source_id: str | None = None) -> Answer:
         """Map them once more; return {"mapped": n, "stillUnmapped": n}."""
         ...

@@ -17,13 +17,14 @@ import structlog
 
 from headwater import sqlite
 from headwater.clock import Clock, now
-from headwater.errors import HeadwaterError, LogUnavailableError
+from headwater.errors import HeadwaterError, LogUnavailableError, NotFoundError
 from headwater.eventlog.contract import Appender, Reader, Topic
 from headwater.eventlog.cursors import Cursors
 from headwater.ingest.carrying import Carrier, Counts, EventsOf, HowMapped
 from headwater.ingest.inbox_records import Stretch, report, stretches
 from headwater.ingest.inbox_state import InboxState, Quarantined
 from headwater.ingest.patience import PAUSE_S_MAX, PatientAppender
+from headwater.sources.contract import Webhook
 from headwater.spec.event import Batch, Frame
 
 __all__ = ["NAME", "Counts", "EventsOf", "InboxMapper", "Quarantined"]
@@ -204,6 +205,22 @@ class InboxMapper:
         """Return what could not be mapped and was not mapped later, newest first; None for all sources."""
         await self._follow()
         return await asyncio.to_thread(self._state.newest, source_id, count)
+
+    async def quarantined_at(self, seq: int) -> tuple[Quarantined, Webhook]:
+        """Return one that could not be mapped, as it came.
+
+        Raises:
+            NotFoundError: no such record waits, or its bytes cannot be read any more.
+        """
+        await self._follow()
+        found = await asyncio.to_thread(self._state.find, seq)
+        stored = await asyncio.to_thread(self._stored, [seq]) if found else {}
+        webhooks = [webhook for stretch in stored.values() for webhook in stretch.webhooks]
+        if found is None or not webhooks:
+            raise NotFoundError(
+                f"No webhook {seq} waits to be mapped; `headwater dead-letters list --unmapped` shows them."
+            )
+        return found, webhooks[0]
 
     async def retry_quarantined(self, source_id: str | None = None) -> dict[str, int]:
         """Map again what could not be mapped, oldest first; return {"mapped": n, "stillQuarantined": n}.

@@ -97,6 +97,10 @@ class InboxState:
         """Return what could not be mapped, newest first; None for all sources."""
         return self._open("order by inbox_seq desc limit ?", source_id, (count,))
 
+    def find(self, seq: int) -> Quarantined | None:
+        """Return what could not be mapped and stands at a place in the inbox, None where that is not so."""
+        return next(iter(self._open("and inbox_seq = ?", None, (seq,))), None)
+
     def oldest(self, source_id: str | None, after: int, count: int) -> list[Quarantined]:
         """Return what could not be mapped and stands behind a place in the inbox, oldest first."""
         return self._open("and inbox_seq > ? order by inbox_seq limit ?", source_id, (after, count))

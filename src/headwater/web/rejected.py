@@ -50,4 +50,5 @@ def _shown(rejection: Event) -> dict[str, Any]:
         "message": str(body["message"]),
         "count": int(body.get("count", 1)),
         "sample": forms.pretty_text(str(body.get("sample", ""))),
+        "inbox_seq": body.get("inboxSeq"),
     }

@@ -192,6 +192,11 @@ class PipelineDesk:
         self._note("unmapped", source_id=source_id, count=count)
         return {"unmapped": [{"inboxSeq": 3, "sourceId": "s", "reason": "no type", "receivedAt": "2026-01-01T00:00Z"}]}
 
+    async def unmapped_one(self, inbox_seq):
+        self._note("unmapped_one", inbox_seq=inbox_seq)
+        source = self.control.snapshot().sources[0].id
+        return {"inboxSeq": inbox_seq, "sourceId": source, "reason": "no type", "body": "a=b"}
+
     async def retry_unmapped(self, source_id=None):
         self._note("retry_unmapped", source_id=source_id)
         return {"mapped": 1, "stillUnmapped": 2}

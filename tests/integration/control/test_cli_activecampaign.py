@@ -256,8 +256,9 @@ def test_a_secret_is_rotated_and_a_webhook_verified(running, run):
     status, out, _ = run("rotate-secret")
     source = running.control.snapshot().sources[0]
     assert (status, source.former_webhook_secret) == (0, before)
+    assert "the former one works for 24 hours more" in out
     assert source.webhook_secret not in out
-    assert run("rotate-secret", "--now")[0] == 0
+    assert "refused from now on" in run("rotate-secret", "--now")[1]
     assert running.control.snapshot().sources[0].former_webhook_secret == ""
     assert run("verify")[0] == 0
     assert running.pipeline.asked[-1][0] == "settle"
@@ -304,6 +305,7 @@ def test_unmapped_webhooks_are_listed_and_mapped_again(running, tmp_path, email)
     assert run("dead-letters", "list", "--unmapped")[1].splitlines()[1].split()[:2] == ["3", "s"]
     assert json.loads(run("dead-letters", "list", "--unmapped", "--source", "email", "--json")[1])[0]["inboxSeq"] == 3
     assert running.pipeline.asked[-1] == ("unmapped", {"source_id": email.id, "count": 50})
+    assert json.loads(run("dead-letters", "show", "--unmapped", "3")[1])["body"] == "a=b"
     assert run("dead-letters", "retry", "--unmapped")[1] == "1 are mapped now, 2 still cannot be.\n"
     for wrong in (("list", "--source", "email"), ("retry", "7", "--unmapped"), ("retry", "--source", "email", "7")):
         assert run("dead-letters", *wrong)[0] == 2

@@ -307,6 +307,10 @@ def test_unmapped_webhooks_are_listed_and_mapped_again(running, email):
     running.api("POST", "/unmapped/retry", {"sourceId": email.id})
     assert running.pipeline.asked[-1] == ("retry_unmapped", {"source_id": email.id})
     assert running.refused("GET", "/unmapped?sourceId=nothing")[0] == 404
+    assert running.api("GET", "/unmapped/3")["unmapped"]["body"] == "a=b"
+    assert running.pipeline.asked[-1] == ("unmapped_one", {"inbox_seq": 3})
+    for wrong in ("x", "-1", "9" * 40):
+        assert running.refused("GET", f"/unmapped/{wrong}")[0] == 404
     assert running.refused("POST", "/unmapped/retry", {"sourceId": "nothing"})[0] == 404
 
 

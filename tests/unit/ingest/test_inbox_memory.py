@@ -14,7 +14,7 @@ import msgspec
 import pytest
 
 from headwater import sqlite
-from headwater.errors import LogUnavailableError
+from headwater.errors import LogUnavailableError, NotFoundError
 from headwater.eventlog.contract import Topic
 from headwater.eventlog.cursors import Cursors
 from headwater.eventlog.memory import MemoryLog
@@ -216,6 +216,10 @@ async def test_what_was_quarantined_is_mapped_after_a_fix_and_leaves_the_list(lo
     async with mapping(log, tmp_path, lambda _: (events, {})) as mapper:
         await mapper.drain(4)
         assert [(each.inbox_seq, each.reason) for each in await mapper.quarantined("s1")] == [(2, "no y"), (0, "no x")]
+        found, webhook = await mapper.quarantined_at(2)
+        assert (found.reason, webhook.body) == ("no y", b"y")
+        with pytest.raises(NotFoundError):
+            await mapper.quarantined_at(1)  # it was mapped
         assert await mapper.retry_quarantined("s1") == {"mapped": 0, "stillQuarantined": 2}
         is_fixed = True
         assert await mapper.retry_quarantined("s1") == {"mapped": 2, "stillQuarantined": 0}

@@ -206,7 +206,9 @@ class AccountOperations:
             message = "since is a date such as 2026-01-31, or a time with zone such as 2026-01-31T08:00:00Z"
             raise InvalidRequestError(message, field="since")
         if instant > self._clock():
-            raise InvalidRequestError("since lies in the future", field="since")
+            raise InvalidRequestError(
+                "since lies in the future; give a day that has begun, such as 2025-01-31", field="since"
+            )
         return text_of(max(instant, _FIRST))
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Final
 
 import msgspec
 from msgspec import UNSET, UnsetType
@@ -11,6 +12,9 @@ from headwater.control.api.door import Answer, Asked, Operation
 from headwater.control.models import Role
 from headwater.control.pipeline import Pipeline
 from headwater.control.service import Control
+from headwater.errors import NotFoundError
+
+_DIGITS_MAX: Final = 18  # of a 64-bit number
 
 
 class RetryUnmapped(msgspec.Struct, forbid_unknown_fields=True):
@@ -20,7 +24,7 @@ class RetryUnmapped(msgspec.Struct, forbid_unknown_fields=True):
 
 
 class UnmappedOperations:
-    """`/unmapped` and `/unmapped/retry`."""
+    """`/unmapped`, one of them, and `/unmapped/retry`."""
 
     def __init__(self, control: Control, pipeline: Pipeline) -> None:
         self._control, self._pipeline = control, pipeline
@@ -29,6 +33,7 @@ class UnmappedOperations:
         """Return the operations with the role each needs."""
         return [
             Operation("GET", "/unmapped", Role.READ_ONLY, self.list),
+            Operation("GET", "/unmapped/{inboxSeq}", Role.READ_ONLY, self.show),
             Operation("POST", "/unmapped/retry", Role.MEMBER, self.retry, RetryUnmapped),
         ]
 
@@ -36,6 +41,15 @@ class UnmappedOperations:
         """Return webhooks that could not be mapped, newest first."""
         count = asked.whole("count", 50, 1, 500)
         return await self._pipeline.unmapped(await self._source_id(asked, asked.query.get("sourceId")), count)
+
+    async def show(self, asked: Asked) -> Answer:
+        """Return one with its body as it came."""
+        number = asked.path["inboxSeq"]
+        if not (number.isascii() and number.isdecimal() and len(number) <= _DIGITS_MAX):
+            raise NotFoundError(f"No webhook {number[:_DIGITS_MAX]!r} waits to be mapped; GET /unmapped lists them.")
+        found = await self._pipeline.unmapped_one(int(number))
+        await self._source_id(asked, found["sourceId"])  # refuses what another workspace received
+        return {"unmapped": found}
 
     async def retry(self, asked: Asked) -> Answer:
         """Map them once more."""
