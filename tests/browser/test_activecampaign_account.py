@@ -54,7 +54,12 @@ def test_the_state_changes_without_loading_the_page_again(fields, website):
     press_connect(fields)
     expect(fields.get_by_text("Ready, waiting for the first event.")).to_be_visible()
     account = website.control.accounts.all(website.workspace.id)[0]
-    last = {"event": "Email Opened", "at": "2026-11-01T10:00:00Z", "receivedAt": "2026-11-01T10:00:01Z"}
+    last = {
+        "event": "Email Opened",
+        "at": "2026-11-01T10:00:00Z",
+        "receivedAt": "2026-11-01T10:00:01Z",
+        "origin": "webhook",
+    }
     website.line.accounts[account.id] = account_status(
         state="sending", message="Currently sending.", lastEvent=last, backfill=account_run("backfill")
     )
@@ -74,7 +79,12 @@ def test_the_switch_turns_it_off_and_a_history_is_asked_for(fields, website):
 
 
 def test_the_last_event_stands_beside_its_time(website, visitor):
-    last = {"event": "Email Opened", "at": "2026-11-01T10:00:00Z", "receivedAt": "2026-11-01T10:00:01Z"}
+    last = {
+        "event": "Email Opened",
+        "at": "2026-11-01T10:00:00Z",
+        "receivedAt": "2026-11-01T10:00:01Z",
+        "origin": "webhook",
+    }
     connected(website, state="sending", lastEvent=last)
     box = visitor().goto(ROOM).locator(".stat").filter(has_text="Last event")
     expect(box.get_by_text("Email Opened")).to_be_visible()

@@ -18,6 +18,7 @@ from headwater.sources.activecampaign.history.difference import (
     due,
     figures,
     promised,
+    reasons,
     recipients_wait,
     why,
 )
@@ -27,6 +28,7 @@ from headwater.sources.activecampaign.memory.ledger import Count
 from headwater.sources.activecampaign.occurrence import Kind
 from headwater.sources.activecampaign.records import Report
 from headwater.sources.activecampaign.settings import Settings
+from headwater.spec.times import format_time
 
 NOW = datetime(2025, 7, 1, 12, tzinfo=UTC)
 SENT = NOW - timedelta(days=3)
@@ -209,4 +211,10 @@ def test_the_comparison_shows_both_sides_and_the_reasons() -> None:
     assert shown["counts"]["opens"]["filled"] == 5
     assert [*shown["counts"]] == ["bounces", "opens", "clicks", "unsubscribes", "delivered"]
     assert shown["why"] == ["Opens: 2 are not in ActiveCampaign's report, which leaves out deleted contacts."]
-    assert (shown["equal"], shown["readAt"]) == (False, NOW.isoformat())
+    assert (shown["equal"], shown["readAt"]) == (False, format_time(NOW))
+
+
+def test_what_is_true_of_several_reports_is_said_once_with_all_counts() -> None:
+    before = "happened before the account was connected; a back-fill brings them."
+    told = {"opens": f"1339 {before}", "bounces": "2 are missing.", "clicks": f"153 {before}", "delivered": ""}
+    assert reasons(told) == [f"1,339 opens, 153 clicks {before}", "Bounces: 2 are missing."]
