@@ -9,6 +9,7 @@ class LivePart extends HTMLElement {
   #wait = EVERY_MS;
   #timer = 0;
   #shown = null;
+  #shown = null;
 
   connectedCallback() {
     this.#later();
