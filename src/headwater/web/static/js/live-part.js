@@ -9,7 +9,6 @@ class LivePart extends HTMLElement {
   #wait = EVERY_MS;
   #timer = 0;
   #shown = null;
-  #shown = null;
 
   connectedCallback() {
     this.#later();
