@@ -89,7 +89,10 @@ def _on(connection: Connection) -> str:
 
 def _last(connection: Connection) -> str | None:
     last = connection.get("lastEvent")
-    return f"{last['event']}, {_time(last['at'])}" if last else None
+    if not last:
+        return None
+    how = ", read from a report" if last.get("origin") == "report" else ""
+    return f"{last['event']}, {_time(last['at'])}{how}"
 
 
 def _webhook(webhook: Connection | None) -> str | None:

@@ -15,7 +15,9 @@ CARD: Final = Card(
     id="XE0vf1bTDh",
     slug="activecampaign",
     name="ActiveCampaign",
-    description="Email events of an ActiveCampaign account: delivered, opened, clicked, bounced, unsubscribed.",
+    description=(
+        "Email events of an ActiveCampaign account: delivered, opened, clicked, bounced, unsubscribed, marked as spam."
+    ),
     schema_name="activecampaign",
     webhooks=True,
     cloud=True,

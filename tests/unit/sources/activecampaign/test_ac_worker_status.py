@@ -42,6 +42,7 @@ def test_a_connection_that_sends_is_told_whole():
             "event": "Email Opened",
             "at": "2026-03-01T11:59:57.000Z",
             "receivedAt": "2026-03-01T12:00:00.000Z",
+            "origin": "webhook",
         },
         "warnings": [],
     }

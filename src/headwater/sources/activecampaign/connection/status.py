@@ -99,7 +99,12 @@ def masked(url: str) -> str:
 def _last_event(last: LastEvent | None) -> Answer | None:
     if last is None:
         return None
-    return {"event": last.event, "at": format_time(last.at), "receivedAt": format_time(last.received_at)}
+    return {
+        "event": last.event,
+        "at": format_time(last.at),
+        "receivedAt": format_time(last.received_at),
+        "origin": last.origin.value,
+    }
 
 
 def _warnings(known: Known, facts: Facts) -> Iterator[Answer]:

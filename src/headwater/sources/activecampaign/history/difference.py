@@ -6,6 +6,7 @@ from what is known not to come (`Mark.gap`), and where its counter moved since i
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -19,6 +20,7 @@ from headwater.sources.activecampaign.history.run import Reading
 from headwater.sources.activecampaign.occurrence import Kind
 from headwater.sources.activecampaign.records import Report
 from headwater.sources.activecampaign.settings import Settings
+from headwater.spec.times import format_time
 
 SENDING_ON: Final = timedelta(days=7)
 """Ours: a campaign that still sends so long after its first email is an automation's, and never rests."""
@@ -279,7 +281,7 @@ def comparison(
     Returns: {"id", "name", "sentAt", "checkedAt", "readAt", "equal": bool, "counts": {report: {"activeCampaign",
         "headwater", "filled", "why"}}, "why": [sentences]}; `filled` came in by the last reading.
     """
-    counts, read_at = {}, list[datetime]()
+    counts, read_at = dict[str, dict[str, Any]](), list[datetime]()
     for report, figure in both.items():
         mark = marks.get((campaign.id, report))
         if mark and mark.read_at:
@@ -293,14 +295,26 @@ def comparison(
     return {
         "id": campaign.id,
         "name": campaign.name,
-        "sentAt": campaign.sent_at.isoformat() if campaign.sent_at else None,
-        "checkedAt": look.looked_at.isoformat(),
-        "readAt": max(read_at).isoformat() if read_at else None,
+        "sentAt": format_time(campaign.sent_at) if campaign.sent_at else None,
+        "checkedAt": format_time(look.looked_at),
+        "readAt": format_time(max(read_at)) if read_at else None,
         "equal": all(figure.counted == figure.known for figure in both.values()),
         "counts": counts,
-        "why": [
-            f"{name.capitalize()}: {each['why']}"
-            for name, each in counts.items()
-            if each["activeCampaign"] != each["headwater"] and each["why"]
-        ],
+        "why": reasons(
+            {name: each["why"] for name, each in counts.items() if each["activeCampaign"] != each["headwater"]}
+        ),
     }
+
+
+def reasons(by_report: Mapping[str, str]) -> list[str]:
+    """Return the reasons as sentences to read: what is true of several reports is said once, with all counts."""
+    alike = defaultdict[str, list[str]](list)
+    found = dict[str, None]()
+    for name, sentence in by_report.items():
+        count, _, rest = sentence.partition(" ")
+        if count.isdecimal() and rest.startswith("happened before"):
+            alike[rest].append(f"{int(count):,} {name}")
+            found[rest] = None
+        elif sentence:
+            found[f"{name.capitalize()}: {sentence}"] = None
+    return [f"{', '.join(alike[each])} {each}" if each in alike else each for each in found]

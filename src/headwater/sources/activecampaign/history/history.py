@@ -39,10 +39,17 @@ from headwater.sources.activecampaign.history.reconcile import reconcile
 from headwater.sources.activecampaign.history.run import Run, RunKind, RunState
 from headwater.sources.activecampaign.history.runs import Runs
 from headwater.sources.contract import Answer, Room
+from headwater.spec.times import format_time
 
 _COMPARISONS_MAX: Final = 1_000  # ours: campaigns in one answer, those that were sent last
 _CAMPAIGN_IDS_MAX: Final = 1_000  # ours: campaigns that can be named in one request
 _RUNS_SHOWN_MAX: Final = 100
+_ETA_ROWS_MIN: Final = 500
+"""ours: rows from which the pace can be told; before, most calls ask who the contacts are."""
+_BEGINS: Final = {
+    RunKind.BACKFILL: "Looking which campaigns there are; who the contacts are is read first.",
+    RunKind.RECONCILIATION: "Comparing the counters; webhooks on their way are waited for.",
+}
 _TICK_S: Final = 5.0  # ours: how often it is looked whether a reconciliation is due
 
 _log = structlog.get_logger()
@@ -304,7 +311,7 @@ class History:
         """Return the seconds that the rest takes at the pace since this process carries the run."""
         begun_at, rows_before = self._begun.get(run.id, (0.0, 0))
         rows = run.rows - rows_before
-        if run.state is not RunState.RUNNING or not run.planned or not begun_at or rows <= 0:
+        if run.state is not RunState.RUNNING or not run.planned or not begun_at or rows < _ETA_ROWS_MIN:
             return None
         return round(rows_left * (time.monotonic() - begun_at) / rows)
 
@@ -322,15 +329,15 @@ def shown(run: Run, *, filled: int, eta_s: int | None) -> Answer:
         "calls": run.calls,
         "callsMinimum": run.calls_min,
         "etaS": eta_s,
-        "createdAt": run.created_at.isoformat(),
+        "createdAt": format_time(run.created_at),
         "startedAt": _iso(run.started_at),
         "endedAt": _iso(run.ended_at),
-        "message": run.message,
+        "message": run.message or (_BEGINS[run.kind] if run.state is RunState.RUNNING and not run.planned else ""),
     }
 
 
 def _iso(at: datetime | None) -> str | None:
-    return at.isoformat() if at else None
+    return format_time(at) if at else None
 
 
 def _dry(since: str, campaigns: int, rows: int, calls: int, seconds: int) -> dict[str, Any]:
@@ -342,7 +349,7 @@ def _dry(since: str, campaigns: int, rows: int, calls: int, seconds: int) -> dic
         "rows": rows,
         "calls": calls,
         "etaS": seconds,
-        "message": f"It would read about {rows} rows of {campaigns} campaigns with up to {calls} requests.",
+        "message": f"It would read about {rows:,} rows of {campaigns:,} campaigns with up to {calls:,} requests.",
     }
 
 
