@@ -117,6 +117,11 @@ class Carrier:
         await memory.keep(source_id, taken)
         return True
 
+    async def begin_again(self, source_id: str, source: HowMapped | None, last: datetime | None) -> None:
+        """Tell a source's memory that its stretches come once more, because the log is an older copy."""
+        if source is not None and not callable(source[0]):
+            await source[0].begin_again(source_id, last)
+
     async def _append(self, stretch: Stretch, results: Iterable[Mapped]) -> set[int] | None:
         work = await asyncio.to_thread(work_of, stretch, list(results))
         listed = await asyncio.to_thread(self._state.listed, work.rejected) if work.rejected else set()

@@ -133,10 +133,21 @@ class InboxMapper:
         """
         start = self._reader.start(Topic.INBOX)
         _log.error("inbox.older_copy", cursor=self._cursor, end=end, start=start)
+        last = await asyncio.to_thread(self._last_arrival)
+        for source_id in await asyncio.to_thread(self._state.remembering):
+            await self._carrier.begin_again(source_id, self._events_of(source_id), last)
         await asyncio.to_thread(self._state.forget_all)
         await asyncio.to_thread(self._state.follow, self._reader)
         await asyncio.to_thread(self._cursors.rewind, NAME, start)
         await self._move(start)
+
+    def _last_arrival(self) -> datetime | None:
+        """Return when the log's last record arrived, None where it has none."""
+        found = []
+        for topic in (Topic.INBOX, Topic.EVENTS):
+            at = max(self._reader.end(topic) - 1, 0)
+            found += [frame.received_at for frame in self._reader.read(topic, at, records_max=1, bytes_max=1).frames]
+        return max(found, default=None)
 
     async def _arrival(self) -> None:
         """Return when something arrived, after a while, or at once when stopped."""

@@ -143,6 +143,17 @@ class Memory(Protocol):
         """Remember what `take` or `overdue` returned, now that the log has the events."""
         ...
 
+    async def begin_again(self, source_id: str, last: datetime | None) -> None:
+        """Remember that the log is an older copy, whose inbox is taken once more.
+
+        What is told again gives its events again, with the same message ids; the log leaves out those that it has.
+
+        Args:
+            source_id: whose.
+            last: when the copy's last record arrived: what happened later was told to nobody. None: not known.
+        """
+        ...
+
 
 @dataclass(frozen=True, slots=True)
 class Account:

@@ -24,6 +24,7 @@ from headwater.sources.activecampaign.connection.checking import budget_of, chec
 from headwater.sources.activecampaign.connection.health import Health
 from headwater.sources.activecampaign.connection.keeper import Keeper
 from headwater.sources.activecampaign.history.history import History
+from headwater.sources.activecampaign.history.marks import Marks
 from headwater.sources.activecampaign.history.runs import Runs
 from headwater.sources.activecampaign.memory.ledger import Ledger
 from headwater.sources.activecampaign.memory.remembering import OccurrenceMemory
@@ -79,6 +80,13 @@ class AccountsWorker:
     async def keep(self, source_id: str, taken: Taken) -> None:
         """See `contract.Memory`."""
         await self._parts.memory.keep(source_id, taken)
+
+    async def begin_again(self, source_id: str, last: datetime | None) -> None:
+        """See `contract.Memory`; what was compared before is compared anew."""
+        await self._parts.memory.begin_again(source_id, last)
+        for connected in self._connected.values():
+            if connected.account.source_id == source_id:
+                await asyncio.to_thread(Marks(self._parts.runs, connected.account.id, source_id).reopen)
 
     def apply(self, accounts: Sequence[Account]) -> None:
         """Hand the accounts to every part; one whose address cannot be read is left out, and logged."""

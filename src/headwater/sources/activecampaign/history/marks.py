@@ -85,8 +85,8 @@ class Marks:
                 "update looks set since = min(since, ?) where connection_id = ? and source_id = ?", (since, *self._key)
             )
 
-    def reopen(self, campaign_ids: Collection[str]) -> None:
-        """Let campaigns be compared anew, because a back-fill brought what was said not to come."""
+    def reopen(self, campaign_ids: Collection[str] | None = None) -> None:
+        """Let campaigns be compared anew, None for all: a back-fill brought what was said not to come."""
         marks = {key: msgspec.structs.replace(mark, counter=-1, gap=0) for key, mark in self.all().items()}
         with self._runs.transaction():
             self._runs.db.executemany(
@@ -94,7 +94,7 @@ class Marks:
                 [
                     (*self._key, campaign_id, report.value, _encode(mark).decode())
                     for (campaign_id, report), mark in marks.items()
-                    if campaign_id in campaign_ids
+                    if campaign_ids is None or campaign_id in campaign_ids
                 ],
             )
 

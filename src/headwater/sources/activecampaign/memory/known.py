@@ -25,6 +25,7 @@ class Flag(IntFlag):
     CLAIMED = 2  # a report told it, and the webhook that is the same came, too
     REASON = 4  # an unsubscribe that tells why
     REPEAT = 8  # of a report's repeats: it happened at some time between `at_s` and `at_s + slack_s`
+    LOST = 16  # perhaps: the log is an older copy, and this was not told again since
 
 
 NO_FLAG: Final = Flag(0)
@@ -151,6 +152,11 @@ class Known:
     def flag(self, told: Told, flag: Flag) -> None:
         """Note something about a telling that is known."""
         told.flags |= flag
+        self.changed[told.id] = told
+
+    def found(self, told: Told) -> None:
+        """Note that the log has it for sure."""
+        told.flags &= ~Flag.LOST
         self.changed[told.id] = told
 
     def hold(self, held: Held) -> None:

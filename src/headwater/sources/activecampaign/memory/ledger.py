@@ -145,6 +145,25 @@ class Ledger:
         with sqlite.transaction(self._db):
             self._write(source_id, changes)
 
+    def begin_again(self, source_id: str, last_s: float | None) -> None:
+        """Mark what the log may have lost, and forget what happened after its last record; None: nothing is."""
+        source = self._number(source_id)
+        with sqlite.transaction(self._db):
+            self._db.execute("delete from tellings where source = ? and at_s > ?", (source, last_s))
+            self._db.execute(
+                "update tellings set flags = flags | ? where source = ? and flags & ? = 0",
+                (Flag.LOST.value, source, Flag.ABSORBED.value),
+            )
+            self._db.execute("update sources set seq = -1 where id = ?", (source,))  # places in the inbox begin again
+            self._db.execute("delete from counts where source = ?", (source,))
+            self._db.execute(
+                "insert into counts"
+                " select source, campaign, kind,"
+                " count(distinct person), count(distinct person || char(31) || link), count(*)"
+                " from tellings where source = ? and flags & ? = 0 and kind <> ? group by source, campaign, kind",
+                (source, Flag.ABSORBED.value, _NUMBERS[Kind.OTHER]),
+            )
+
     def _write(self, source_id: str, changes: Changes) -> None:
         self._db.execute("insert into sources (source_id) values (?) on conflict do nothing", (source_id,))
         source = self._number(source_id)

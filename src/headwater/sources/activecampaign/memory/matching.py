@@ -40,6 +40,17 @@ def news(
     return _of_webhook(draft, known, same_second=same_second and draft.kind in _COUNTED)
 
 
+def lost(draft: Draft, known: Known) -> list[Draft]:
+    """Return the events of a telling that is known, which an older copy of the log may not have."""
+    found, each, ordinal = list[Draft](), draft, 2
+    while same := known.by_id(id_bytes(each.message_id)):
+        if same.flags & Flag.LOST:
+            known.found(same)
+            found.append(each)
+        each, ordinal = repeated(draft, ordinal), ordinal + 1
+    return found
+
+
 def _once(draft: Draft, known: Known) -> list[Draft]:
     told = told_of(draft)
     if known.count(told.link):

@@ -106,6 +106,10 @@ class OccurrenceMemory:
         if taken.note is not None:
             await asyncio.to_thread(self._ledger.commit, source_id, taken.note)
 
+    async def begin_again(self, source_id: str, last: datetime | None) -> None:
+        """Take everything for lost that is told again, and forget what happened after the last record."""
+        await asyncio.to_thread(self._ledger.begin_again, source_id, last.timestamp() if last else None)
+
     def _look(self, source_id: str, webhooks: Sequence[Webhook], settings: Mapping[str, Any]) -> _Batch:
         """Read records and keep what is new; nothing is written."""
         terms = source_settings.read(settings)
@@ -195,6 +199,8 @@ def _span(draft: Draft) -> tuple[int, int]:
 def _news(draft: Draft, known: Mapping[Place, Known], terms: Settings, received_at: datetime) -> list[Draft]:
     """Return what becomes an event because of a draft, and remember it in `known`."""
     here = known[place_of(draft)]
+    if again := matching.lost(draft, here):
+        return again
     if draft.kind is Kind.UNSUBSCRIBE:
         return holding.unsubscribed(draft, here, received_s=received_at.timestamp(), wait_s=terms.merge_unsubscribes_s)
     if _is_refuted(draft, known):
