@@ -67,6 +67,13 @@ def test_a_webhook_that_stays_silent_is_made_anew_once_a_day():
     assert told.lasting
 
 
+def test_a_clock_that_was_set_back_does_not_keep_a_silent_webhook_from_being_made_anew():
+    told, _ = played((5, 3), (9, 3), (9, 3), start=START + timedelta(days=365))
+    assert told.renewed_at > START + timedelta(days=365)
+    _, advices = played((12, 3), (12, 3), silence=told)
+    assert advices == [Advice.LOOK_AGAIN, Advice.RENEW]
+
+
 def test_a_webhook_that_was_under_way_is_no_silence():
     told, advices = played((5, 3), (9, 3), (9, 4))
     assert advices == [Advice.NOTHING, Advice.LOOK_AGAIN, Advice.NOTHING]

@@ -101,7 +101,7 @@ def judged(silence: Silence, look: Look, at: datetime) -> tuple[Silence, Advice]
         return silence, Advice.NOTHING
     if silence.suspected_at is None:
         return msgspec.structs.replace(silence, suspected_at=at), Advice.LOOK_AGAIN
-    if at - silence.suspected_at < GRACE:
+    if _within(GRACE, silence.suspected_at, at):
         return silence, Advice.LOOK_AGAIN
     return _silent(silence, look, at)
 
@@ -113,7 +113,7 @@ def _heard(silence: Silence, look: Look, at: datetime) -> Silence:
 
 
 def _silent(silence: Silence, look: Look, at: datetime) -> tuple[Silence, Advice]:
-    renew = silence.renewed_at is None or at - silence.renewed_at >= RENEW_EVERY
+    renew = silence.renewed_at is None or not _within(RENEW_EVERY, silence.renewed_at, at)
     told = msgspec.structs.replace(
         silence,
         since=look,
@@ -123,6 +123,11 @@ def _silent(silence: Silence, look: Look, at: datetime) -> tuple[Silence, Advice
         lasting=silence.silent_at is not None,
     )
     return told, Advice.RENEW if renew else Advice.NOTHING
+
+
+def _within(span: timedelta, since: datetime, at: datetime) -> bool:
+    """Say whether less than a span has passed; not if the clock was set back before `since`."""
+    return timedelta() <= at - since < span
 
 
 def _went_back(before: Look, now: Look) -> bool:
