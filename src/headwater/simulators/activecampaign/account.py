@@ -75,7 +75,9 @@ class Account:
         left: who came off the lists, by contact.
     """
 
-    def __init__(self, settings: Settings, listens: Callable[[str], bool] | None = None) -> None:
+    def __init__(
+        self, settings: Settings, listens: Callable[[str], bool] | None = None, *, shop_knows_past: bool = False
+    ) -> None:
         self._settings = settings
         self._listens = listens or settings.events.__contains__
         self._reactions = Reactions(settings.seed)
@@ -86,6 +88,7 @@ class Account:
         self._planned: dict[int, Result] = {}
         self.ledger = Ledger()
         self._is_past = settings.history == "past"
+        self._shop_knows_past = shop_knows_past
 
     def steps(self) -> Iterator[tuple[float, Step]]:
         """Yield what goes out, with the plan second at which it does, ascending."""
@@ -201,7 +204,8 @@ class Account:
                 place,
             )
             yield from ((at, webhook) for at in times)
-        if happening.kind == "click" and not past and (calls := shop.visit(settings.seed, happening, instant)):
+        seen = self._shop_knows_past or not past
+        if happening.kind == "click" and seen and (calls := shop.visit(settings.seed, happening, instant)):
             self.ledger.visited(calls)
             yield happening.at, Visit(tuple(calls))
 

@@ -35,7 +35,7 @@ class Simulation:
     def __init__(self, settings: Settings, targets: Targets, http: aiohttp.ClientSession) -> None:
         self.settings = settings
         self.sender = Sender(http, targets.webhook_urls, events=settings.events, timeout_s=settings.switches.timeout_s)
-        self.account = Account(settings, self.sender.listens)
+        self.account = Account(settings, self.sender.listens, shop_knows_past=bool(targets.tracking_url))
         self._tracker = Tracker(http, targets.tracking_url, targets.write_key) if targets.tracking_url else None
         self._webhooks: asyncio.Queue[Webhook] = asyncio.Queue(maxsize=2 * _AT_ONCE)
         self._moments = self.account.moments()
@@ -44,12 +44,20 @@ class Simulation:
         self.is_done = False
 
     def live_through_past(self) -> None:
-        """With a history that is past: let it happen at once; only the API knows of it then."""
-        if self.settings.history == "past":
-            for moment in self._moments:
-                if moment[0] > self.settings.history_s:
-                    self._moments = chain([moment], self._moments)
-                    return
+        """With a history that is past: let it happen at once; only the API knows of it then.
+
+        What people did in the shop meanwhile is sent there all the same: it has had its own SDK all the time.
+        """
+        if self.settings.history != "past":
+            return
+        visits: list[tuple[float, Step | None]] = []
+        for moment in self._moments:
+            if moment[0] > self.settings.history_s:
+                self._moments = chain(visits, [moment], self._moments)
+                return
+            if isinstance(moment[1], Visit):
+                visits.append(moment)
+        self._moments = iter(visits)
 
     def pause(self, *, paused: bool) -> None:
         """Let time stand still, or go on."""
