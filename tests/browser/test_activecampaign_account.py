@@ -4,6 +4,8 @@ import pytest
 from playwright.sync_api import expect
 from website import account_run, account_status
 
+from headwater.errors import LogUnavailableError
+
 ROOM = "/default/apps/activecampaign"
 URL = "https://acme.api-us1.com"
 
@@ -134,3 +136,23 @@ def test_a_new_webhook_address_is_made_by_an_owner_and_no_member_is_offered_it(w
     page.get_by_role("button", name="New webhook address").click()
     page.wait_for_url("**" + ROOM)
     assert website.control.sources.get(website.workspace.id, source.slug).webhook_secret != before
+
+
+def test_while_nobody_can_be_asked_the_page_says_so_and_the_rest_is_shown(website, visitor, monkeypatch):
+    connected(website)
+
+    async def unreachable(*_):
+        raise LogUnavailableError("The pipeline role does not answer yet; try again in a moment.")
+
+    monkeypatch.setattr(website.line, "account_status", unreachable)
+    monkeypatch.setattr(website.line, "account_reconciliation", unreachable)
+    page = visitor().goto(ROOM)
+    expect(page.get_by_text("The pipeline role does not answer yet")).to_be_visible()
+    expect(page.get_by_role("switch", name="Send email events")).to_be_checked()
+
+
+def test_with_a_refused_key_its_field_stands_open(website, visitor):
+    webhook = {"state": "unknown", "id": "", "address": "", "checkedAt": None, "repairs": 0, "message": "refused"}
+    connected(website, state="attention", message="ActiveCampaign refuses the API key.", webhook=webhook)
+    page = visitor().goto(ROOM)
+    expect(page.get_by_label("API key").first).to_be_visible()

@@ -91,7 +91,7 @@ def _last(connection: Connection) -> str | None:
     last = connection.get("lastEvent")
     if not last:
         return None
-    how = ", read from a report" if last.get("origin") == "report" else ""
+    how = ", not by webhook" if last.get("origin") == "report" else ""
     return f"{last['event']}, {_time(last['at'])}{how}"
 
 

@@ -38,6 +38,10 @@ _STATES: Final[Mapping[str, State]] = {
     "unknown": State("Unknown", ""),
 }
 _FIELDS: Final = {"accountUrl": "account_url", "apiKey": "api_key", "writeKey": "write_key"}
+_UNSAID: Final = dict.fromkeys(
+    ("lastEvent", "webhook", "lag", "budget", "identities", "backfill", "reconciliation", "warnings")
+)
+"""What a status lacks while the pipeline role does not answer."""
 _NOT_PUBLIC: Final = (
     "This server's address is known only on this machine, so ActiveCampaign cannot send webhooks to it yet. "
     "Set HEADWATER_PUBLIC_URL to an HTTPS address that leads here from the internet."
@@ -122,14 +126,15 @@ async def _page(
 
 
 async def _account(connecting: Connecting, visit: Visit, entry: AccountEntry) -> dict[str, Any]:
-    status = await connecting.status_of(entry)
-    last = status.get("lastEvent")
+    status: dict[str, Any] = {**_UNSAID, **await connecting.status_of(entry)}
+    last, webhook = status["lastEvent"], status["webhook"] or {}
     return {
         "status": status,
         "state": _STATES.get(status["state"], _STATES["unknown"]),
+        "needs_key": status["state"] == "attention" and webhook.get("state") == "unknown",
         "last_at": datetime.fromisoformat(last["at"]) if last else None,
-        "checked_at": _moment((status.get("webhook") or {}).get("checkedAt")),
-        "runs": [_run(status[kind]) for kind in ("backfill", "reconciliation") if status.get(kind)],
+        "checked_at": _moment(webhook.get("checkedAt")),
+        "runs": [_run(status[kind]) for kind in ("backfill", "reconciliation") if status[kind]],
         "campaigns": await _campaigns(visit, entry.id),
     }
 
