@@ -35,8 +35,11 @@ async def _home(visit: Visit) -> Response:
     rows = await asyncio.to_thread(sources.rows, visit)
     destinations = await asyncio.to_thread(control.destinations.all, visit.workspace.id)
     warehouses = await asyncio.to_thread(control.warehouses.all, visit.workspace.id)
-    connections = await standing.asked(pipeline.connections(), "connections")
-    loaded = await standing.asked(pipeline.warehouses(), "warehouses")
+    connections, loaded, of_accounts = await asyncio.gather(
+        standing.asked(pipeline.connections(), "connections"),
+        standing.asked(pipeline.warehouses(), "warehouses"),
+        _of_accounts(visit),
+    )
     by_id = {each["destinationId"]: each for each in connections or []}
     stands = {each["warehouseId"]: each for each in loaded or []}
     alarms = _unreachable(visit, connections) + _of_destinations(visit, destinations, by_id)
@@ -46,7 +49,7 @@ async def _home(visit: Visit) -> Response:
         received=sum(row.received for row in rows),
         delivered=sum(each["deliveredFirstTry"] + each["deliveredOnRetry"] for each in by_id.values()),
         loaded=sum(each["totals"]["events"] for each in stands.values()),
-        alarms=alarms + await _of_accounts(visit) + _of_warehouses(visit, loaded or []),
+        alarms=alarms + of_accounts + _of_warehouses(visit, loaded or []),
         destinations=[
             {
                 "entry": each,
