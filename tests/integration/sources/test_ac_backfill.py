@@ -102,6 +102,8 @@ async def test_only_the_named_campaigns_are_read_and_an_unknown_one_is_told(tmp_
         assert laid.books.seen["src"] == laid.account.campaigns["2"].truth()
         assert "no campaign 77" in run["message"]
         assert laid.account.calls["contacts"] == 0
+        nothing = await laid.ended((await history.backfill("conn", campaigns=["77"]))["id"])
+        assert (nothing["state"], nothing["message"]) == ("failed", "There is no campaign 77.")
 
 
 async def test_a_dry_run_only_counts(tmp_path: Path) -> None:

@@ -142,7 +142,8 @@ async def backfill(desk: Desk, known: Known, marks: Marks) -> None:
     await asyncio.to_thread(
         runs.change,
         run.id,
-        state=RunState.DONE,
+        # a script that names campaigns which are not there is to notice
+        state=RunState.FAILED if ended.notes and not ended.total else RunState.DONE,
         ended_at=desk.clock(),
         filled=max(total(counts) - ended.known_before, 0),
         message=" ".join(ended.notes) or "Everything that the account's reports hold was read.",
