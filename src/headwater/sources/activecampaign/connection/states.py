@@ -97,8 +97,8 @@ def _off(facts: Facts) -> str:
 def _problem(facts: Facts) -> str:
     if facts.refused:
         return (
-            "ActiveCampaign refuses the API key. Copy it once more from Settings, Developer in ActiveCampaign, and enter "
-            "it on the account's page, or with `headwater activecampaign update`."
+            "ActiveCampaign refuses the API key. Copy it once more from Settings, Developer in ActiveCampaign, and "
+            "enter it on the account's page, or with `headwater activecampaign update`."
         )
     if facts.webhook in {WebhookState.MISSING, WebhookState.CHANGED}:
         return f"The webhook could not be registered at ActiveCampaign. {facts.complaint}".rstrip()
