@@ -187,7 +187,7 @@ def test_pitfall_37_reports_promise_rows_by_contacts_never_by_repeats() -> None:
         (Figure(5, 3), Mark(5, 2, NOW, old_rows=2), "2 happened before"),
         (Figure(5, 3), None, "2 are missing; the next reconciliation reads the report."),
         (Figure(5, 3), Mark(4, 1, NOW, missing_rows=1), "1 are missing or on their way"),
-        (Figure(3, 5), None, "Webhooks told of 2 that the counter does not hold"),
+        (Figure(3, 5), None, "Webhooks told of 2 more than the counter held"),
         (Figure(5, 5, 9, 5), None, "4 repeats are only counted"),
     ],
 )

@@ -237,7 +237,7 @@ def _more_known(report: Report, count: int) -> str:
     if report is Report.RECIPIENTS:
         return f"{count} were taken for delivered before they bounced; their bounces say so."
     return (
-        f"Webhooks told of {count} that the counter does not hold: it follows late,"
+        f"Webhooks told of {count} more than the counter held when it was looked at: it follows late,"
         " or ActiveCampaign took them out, such as machine opens and deleted contacts."
     )
 
