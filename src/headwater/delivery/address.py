@@ -86,7 +86,9 @@ class Policy:
         if any(actual in net for net in self.networks):
             return
         if any(actual in net for net in FORBIDDEN):
-            raise DeliveryError("The address is internal or reserved; allow its network in ALLOW_NETWORKS to reach it.")
+            raise DeliveryError(
+                "The address is internal or reserved; allow its network in HEADWATER_ALLOW_NETWORKS to reach it."
+            )
         if plain and not self.http:
             raise DeliveryError("Plain http is allowed to private networks only; use https.")
         if port in PORTS_DENIED or not (port in PORTS_SYSTEM_ALLOWED or PORT_USER_MIN <= port <= _PORT_MAX):
