@@ -174,39 +174,42 @@ def rotate_secret(at: Server, connection: str | None, *, now: bool, json_: bool)
 
 @command.command()
 @which
+@json_option
 @server.options
-def enable(at: Server, connection: str | None) -> None:
+def enable(at: Server, connection: str | None, *, json_: bool) -> None:
     """Switch a connection ON: its webhook is registered.
 
     \b
     Example:
       headwater activecampaign enable
     """
-    _switch(at, connection, is_on=True)
+    _switch(at, connection, is_on=True, json_=json_)
 
 
 @command.command()
 @which
+@json_option
 @server.options
-def disable(at: Server, connection: str | None) -> None:
+def disable(at: Server, connection: str | None, *, json_: bool) -> None:
     """Switch a connection OFF: its webhook is removed, its keys are kept.
 
     \b
     Example:
       headwater activecampaign disable
     """
-    _switch(at, connection, is_on=False)
+    _switch(at, connection, is_on=False, json_=json_)
 
 
-def _switch(at: Server, connection: str | None, *, is_on: bool) -> None:
+def _switch(at: Server, connection: str | None, *, is_on: bool, json_: bool) -> None:
     found = connections.find(at, connection)
-    _shown(at.call("PATCH", path_of(found), {"enabled": is_on}, is_long=True), json_=False)
+    _shown(at.call("PATCH", path_of(found), {"enabled": is_on}, is_long=True), json_=json_)
 
 
 @command.command()
 @which
+@json_option
 @server.options
-def disconnect(at: Server, connection: str | None) -> None:
+def disconnect(at: Server, connection: str | None, *, json_: bool) -> None:
     """Remove the webhook and forget the account; its events stay.
 
     \b
@@ -214,7 +217,11 @@ def disconnect(at: Server, connection: str | None) -> None:
       headwater activecampaign disconnect
     """
     found = connections.find(at, connection)
-    click.echo(at.call("DELETE", path_of(found), is_long=True)["message"])
+    answer = at.call("DELETE", path_of(found), is_long=True)
+    if json_:
+        printing.as_json(answer)
+    else:
+        click.echo(answer["message"])
 
 
 def _shown(answer: dict[str, Any], *, json_: bool) -> None:

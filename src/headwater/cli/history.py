@@ -108,8 +108,9 @@ def runs(at: Server, connection: str | None, *, count: int, json_: bool) -> None
 @click.command()
 @click.argument("run")
 @click.option("--connection", metavar="C", help="Id, account, address or source (default: the only one).")
+@json_option
 @server.options
-def cancel(at: Server, run: str, connection: str | None) -> None:
+def cancel(at: Server, run: str, *, connection: str | None, json_: bool) -> None:
     """End a run where it is; what it has read stays. `runs` lists them.
 
     \b
@@ -117,7 +118,11 @@ def cancel(at: Server, run: str, connection: str | None) -> None:
       headwater activecampaign cancel 3f9c…
     """
     path = f"{path_of(connections.find(at, connection))}/runs/{server.segment(run)}/cancel"
-    click.echo(connections.run_line(at.call("POST", path)["run"]))
+    ended = at.call("POST", path)["run"]
+    if json_:
+        printing.as_json(ended)
+    else:
+        click.echo(connections.run_line(ended))
 
 
 @click.command("import-complaints")

@@ -311,6 +311,21 @@ def test_unmapped_webhooks_are_listed_and_mapped_again(running, tmp_path, email)
         assert run("dead-letters", *wrong)[0] == 2
 
 
+def test_every_command_prints_json_when_asked():
+    group = cli.root.get_command(None, "activecampaign")
+    for each in group.commands.values():
+        assert "--json" in [name for parameter in each.params for name in parameter.opts], each.name
+
+
+@pytest.mark.usefixtures("connected")
+def test_the_toggle_a_run_and_the_end_are_told_as_json(run):
+    assert json.loads(run("disable", "--json")[1])["enabled"] is False
+    assert json.loads(run("enable", "--json")[1])["enabled"] is True
+    run("backfill", "--since", "2026-01-31", "--no-wait")
+    assert json.loads(run("cancel", "r1", "--json")[1])["state"] == "cancelled"
+    assert json.loads(run("disconnect", "--json")[1])["message"] == "Disconnected."
+
+
 def test_every_command_shows_an_example():
     group = cli.root.get_command(None, "activecampaign")
     for each in (group, *group.commands.values()):
