@@ -1,15 +1,20 @@
-"""An older copy of the log was restored, and what is beside it is newer: what the copy lacks comes in once more."""
+"""An older copy of the log was restored, or of what is beside it: what it lacks comes in again, and nothing twice."""
 
 from __future__ import annotations
 
 import asyncio
+import shutil
+import tempfile
 from collections.abc import Collection, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlencode
+from urllib.parse import parse_qs, urlencode
 
 import msgspec
+from hypothesis import HealthCheck, assume, given, settings
+from hypothesis import strategies as st
+from test_ac_memory_schedules import Arrival, Occurrence, carry, judged, lines
 
 from headwater.eventlog.contract import Topic
 from headwater.eventlog.cursors import Cursors
@@ -105,3 +110,72 @@ async def test_what_came_after_the_copy_counts_as_missing_so_that_it_is_read_fro
     assert (counts[Kind.OPEN].persons, counts[Kind.OPEN].total) == (2, 4)
     assert (counts[Kind.BOUNCE].persons, counts[Kind.UNSUBSCRIBE].persons) == (1, 1)
     ledger.close()
+
+
+Line = tuple[list[Occurrence], list[Arrival], set[Occurrence]]
+GENERATED = settings(deadline=None, max_examples=40, suppress_health_check=list(HealthCheck))
+
+
+def stored(log: MemoryLog) -> dict[str, Any]:
+    events = [each.body for each in log.read(Topic.EVENTS, 0).events()]
+    assert len({each["messageId"] for each in events}) == len(events)
+    return {each["messageId"]: each for each in events}
+
+
+@GENERATED
+@given(line=lines(), share=st.floats(0, 1), repeats=st.booleans())
+def test_an_older_copy_of_the_ledger_and_the_cursor_gives_nothing_new(
+    line: Line, share: float, *, repeats: bool
+) -> None:
+    arrivals, options = line[1], {"backfill_repeats": repeats, "time_zone": "UTC"}
+    before, cut = MemoryLog(), int(len(line[1]) * share)
+
+    async def play(home: Path, copy: Path) -> None:
+        await carry(home, before, arrivals[:cut], [], options)
+        shutil.copytree(home, copy)
+        await carry(home, before, arrivals[cut:], [], options)
+        found = stored(before)
+        await carry(copy, before, [], [], options)
+        assert stored(before) == found
+
+    with tempfile.TemporaryDirectory() as home:
+        (Path(home) / "state").mkdir()
+        asyncio.run(play(Path(home) / "state", Path(home) / "copy"))
+
+
+def happened_after(arrival: Arrival, at: int) -> bool:
+    """Say whether a webhook tells what happened later; what a report tells lies before."""
+    if arrival.is_report:
+        return False
+    when = datetime.fromisoformat(parse_qs(arrival.body.decode())["date_time"][0])
+    return (when - NOON).total_seconds() > at
+
+
+@GENERATED
+@given(line=lines(), share=st.floats(0.1, 0.9), mapped_share=st.floats(0, 1), repeats=st.booleans())
+def test_an_older_copy_of_the_log_and_the_reports_after_it_give_each_occurrence_once(
+    line: Line, share: float, mapped_share: float, *, repeats: bool
+) -> None:
+    """What arrived after the copy had also happened after it: the rest is known here and cannot be told apart."""
+    happened, arrivals, _ = line
+    last = [each for each in arrivals if each.at == 60_000]
+    first = arrivals[: len(arrivals) - len(last)]
+    cut = max(1, int(len(first) * share))
+    assume(cut < len(first))
+    assume(all(happened_after(each, first[cut - 1].at) for each in first[cut:]))
+    options = {"delivered": "off", "backfill_repeats": repeats, "time_zone": "UTC"}
+
+    async def play(home: Path, clean: Path) -> None:
+        whole, copied, older = MemoryLog(), MemoryLog(), MemoryLog()
+        await carry(home, whole, first, [], options)
+        await carry(clean, copied, first[:cut], [], options)
+        events = list(stored(copied).values())
+        for body in events[: int(len(events) * mapped_share)]:
+            await older.append(Topic.EVENTS, "s1", NOON, [Record(body["messageId"], msgspec.json.encode(body))])
+        await carry(home, older, first[:cut], [], options)  # finds out that the log is older
+        await carry(home, older, [], [], options)
+        await carry(home, older, last, [], options)
+        judged(happened, set(), list(stored(older).values()), repeats=repeats)
+
+    with tempfile.TemporaryDirectory() as home, tempfile.TemporaryDirectory() as clean:
+        asyncio.run(play(Path(home), Path(clean)))

@@ -146,8 +146,10 @@ class Ledger:
             self._write(source_id, changes)
 
     def begin_again(self, source_id: str, last_s: float | None) -> None:
-        """Mark what the log may have lost, and forget what happened after its last record; None: nothing is."""
+        """Mark what the log may have lost, and forget what happened after its last record; None: it has none."""
         source = self._number(source_id)
+        if source is None or last_s is None:
+            return
         with sqlite.transaction(self._db):
             self._db.execute("delete from tellings where source = ? and at_s > ?", (source, last_s))
             self._db.execute(
@@ -155,6 +157,7 @@ class Ledger:
                 (Flag.LOST.value, source, Flag.ABSORBED.value),
             )
             self._db.execute("update sources set seq = -1 where id = ?", (source,))  # places in the inbox begin again
+            self._db.execute("insert or replace into lost values (?, ?)", (source, last_s))
             self._db.execute("delete from counts where source = ?", (source,))
             self._db.execute(
                 "insert into counts"
@@ -163,6 +166,13 @@ class Ledger:
                 " from tellings where source = ? and flags & ? = 0 and kind <> ? group by source, campaign, kind",
                 (source, Flag.ABSORBED.value, _NUMBERS[Kind.OTHER]),
             )
+
+    def lost_until(self, source_id: str) -> float:
+        """Return until when records may tell again what an older copy of the log lost; 0 where it is none."""
+        rows = self._db.execute(
+            "select until_s from lost where source = (select id from sources where source_id = ?)", (source_id,)
+        ).fetchall()
+        return float(rows[0][0]) if rows else 0.0
 
     def _write(self, source_id: str, changes: Changes) -> None:
         self._db.execute("insert into sources (source_id) values (?) on conflict do nothing", (source_id,))

@@ -31,6 +31,10 @@ create table if not exists counts (
     total integer not null,
     primary key (source, campaign, kind)
 ) strict, without rowid;
+create table if not exists lost (
+    source integer primary key,
+    until_s real not null
+) strict;
 create table if not exists held (
     source integer not null,
     campaign text not null,

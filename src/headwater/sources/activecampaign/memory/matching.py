@@ -43,8 +43,9 @@ def news(
 def lost(draft: Draft, known: Known) -> list[Draft]:
     """Return the events of a telling that is known, which an older copy of the log may not have."""
     found, each, ordinal = list[Draft](), draft, 2
+    own = {b"", told_of(draft).body}
     while same := known.by_id(id_bytes(each.message_id)):
-        if same.flags & Flag.LOST:
+        if same.flags & Flag.LOST and (draft.origin is Origin.REPORT or same.body in own):
             known.found(same)
             found.append(each)
         each, ordinal = repeated(draft, ordinal), ordinal + 1

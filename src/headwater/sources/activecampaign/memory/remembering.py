@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any, Final, Protocol
 
 import msgspec
@@ -115,9 +115,11 @@ class OccurrenceMemory:
         terms = source_settings.read(settings)
         batch = _Batch([_read(webhook, settings) for webhook in webhooks])
         batch.known = self._ledger.known(source_id, _places(batch.reads))
+        lost_until = datetime.fromtimestamp(self._ledger.lost_until(source_id), UTC)
         for record, (webhook, read) in enumerate(zip(webhooks, batch.reads, strict=True)):
             for draft in read.drafts:
-                for new in _news(draft, batch.known, terms, webhook.received_at):
+                again = matching.lost(draft, batch.known[place_of(draft)]) if webhook.received_at <= lost_until else []
+                for new in (*again, *_news(draft, batch.known, terms, webhook.received_at)):
                     body = _bounced(new, batch.known) if new.kind is Kind.BOUNCE else new.body
                     batch.events.append(_Event(record, new, body, webhook.received_at, read.people))
         for event in batch.events:
@@ -199,8 +201,6 @@ def _span(draft: Draft) -> tuple[int, int]:
 def _news(draft: Draft, known: Mapping[Place, Known], terms: Settings, received_at: datetime) -> list[Draft]:
     """Return what becomes an event because of a draft, and remember it in `known`."""
     here = known[place_of(draft)]
-    if again := matching.lost(draft, here):
-        return again
     if draft.kind is Kind.UNSUBSCRIBE:
         return holding.unsubscribed(draft, here, received_s=received_at.timestamp(), wait_s=terms.merge_unsubscribes_s)
     if _is_refuted(draft, known):
