@@ -216,5 +216,5 @@ def test_the_comparison_shows_both_sides_and_the_reasons() -> None:
 
 def test_what_is_true_of_several_reports_is_said_once_with_all_counts() -> None:
     before = "happened before the account was connected; a back-fill brings them."
-    told = {"opens": f"1339 {before}", "bounces": "2 are missing.", "clicks": f"153 {before}", "delivered": ""}
-    assert reasons(told) == [f"1,339 opens, 153 clicks {before}", "Bounces: 2 are missing."]
+    told = {"opens": f"1339 {before}", "bounces": "2 are missing.", "clicks": f"1 {before}", "delivered": ""}
+    assert reasons(told) == [f"1,339 opens, 1 click {before}", "Bounces: 2 are missing."]

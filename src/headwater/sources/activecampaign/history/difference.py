@@ -313,7 +313,7 @@ def reasons(by_report: Mapping[str, str]) -> list[str]:
     for name, sentence in by_report.items():
         count, _, rest = sentence.partition(" ")
         if count.isdecimal() and rest.startswith("happened before"):
-            alike[rest].append(f"{int(count):,} {name}")
+            alike[rest].append(f"{int(count):,} {name.removesuffix('s') if count == '1' else name}")
             found[rest] = None
         elif sentence:
             found[f"{name.capitalize()}: {sentence}"] = None
