@@ -7,7 +7,7 @@ hundreds. A report whose counter is 0 is not asked for.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from math import ceil
@@ -16,7 +16,14 @@ from typing import Final
 from headwater.errors import InvalidRequestError
 from headwater.sources.activecampaign.api.rows import Campaign
 from headwater.sources.activecampaign.history.carrying import Known, carry, note_of, settled, total
-from headwater.sources.activecampaign.history.difference import ORDER, promised, recipients_wait
+from headwater.sources.activecampaign.history.difference import (
+    ORDER,
+    Counts,
+    after_backfill,
+    figures,
+    promised,
+    recipients_wait,
+)
 from headwater.sources.activecampaign.history.marks import Marks
 from headwater.sources.activecampaign.history.reading import CAMPAIGN_CALLS, Desk, read_leavers
 from headwater.sources.activecampaign.history.run import Part, Reading, Run, RunState, Spent
@@ -94,8 +101,9 @@ def _has_anything(campaign: Campaign) -> bool:
 
 def readings(campaign: Campaign, settings: Settings, since: str, now: datetime) -> tuple[Reading, ...]:
     """Return the reports that a back-fill reads of a campaign, in order."""
+    counters = figures(campaign, {}, settings)
     return tuple(
-        Reading(report, promised(campaign, report))
+        Reading(report, promised(campaign, report), counters[report].counter)
         for report in ORDER
         if promised(campaign, report)
         and (report is not Report.RECIPIENTS or not recipients_wait(campaign, settings, since, now, None))
@@ -124,9 +132,7 @@ async def backfill(desk: Desk, known: Known, marks: Marks) -> None:
         RetryableError, UnauthorizedError, DeliveryError: as the account's API; a later call goes on.
     """
     runs, run = desk.runs, desk.run
-    campaigns = await desk.connected.api.campaigns(priority=desk.priority)
-    listed = max(ceil(len(campaigns) / CAMPAIGNS_A_CALL), 1)
-    await asyncio.to_thread(runs.spend, run.id, Spent(0, desk.meter.take(), 0 if run.planned else listed))
+    campaigns = await listed(desk)
     if not run.planned:
         before = total(await asyncio.to_thread(known.counts, run.source_id))
         run = await asyncio.to_thread(_plan, desk, campaigns, before)
@@ -134,8 +140,7 @@ async def backfill(desk: Desk, known: Known, marks: Marks) -> None:
     if not run.campaigns:
         await read_leavers(desk, {campaign.id for campaign in campaigns})
     counts = await settled(known, run.source_id, desk.pace)
-    read = await asyncio.to_thread(runs.readings, run.id)
-    await asyncio.to_thread(marks.reopen, {campaign_id for campaign_id, _ in read})
+    await asyncio.to_thread(_remember, desk, marks, await listed(desk), counts)
     if not run.campaigns:
         await asyncio.to_thread(marks.reaches_back_to, run.since)
     ended = await asyncio.to_thread(runs.run, run.id)
@@ -147,6 +152,26 @@ async def backfill(desk: Desk, known: Known, marks: Marks) -> None:
         ended_at=desk.clock(),
         filled=max(total(counts) - ended.known_before, 0),
         message=" ".join(ended.notes) or "Everything that the account's reports hold was read.",
+    )
+
+
+async def listed(desk: Desk) -> Sequence[Campaign]:
+    """Return every campaign with its counters."""
+    campaigns = await desk.connected.api.campaigns(priority=desk.priority)
+    calls_min = max(ceil(len(campaigns) / CAMPAIGNS_A_CALL), 1)
+    await asyncio.to_thread(desk.runs.spend, desk.run.id, Spent(0, desk.meter.take(), calls_min))
+    return campaigns
+
+
+def _remember(desk: Desk, marks: Marks, campaigns: Sequence[Campaign], counts: Mapping[str, Counts]) -> None:
+    """Keep what is still missing of the reports that were read: no more of it is said not to come."""
+    later = {each.id: figures(each, counts.get(each.id, {}), desk.settings) for each in campaigns}
+    marks.backfilled(
+        {
+            (campaign_id, reading.report): after_backfill(reading, later[campaign_id][reading.report], desk.clock())
+            for campaign_id, reading in desk.runs.readings(desk.run.id)
+            if reading.is_complete and campaign_id in later
+        }
     )
 
 

@@ -194,6 +194,15 @@ def after_reading(read: Reading, figure: Figure, later: Figure, now: datetime) -
     return Mark(read.counter, gap, now, missing_rows, read.old_rows, max(figure.known - read.known, 0))
 
 
+def after_backfill(read: Reading, later: Figure, now: datetime) -> Mark:
+    """Return the mark of a report that a back-fill read to its end.
+
+    A report that leaves out what is counted, such as deleted contacts, is not read again while its counter rests.
+    """
+    missing_rows = max(read.expected - read.rows, 0)
+    return Mark(read.counter, min(missing_rows + read.old_rows, later.missing), now, missing_rows, read.old_rows)
+
+
 def at_rest(mark: Mark, figure: Figure) -> Mark:
     """Return a mark after a look at which its report was not read.
 

@@ -5,7 +5,7 @@ Kept for each connection and source: a connection that writes to another source 
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final
 
@@ -66,13 +66,7 @@ class Marks:
             db.execute(
                 "insert or replace into looks values (?, ?, ?, ?)", (*self._key, look.since, look.looked_at.isoformat())
             )
-            db.executemany(
-                "insert or replace into marks values (?, ?, ?, ?, ?)",
-                [
-                    (*self._key, campaign_id, report.value, _encode(mark).decode())
-                    for (campaign_id, report), mark in marks.items()
-                ],
-            )
+            self._put(marks)
             db.executemany(
                 "insert or replace into comparisons values (?, ?, ?, ?, ?)",
                 [(*self._key, each["id"], each["sentAt"] or "", _encode(each).decode()) for each in comparisons],
@@ -85,18 +79,21 @@ class Marks:
                 "update looks set since = min(since, ?) where connection_id = ? and source_id = ?", (since, *self._key)
             )
 
-    def reopen(self, campaign_ids: Collection[str] | None = None) -> None:
-        """Let campaigns be compared anew, None for all: a back-fill brought what was said not to come."""
-        marks = {key: msgspec.structs.replace(mark, counter=-1, gap=0) for key, mark in self.all().items()}
+    def _put(self, marks: Mapping[tuple[str, Report], Mark]) -> None:
+        self._runs.db.executemany(
+            "insert or replace into marks values (?, ?, ?, ?, ?)",
+            [(*self._key, id_, report.value, _encode(mark).decode()) for (id_, report), mark in marks.items()],
+        )
+
+    def backfilled(self, marks: Mapping[tuple[str, Report], Mark]) -> None:
+        """Keep new marks of what a back-fill has read."""
         with self._runs.transaction():
-            self._runs.db.executemany(
-                "insert or replace into marks values (?, ?, ?, ?, ?)",
-                [
-                    (*self._key, campaign_id, report.value, _encode(mark).decode())
-                    for (campaign_id, report), mark in marks.items()
-                    if campaign_ids is None or campaign_id in campaign_ids
-                ],
-            )
+            self._put(marks)
+
+    def reopen(self) -> None:
+        """Let everything be compared anew, because what is known was partly lost."""
+        with self._runs.transaction():
+            self._put({key: msgspec.structs.replace(mark, counter=-1, gap=0) for key, mark in self.all().items()})
 
     def forget_other_sources(self) -> None:
         """Begin anew where the connection sent before: what happened since is another source's."""

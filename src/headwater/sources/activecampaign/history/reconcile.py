@@ -12,11 +12,10 @@ import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from math import ceil
 from typing import Any, Final
 
 from headwater.sources.activecampaign.api.rows import Campaign
-from headwater.sources.activecampaign.history.backfill import CAMPAIGNS_A_CALL
+from headwater.sources.activecampaign.history.backfill import listed
 from headwater.sources.activecampaign.history.carrying import Known, carry, note_of, settled, total
 from headwater.sources.activecampaign.history.difference import (
     Counts,
@@ -31,7 +30,7 @@ from headwater.sources.activecampaign.history.difference import (
 )
 from headwater.sources.activecampaign.history.marks import Look, Mark, Marks
 from headwater.sources.activecampaign.history.reading import Desk, read_leavers
-from headwater.sources.activecampaign.history.run import Part, Reading, Run, RunState, Spent
+from headwater.sources.activecampaign.history.run import Part, Reading, Run, RunState
 from headwater.sources.activecampaign.records import Report
 
 _MARGIN: Final = timedelta(minutes=15)
@@ -94,7 +93,7 @@ async def reconcile(desk: Desk, known: Known, marks: Marks) -> None:
     Raises:
         RetryableError, UnauthorizedError, DeliveryError: as the account's API; a later call goes on.
     """
-    looked_at, campaigns = desk.clock(), await _listed(desk)
+    looked_at, campaigns = desk.clock(), await listed(desk)
     named = frozenset(desk.run.campaigns)
     look = await asyncio.to_thread(marks.look)
     if look is None:
@@ -114,14 +113,6 @@ async def reconcile(desk: Desk, known: Known, marks: Marks) -> None:
     await _conclude(view, known, marks, looked_at=look.looked_at if named else looked_at)
 
 
-async def _listed(desk: Desk) -> Sequence[Campaign]:
-    """Return every campaign with its counters."""
-    campaigns = await desk.connected.api.campaigns(priority=desk.priority)
-    calls_min = max(ceil(len(campaigns) / CAMPAIGNS_A_CALL), 1)
-    await asyncio.to_thread(desk.runs.spend, desk.run.id, Spent(0, desk.meter.take(), calls_min))
-    return campaigns
-
-
 async def _first_look(
     desk: Desk, known: Known, marks: Marks, campaigns: Sequence[Campaign], looked_at: datetime
 ) -> Look:
@@ -133,11 +124,27 @@ async def _first_look(
     counts = await asyncio.to_thread(known.counts, desk.run.source_id)
     since = desk.run.created_at - _MARGIN
     view = _View(desk, Look(since.isoformat(), looked_at), campaigns, {}, is_named=False)
-    await asyncio.to_thread(_remember, view, marks, since, counts)
+    later = await listed(desk) if _is_behind(view, counts) else campaigns
+    await asyncio.to_thread(_remember, view, marks, since, counts, _by_id(later))
     return view.look
 
 
-def _remember(view: _View, marks: Marks, since: datetime, counts: Mapping[str, Counts]) -> None:
+def _is_behind(view: _View, counts: Mapping[str, Counts]) -> bool:
+    """Say whether more is known than was counted: a campaign goes out, and the counters are those of a moment ago.
+
+    For people they are read again; the marks keep to the first.
+    """
+    both = (view.figures(campaign, counts) for campaign in view.campaigns)
+    return any(figure.known > figure.counted for each in both for figure in each.values())
+
+
+def _by_id(campaigns: Sequence[Campaign]) -> Mapping[str, Campaign]:
+    return {campaign.id: campaign for campaign in campaigns}
+
+
+def _remember(
+    view: _View, marks: Marks, since: datetime, counts: Mapping[str, Counts], later: Mapping[str, Campaign]
+) -> None:
     new = {
         (campaign.id, report): Mark(figure.counter, figure.missing)
         for campaign in view.campaigns
@@ -146,7 +153,7 @@ def _remember(view: _View, marks: Marks, since: datetime, counts: Mapping[str, C
         if report is not Report.RECIPIENTS or not _hold_lasts(view, campaign)
     }
     after = replace(view, marks=new)
-    marks.looked(view.look, new, [after.comparison(campaign, counts) for campaign in view.campaigns])
+    marks.looked(view.look, new, [after.comparison(later.get(each.id, each), counts) for each in view.campaigns])
 
 
 def _hold_lasts(view: _View, campaign: Campaign) -> bool:
@@ -182,8 +189,9 @@ async def _conclude(view: _View, known: Known, marks: Marks, *, looked_at: datet
     counts, later = await asyncio.to_thread(known.counts, run.source_id), view.campaigns
     if read:
         counts = await settled(known, run.source_id, view.desk.pace)
-        later = await _listed(view.desk)
-    after = _After(read, counts, {campaign.id: campaign for campaign in later})
+    if read or _is_behind(view, counts):
+        later = await listed(view.desk)
+    after = _After(read, counts, _by_id(later))
     await asyncio.to_thread(_compare, view, marks, Look(view.look.since, looked_at), after)
     filled = max(total(counts) - run.known_before, 0) if read else 0
     number = len({campaign_id for campaign_id, _ in read})
@@ -203,7 +211,8 @@ def _compare(view: _View, marks: Marks, kept: Look, end: _After) -> None:
                 new[key] = at_rest(mark, figure)
     after = replace(view, marks={**view.marks, **new})
     changed = {key: mark for key, mark in new.items() if mark != view.marks.get(key)}
-    marks.looked(kept, changed, [after.comparison(campaign, counts) for campaign in view.campaigns])
+    shown = [after.comparison(end.campaigns.get(campaign.id, campaign), counts) for campaign in view.campaigns]
+    marks.looked(kept, changed, shown)
 
 
 async def _end(desk: Desk, filled: int, message: str) -> None:
