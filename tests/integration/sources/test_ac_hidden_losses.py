@@ -43,6 +43,21 @@ async def test_a_loss_right_after_a_backfill_does_not_take_the_place_of_what_it_
         assert ("opens", "1", "9999", "") in laid.books.seen["src"]
 
 
+async def test_what_a_backfill_did_not_find_in_the_reports_is_not_read_again_at_once(tmp_path: Path) -> None:
+    old = sent("1", 20, 130)
+    old.hidden = set(list(old.opens)[:3])
+    async with bench(MadeUpAccount({"1": old}), tmp_path) as laid:
+        await laid.start()
+        await laid.looked()
+        await laid.ended((await laid.history.backfill("conn"))["id"])
+        laid.account.calls.clear()
+        await laid.reconciled()
+        assert not [name for name in laid.account.calls if name.endswith("_list")]
+        old.opens["9999"] = (PRESENT + timedelta(minutes=1), 1)
+        await laid.reconciled()
+        assert ("opens", "1", "9999", "") in laid.books.seen["src"]
+
+
 async def test_a_loss_after_a_backfill_of_one_campaign_does_not_either(tmp_path: Path) -> None:
     old = sent("1", 20, 130)
     async with bench(MadeUpAccount({"1": old}), tmp_path) as laid:
