@@ -58,6 +58,24 @@ async def test_what_a_backfill_did_not_find_in_the_reports_is_not_read_again_at_
         assert ("opens", "1", "9999", "") in laid.books.seen["src"]
 
 
+async def test_a_webhook_between_the_counters_and_the_ledger_makes_no_report_read(tmp_path: Path) -> None:
+    """Of a campaign that goes on, with a history that nobody wants: it would be read at every other look."""
+    old = sent("1", 20, 130)
+    async with bench(MadeUpAccount({"1": old}), tmp_path) as laid:
+        await laid.start()
+        await laid.looked()
+        laid.account.calls.clear()
+        for number in range(4):
+            who, counted = str(9000 + number), laid.account.calls["campaigns"]
+            run = await laid.history.reconcile("conn")
+            while laid.account.calls["campaigns"] == counted:
+                await laid.history.latest("conn")
+            old.opens[who] = (PRESENT + timedelta(minutes=1), 1)
+            laid.books.webhook("src", ("opens", "1", who, ""))
+            await laid.ended(run["id"])
+        assert not [name for name in laid.account.calls if name.endswith("_list")]
+
+
 async def test_a_loss_after_a_backfill_of_one_campaign_does_not_either(tmp_path: Path) -> None:
     old = sent("1", 20, 130)
     async with bench(MadeUpAccount({"1": old}), tmp_path) as laid:

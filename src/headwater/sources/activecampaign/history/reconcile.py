@@ -132,10 +132,13 @@ async def _first_look(
 def _is_behind(view: _View, counts: Mapping[str, Counts]) -> bool:
     """Say whether more is known than was counted: a campaign goes out, and the counters are those of a moment ago.
 
-    For people they are read again; the marks keep to the first.
+    They are read again then, for people, and lest a gap seems to have shrunk; what was read is marked by the first.
     """
-    both = (view.figures(campaign, counts) for campaign in view.campaigns)
-    return any(figure.known > figure.counted for each in both for figure in each.values())
+    return any(
+        figure.known > figure.counted or ((mark := view.marks.get((campaign.id, report))) and figure.missing < mark.gap)
+        for campaign in view.campaigns
+        for report, figure in view.figures(campaign, counts).items()
+    )
 
 
 def _by_id(campaigns: Sequence[Campaign]) -> Mapping[str, Campaign]:
@@ -208,7 +211,7 @@ def _compare(view: _View, marks: Marks, kept: Look, end: _After) -> None:
             if reading := end.read.get(key):
                 new[key] = after_reading(reading, figure, later[report], view.desk.clock())
             elif mark := view.marks.get(key):
-                new[key] = at_rest(mark, figure)
+                new[key] = at_rest(mark, later[report])
     after = replace(view, marks={**view.marks, **new})
     changed = {key: mark for key, mark in new.items() if mark != view.marks.get(key)}
     shown = [after.comparison(end.campaigns.get(campaign.id, campaign), counts) for campaign in view.campaigns]
