@@ -55,6 +55,8 @@ def expected(truth: Iterable[dict[str, Any]], *, account: str) -> dict[str, dict
         # whose address changes is found under the one of that day or, read later, under the new one
         wanted.persons = persons[each["contact_id"]]
         wanted.persons.add(("user", each["user_id"]) if each["user_id"] else ("anonymous", mail))
+        if each["email_now"] and not each["user_id"]:
+            wanted.persons.add(("anonymous", each["email_now"]))
         if each["deleted"]:  # and then the account does not say any more who it was
             wanted.persons.add(("anonymous", mail))
     return found
