@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections import deque
 from typing import Any, Final
 from urllib.parse import urlencode
 
@@ -40,7 +41,7 @@ class _Stream:
 
     def __init__(self, port: int, requests: list[bytes]) -> None:
         self.port, self.requests = port, requests
-        self.idle: list[_Connection] = []
+        self.idle: deque[_Connection] = deque()  # taken in turn: one that rests too long is closed by the server
         self.latencies: list[float] = []
         self.failed = 0
         self.done = asyncio.Event()
@@ -51,7 +52,7 @@ class _Stream:
             due = began + number / rate
             if (ahead := due - time.monotonic()) > 0:
                 await asyncio.sleep(ahead)
-            connection = self.idle.pop() if self.idle else await self.connect()
+            connection = self.idle.popleft() if self.idle else await self.connect()
             connection.send(request, due)
         await asyncio.wait_for(self.done.wait(), _LAST_ANSWERS_S)
 
@@ -100,7 +101,7 @@ class _Connection(asyncio.Protocol):
 async def _run(port: int, webhooks: list[bytes], tracks: list[bytes], rate: float) -> Figures:
     streams = {"webhook": _Stream(port, webhooks), "track": _Stream(port, tracks)}
     for stream in streams.values():
-        stream.idle = [await stream.connect() for _ in range(_OPEN_AT_FIRST)]
+        stream.idle.extend([await stream.connect() for _ in range(_OPEN_AT_FIRST)])
     began, apart = time.monotonic() + _LEAD_S, 0.5 / rate
     tell({"began": {name: began + apart * place for place, name in enumerate(streams)}})
     cpu_before = time.process_time()
