@@ -25,6 +25,7 @@ TEST_BUTTON_TIME: Final = "2013-01-01 12:00:00"
 
 _REPEATED_HOUR_S: Final = 3_600
 _DATE_SLACK_S: Final = 36 * 3_600  # from noon: the day itself, 12 hours, and any zone that the date may be written in
+_HALF_DAY_S: Final = 12 * 3_600 - 1  # a date alone stands for its noon, and counts until its last second
 _FUTURE_MAX: Final = timedelta(hours=24)
 _EARLIEST: Final = datetime(2003, 1, 1, tzinfo=UTC)  # ActiveCampaign did not exist before
 
@@ -54,6 +55,11 @@ class Moment:
     def slack_s(self) -> int:
         """How far the true instant may lie from what was read."""
         return {AMBIGUOUS_HOUR: _REPEATED_HOUR_S, DATE_ONLY: _DATE_SLACK_S}.get(self.flag, 0)
+
+    def is_before(self, since: datetime) -> bool:
+        """Say whether it was over before an instant: a day is over at midnight, however far off its other tellings."""
+        lasts_s = _HALF_DAY_S if self.flag == DATE_ONLY else self.slack_s
+        return self.epoch_s is not None and self.epoch_s + lasts_s < since.timestamp()
 
 
 def moment(text: str, received_at: datetime, zone: str = CENTRAL) -> Moment:

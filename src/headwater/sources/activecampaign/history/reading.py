@@ -35,7 +35,7 @@ from headwater.sources.activecampaign.records import (
     encode,
 )
 from headwater.sources.activecampaign.settings import Settings
-from headwater.sources.activecampaign.times import DATE_ONLY, report_moment
+from headwater.sources.activecampaign.times import report_moment
 from headwater.sources.contract import Deposit
 
 CHUNK_ROWS: Final = 2_000
@@ -52,7 +52,6 @@ CAMPAIGN_CALLS: Final = 2
 
 _RECENT_PAGES: Final = 8  # ours: a row that a shifting list shows twice comes again on one of the next pages
 
-_HALF_DAY_S: Final = 12 * 3_600 - 1  # a date alone stands for its noon, and counts until its last second
 
 AnyRow = OpenRow | ClickRow | BounceRow | UnsubscribeRow | UnopenRow
 
@@ -187,9 +186,7 @@ def _is_old(desk: Desk, at: str) -> bool:
     """Whether a row lies before what is wanted: as the mapping sees it."""
     if desk.since is None or not at:
         return False
-    moment = report_moment(at, desk.clock(), desk.settings.time_zone)
-    lasts_s = _HALF_DAY_S if moment.flag == DATE_ONLY else moment.slack_s
-    return moment.epoch_s is not None and moment.epoch_s + lasts_s < desk.since.timestamp()
+    return report_moment(at, desk.clock(), desk.settings.time_zone).is_before(desk.since)
 
 
 async def _page(desk: Desk, campaign_id: str, report: Report, page: int) -> list[AnyRow]:

@@ -37,7 +37,6 @@ NOT_WANTED: Final = "report rows that were not wanted"
 
 _NONE: Final = {"", "0"}
 _DAY: Final = timedelta(days=1)
-_HALF_DAY_S: Final = 12 * 3_600 - 1  # from noon to the last second
 
 # Campaigns whose emails go out one by one, over months: `sent_at` says nothing of the single email.
 _ONE_BY_ONE: Final = frozenset({"automation", "reminder", "responder", "series"})
@@ -166,13 +165,11 @@ def _sent(report: _Report, otherwise: Moment) -> Moment:
 
 
 def _is_before(report: _Report, moment: Moment) -> bool:
-    if report.since is None or moment.epoch_s is None:
+    if report.since is None:
         return False
     if report.record.report is Report.RECIPIENTS and report.record.campaign.type in _ONE_BY_ONE:
         return False
-    # a day is over at midnight, however far off another telling of the same may lie
-    last_s = moment.epoch_s + (_HALF_DAY_S if moment.flag == times.DATE_ONLY else moment.slack_s)
-    return last_s < report.since.timestamp()
+    return moment.is_before(report.since)
 
 
 def _email_properties(report: _Report, message_id: str) -> Properties:
