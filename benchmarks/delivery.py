@@ -25,10 +25,12 @@ from pathlib import Path
 import structlog
 import uvloop
 
+from headwater.budget import Budgets
 from headwater.delivery.address import Policy
 from headwater.delivery.connection import Connection, Rules
 from headwater.delivery.engine import Delivery, build
 from headwater.delivery.http import GuardedHttp
+from headwater.delivery.rooms import Outside
 from headwater.eventlog.contract import Topic
 from headwater.eventlog.memory import MemoryLog
 from headwater.spec.event import Event, Record
@@ -89,7 +91,7 @@ def events(count: int) -> list[Event]:
 
 async def bare(http: GuardedHttp, kind: str, settings: dict[str, str], sent: Sequence[Event]) -> float:
     """Return events per second of the destination called in a loop: nothing read, remembered or settled."""
-    _, destination = build(kind, settings, http)
+    _, destination = build(kind, settings, Outside(http, Path(), Budgets()).room())
     slices = [sent[start : start + destination.batch_max] for start in range(0, len(sent), destination.batch_max)]
     left = iter(slices)
 
@@ -109,7 +111,7 @@ async def engine(http: GuardedHttp, kind: str, settings: dict[str, str], sent: S
         records = [Record(event.message_id, event.line) for event in sent[start : start + 100]]
         await log.append(Topic.EVENTS, "s1", datetime.now(UTC), records)
     with tempfile.TemporaryDirectory(dir=os.environ.get("BENCH_DIR")) as state:
-        delivery = Delivery(log, Path(state), http)
+        delivery = Delivery(log, Path(state), Outside(http, Path(state), Budgets()))
         delivery.apply([Connection("d1", "s1", kind, "bench", enabled=True, settings=settings)])
         started = time.perf_counter()
         running = asyncio.create_task(delivery.run())

@@ -82,8 +82,7 @@ def test_no_lock_records_where_packages_came_from():
 @pytest.mark.parametrize("name", ["sources", "destinations", "warehouses"])
 def test_everything_on_a_shelf_is_kept_apart_from_neighbours_and_engines(name):
     contracts = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]["contracts"]
-    on_shelf = {f"headwater.{name}.{module}" for module in shelf.names(f"headwater.{name}")}
     engines = next(each for each in contracts if each["type"] == "forbidden")
-    assert on_shelf <= set(engines["forbidden_modules"])
-    apart = [set(each["modules"]) for each in contracts if each["type"] == "independence"]
-    assert len(on_shelf) == 1 or any(on_shelf <= modules for modules in apart)
+    assert f"headwater.{name}.*" in engines["forbidden_modules"]
+    apart = [each["modules"] for each in contracts if each["type"] == "independence"]
+    assert len(shelf.names(f"headwater.{name}")) == 1 or [f"headwater.{name}.*"] in apart

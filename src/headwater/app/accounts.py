@@ -29,8 +29,8 @@ log = structlog.get_logger()
 class Workers:
     """The workers of the sources that have one, by source type, and what they share."""
 
-    def __init__(self, place: Place, deposit: Deposit) -> None:
-        """Open every worker; `deposit` is the way into the inbox."""
+    def __init__(self, place: Place, deposit: Deposit, budgets: Budgets) -> None:
+        """Open every worker; `deposit` is the way into the inbox, `budgets` are shared with destinations."""
         self._http = GuardedHttp(
             Policy(place.settings.allow_networks),
             deadline_s=ACCOUNT_DEADLINE_S,
@@ -39,7 +39,6 @@ class Workers:
         self._public_url = place.public_url
         self._workspaces: dict[str, str] = {}
         self.has_accounts = False
-        budgets = Budgets()
         self.by_type: dict[str, Worker] = {}
         for name in shelf.names(SOURCES):
             module = shelf.take(SOURCES, name)

@@ -19,6 +19,7 @@ from headwater.app.place import Place
 from headwater.app.rpc import serving
 from headwater.app.serving import Server, alongside
 from headwater.app.watch import Watch
+from headwater.budget import Budgets
 from headwater.control import database
 from headwater.control.service import Control
 from headwater.control.snapshot import Snapshot
@@ -26,6 +27,7 @@ from headwater.delivery.address import Policy
 from headwater.delivery.connection import Connection
 from headwater.delivery.engine import Delivery
 from headwater.delivery.http import GuardedHttp
+from headwater.delivery.rooms import Outside
 from headwater.eventlog.cursors import Cursors
 from headwater.eventlog.reader import SegmentReader
 from headwater.eventlog.remote import RemoteAppender
@@ -96,11 +98,13 @@ class Parts:
         self._appender = RemoteAppender(place.ingest_url, place.token)
         self._mappings = Mappings()
         self.mapper = InboxMapper(self.reader, self._appender, Cursors(cursors), self._mappings.of)
-        self.workers = workers = Workers(place, self.mapper.deposit)
+        budgets = Budgets()
+        self.workers = workers = Workers(place, self.mapper.deposit, budgets)
         self._feed = IdentifyFeed(
             self.reader, Cursors(cursors), workers.workspace_of, workers.saw, lambda: workers.has_accounts
         )
-        self.delivery = Delivery(self.reader, settings.state_dir, self._http)
+        outside = Outside(self._http, settings.state_dir / "destinations", budgets)
+        self.delivery = Delivery(self.reader, settings.state_dir, outside)
         self.loading = Loading(self.reader, settings.data_dir, every_s=settings.load_every_s)
         self._delivered_to: set[str] | None = None
         self._is_mapped = asyncio.Event()

@@ -9,8 +9,57 @@ from datetime import datetime
 from typing import Any, Final
 
 from headwater import limits
+from headwater.functions.contract import Function
 
 SEND_DEADLINE_S: Final = 60.0  # ours: one `send` of a destination, which may need several requests
+
+
+@dataclass(frozen=True, slots=True)
+class Filter:
+    """A destination filter: what happens to events that its condition is true for.
+
+    Attributes:
+        condition: in FQL; one that cannot be read lets nothing through.
+        actions: as Segment's Public API writes them: `{"type": "DROP"}`, `{"type": "SAMPLE", "percent": 0.1, "path":
+            "userId"}`, `{"type": "DROP_PROPERTIES", "fields": {"properties": ["a"]}}`, and `ALLOW_PROPERTIES` alike.
+    """
+
+    id: str
+    title: str
+    condition: str
+    actions: tuple[Mapping[str, Any], ...]
+    enabled: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class FieldMapping:
+    """Changes events on their way to one destination; the first whose trigger is true applies.
+
+    Attributes:
+        trigger: in FQL.
+        fields: what is set, by dotted path in the event: a literal, or a directive such as `{"@path": "$.userId"}`.
+    """
+
+    id: str
+    name: str
+    trigger: str
+    fields: Mapping[str, Any]
+    enabled: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Tuning:
+    """What the user set for one connection; None takes the type's, else the engine's own.
+
+    Attributes:
+        concurrency: calls at a time.
+        rate_per_s: events a second.
+        retry_for_s: from the first try of an event to its last.
+    """
+
+    concurrency: int | None = None
+    rate_per_s: float | None = None
+    retry_for_s: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,8 +71,14 @@ class Connection:
         type: the name of its file on the shelf.
         name: the user's label.
         settings: decrypted, in the spelling of the type's `Settings`.
-        created_at: only events received from this instant on are delivered; None is the log's oldest event.
+        created_at: where `first_seq` is not known, only events received from this instant on are delivered; None is
+            the log's oldest event.
         revision: changes with the settings; a connection paused by a refused key tries again when it does.
+        first_seq: the log's end when the destination was made: from there on its events are delivered.
+        filters: in the order in which they were made.
+        mappings: in the order in which they are tried; without an enabled one, events go as they are.
+        inserts: functions that each event goes through, one after the other.
+        functions: what the destination itself runs, by id.
     """
 
     id: str
@@ -34,6 +89,12 @@ class Connection:
     settings: Mapping[str, Any] = field(repr=False)
     created_at: datetime | None = None
     revision: str = ""
+    first_seq: int | None = None
+    filters: tuple[Filter, ...] = ()
+    mappings: tuple[FieldMapping, ...] = ()
+    inserts: tuple[Function, ...] = ()
+    functions: Mapping[str, Function] = field(default_factory=dict, repr=False)
+    tuning: Tuning = Tuning()
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
@@ -20,13 +21,14 @@ from headwater.delivery.connection import Connection, Rules
 from headwater.delivery.dead_letters import DeadLetter, DeadLetterFilter
 from headwater.delivery.keeper import Built, Keeper
 from headwater.delivery.ledger import Ledger
+from headwater.delivery.rooms import Outside
 from headwater.delivery.selection import Selection
 from headwater.delivery.settlement import Lane
 from headwater.delivery.status import ConnectionStatus, Replay, Seen, replay_of, status_of
 from headwater.delivery.stretch import Stretch
 from headwater.delivery.thread import OwnThread
 from headwater.delivery.worker import Parts
-from headwater.destinations.contract import Card, Http
+from headwater.destinations.contract import Card, Room
 from headwater.errors import ConfigError, ConflictError, NotFoundError
 from headwater.eventlog.contract import Reader, Topic
 
@@ -34,10 +36,10 @@ SHELF: Final = "headwater.destinations"
 _REPLACE_S: Final = 1.0  # what a changed connection's calls under way are waited for
 _COUNT_MAX: Final = 1_000
 
-Builder = Callable[[str, Mapping[str, Any], Http], Built]
+Builder = Callable[[str, Mapping[str, Any], Room], Built]
 
 
-def build(kind: str, settings: Mapping[str, Any], http: Http) -> Built:
+def build(kind: str, settings: Mapping[str, Any], room: Room) -> Built:
     """Return a destination from the shelf and how it presents itself.
 
     Raises:
@@ -53,7 +55,7 @@ def build(kind: str, settings: Mapping[str, Any], http: Http) -> Built:
         chosen = msgspec.convert(dict(settings), module.Settings)
     except msgspec.ValidationError as error:
         raise ConfigError(f"The destination's settings do not fit: {error}") from error
-    return module.CARD, module.Destination(chosen, http)
+    return module.CARD, module.Destination(chosen, room)
 
 
 class Delivery:
@@ -67,14 +69,15 @@ class Delivery:
         self,
         reader: Reader,
         directory: Path,
-        http: Http,
+        outside: Outside,
         *,
         clock: Clock = now,
         rules: Rules | None = None,
         builder: Builder = build,
     ) -> None:
         self._rules, self._clock = rules or Rules(), clock
-        self._reader, self._http, self._build = reader, NotedHttp(http), builder
+        self._reader, self._build = reader, builder
+        self._outside = dataclasses.replace(outside, http=NotedHttp(outside.http))
         self._in_ledger = OwnThread("ledger")
         self._ledger = Ledger(directory)
         self._parts = Parts(reader, self._ledger, self._in_ledger, clock, self._rules)
@@ -180,7 +183,7 @@ class Delivery:
         source = source_id or connection.source_id
         lane = Lane(0, destination_id, source, first, first, end, selection.to_json(), self._parts.now())
         if dry_run:
-            card, _ = self._build(connection.type, connection.settings, self._http)
+            card, _ = self._made(connection, self._outside.room(connection))
             return await asyncio.to_thread(_counted, self._reader, lane, selection, card)
         lane = await self._in_ledger(self._ledger.add_replay, lane)
         self._wake(destination_id)
@@ -201,8 +204,10 @@ class Delivery:
         Raises:
             ConfigError, UnauthorizedError, RetryableError, DeliveryError: why they do not work.
         """
-        _, destination = self._build(kind, settings, self._http)
-        await destination.check()
+        room = self._outside.room()
+        async with room.closing:
+            _, destination = self._build(kind, settings, room)
+            await destination.check()
 
     async def known(self) -> set[str]:
         """Return the destinations that something is kept for, also those that were deleted meanwhile."""
@@ -228,11 +233,11 @@ class Delivery:
 
     def _keeper(self, destination_id: str) -> Keeper:
         if destination_id not in self._keepers:
-            self._keepers[destination_id] = Keeper(self._parts, self._made)
+            self._keepers[destination_id] = Keeper(self._parts, self._outside, self._made)
         return self._keepers[destination_id]
 
-    def _made(self, connection: Connection) -> Built:
-        return self._build(connection.type, connection.settings, self._http)
+    def _made(self, connection: Connection, room: Room) -> Built:
+        return self._build(connection.type, connection.settings, room)
 
     def _seen(self, destination_id: str, end: int) -> Seen:
         keeper = self._keepers.get(destination_id)

@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any, Final
 
 from headwater.delivery.connection import Rules
-from headwater.destinations.contract import Card, Delivered, Discarded, Outcome, Retry, Unauthorized
+from headwater.destinations.contract import Card, Delivered, Discarded, Outcome, Retry, Skipped, Unauthorized
 from headwater.spec.event import Event
 
 EXCERPT_CHARS: Final = 1_000
@@ -112,13 +112,15 @@ def _chosen(integrations: Mapping[str, Any], name: str) -> bool:
     return integrations.get(name, integrations.get("All", True)) is not False
 
 
-def fate_of(attempt: Attempt, rules: Rules, now: float) -> Fate:
+def fate_of(attempt: Attempt, rules: Rules, now: float) -> Fate:  # noqa: PLR0911 - one an outcome
     """Return what follows from the end of an attempt, at `now` in epoch seconds."""
     item, tries = attempt.item, attempt.item.attempts + 1
     first_at = now if item.first_at is None else min(item.first_at, now)  # later than now: the clock was set back
     match attempt.outcome:
         case Delivered():
             return Done(first_try=item.attempts == 0, latency_s=latency_s(item.event, now))
+        case Skipped(reason):
+            return Filtered(reason)
         case Held():
             return Waiting(now, item.attempts, item.first_at, "held")
         case Unauthorized(reason, status):

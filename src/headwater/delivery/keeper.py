@@ -8,10 +8,11 @@ from collections.abc import Callable
 import structlog
 
 from headwater.delivery.connection import Connection
+from headwater.delivery.rooms import Outside
 from headwater.delivery.selection import cursor_at
 from headwater.delivery.settlement import Lane
 from headwater.delivery.worker import Parts, Worker
-from headwater.destinations.contract import Card, Destination
+from headwater.destinations.contract import Card, Destination, Room
 from headwater.errors import ConfigError
 from headwater.eventlog.contract import Topic
 
@@ -28,9 +29,9 @@ class Keeper:
         unusable: why the settings cannot be used, None while they can.
     """
 
-    def __init__(self, parts: Parts, build: Callable[[Connection], Built]) -> None:
+    def __init__(self, parts: Parts, outside: Outside, build: Callable[[Connection, Room], Built]) -> None:
         self.unusable: str | None = None
-        self._parts, self._build = parts, build
+        self._parts, self._outside, self._build = parts, outside, build
         self._wanted: Connection | None = None
         self._changed = asyncio.Event()
         self._worker: Worker | None = None
@@ -73,9 +74,11 @@ class Keeper:
         while (connection := self._wanted) is not None:
             self._changed.clear()
             try:
-                self._worker = await self._begin(connection, before)
-                before = connection
-                await self._work(connection)
+                room = self._outside.room(connection)
+                async with room.closing:
+                    self._worker = await self._begin(connection, before, room)
+                    before = connection
+                    await self._work(connection)
             except Exception as error:  # noqa: BLE001 - one connection that cannot start must not stop the others
                 structlog.get_logger().error("delivery.failed", destination=connection.id, error=type(error).__name__)
                 await asyncio.sleep(_FAILURE_WAIT_S)
@@ -97,9 +100,9 @@ class Keeper:
                 self._worker.cut()
             await task
 
-    async def _begin(self, connection: Connection, before: Connection | None) -> Worker | None:
+    async def _begin(self, connection: Connection, before: Connection | None, room: Room) -> Worker | None:
         try:
-            card, destination = self._build(connection)
+            card, destination = self._build(connection, room)
         except ConfigError as error:
             self.unusable = str(error)
             return None
@@ -116,7 +119,9 @@ class Keeper:
         known = await self._parts.in_ledger(ledger.live_lanes, connection.id)
         if known:
             return known[0]
-        if connection.created_at is None:
+        if connection.first_seq is not None:
+            cursor = connection.first_seq
+        elif connection.created_at is None:
             cursor = await asyncio.to_thread(reader.start, Topic.EVENTS)
         else:
             cursor = await asyncio.to_thread(cursor_at, reader, connection.created_at)

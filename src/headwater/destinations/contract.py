@@ -6,10 +6,15 @@ nor sleeps, queues, counts or logs: the delivery engine has all of that.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, Final, Protocol
+from pathlib import Path
+from typing import Any, Final, Protocol
 
+from headwater.budget import Budgets
+from headwater.clock import Clock, now
+from headwater.functions.contract import Function, Runtime
 from headwater.outgoing import Answer, Http, retry_after_s
 from headwater.spec.event import Call, Event
 
@@ -21,7 +26,11 @@ __all__ = [
     "Discarded",
     "Http",
     "Outcome",
+    "Reach",
     "Retry",
+    "Room",
+    "Rule",
+    "Skipped",
     "Unauthorized",
     "outcome_of",
     "retry_after_s",
@@ -64,12 +73,39 @@ class Unauthorized:
     answer: str = ""
 
 
-Outcome = Delivered | Retry | Discarded | Unauthorized
+@dataclass(frozen=True, slots=True)
+class Skipped:
+    """This destination has nothing to do for the event: counted as filtered under `reason`, a code or a sentence.
+
+    For what is right as it is, such as an event that came from there; what is wrong with an event is `Discarded`.
+    """
+
+    reason: str
+
+
+Outcome = Delivered | Retry | Discarded | Unauthorized | Skipped
 
 
 def setting(label: str, description: str = "", *, secret: bool = False, required: bool = True) -> dict[str, Any]:
     """Return dataclass field metadata: what the web form, the CLI option and the docs page show."""
     return {"label": label, "description": description, "secret": secret, "required": required}
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """One line of a destination's mapping, as its documentation shows it.
+
+    Attributes:
+        call: what it is about: "track", "identify", "track `Order Completed`", "all calls".
+        source: where the value stands in the event, such as `properties.revenue`; "" for a constant.
+        target: where it goes in the service's terms.
+        note: what is done on the way.
+    """
+
+    call: str
+    source: str
+    target: str
+    note: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,18 +115,76 @@ class Card:
     Attributes:
         name: as the `integrations` object spells it, case-sensitive.
         calls: what it takes; other calls are filtered as unsupported before an attempt.
+        id: Segment's catalog id where Segment has this destination, "" otherwise.
+        ordered: whether the events of one user must arrive in order: one that waits for a retry then holds the later
+            ones of this user back.
+        concurrency: calls at a time unless the user sets another; None takes the engine's own.
+        rate_per_s: events a second unless the user sets another; None is as fast as it answers.
+        needs: the extra that has to be installed for it, such as `kafka`; "" for none.
+        api: the service's documentation that the mapping follows, an address.
+        mapping: what goes where.
+        notes: sentences for its documentation: limits, what an answer means, how repeats are recognised.
     """
 
     name: str
     description: str
     calls: frozenset[Call] = field(default_factory=lambda: frozenset(Call))
     categories: tuple[str, ...] = ()
+    id: str = ""
+    ordered: bool = False
+    concurrency: int | None = None
+    rate_per_s: float | None = None
+    needs: str = ""
+    api: str = ""
+    mapping: tuple[Rule, ...] = ()
+    notes: tuple[str, ...] = ()
+
+
+Reach = Callable[[str, int], Awaitable[list[str]]]
+"""Returns the addresses of a host that may be dialled by protocols other than HTTP.
+
+Raises DeliveryError when the operator does not allow one of them, RetryableError when the name is not found.
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Room:
+    """What a destination may use: its only way to the outside.
+
+    Attributes:
+        http: the guarded client.
+        budgets: how many requests an account may still make, shared with the sources of the same account.
+        reach: see `Reach`.
+        home: a directory of this connection's own, made by whoever uses it first.
+        directories: where files may be written, besides `home`.
+        connection_id, source_id: whose events it gets; "" while settings are tried out.
+        closing: what is to be closed when the connection ends or changes is pushed here.
+        functions: the user's code that this connection uses, by id.
+        runtime: runs it; None where there is none.
+    """
+
+    http: Http
+    budgets: Budgets
+    reach: Reach
+    home: Path
+    directories: tuple[Path, ...] = ()
+    connection_id: str = ""
+    source_id: str = ""
+    closing: AsyncExitStack = field(default_factory=AsyncExitStack)
+    functions: Mapping[str, Function] = field(default_factory=dict)
+    runtime: Runtime | None = None
+    clock: Clock = now
 
 
 class Destination(Protocol):
-    """What the engine calls."""
+    """What the engine calls; built as `Destination(settings, room)`.
 
-    batch_max: ClassVar[int]
+    Attributes:
+        batch_max: events that one `send` takes at most.
+    """
+
+    @property
+    def batch_max(self) -> int: ...  # noqa: D102 - told above
 
     async def check(self) -> None:
         """Try the credentials; change nothing.

@@ -20,9 +20,9 @@ from headwater.destinations.contract import (
     Card,
     Delivered,
     Discarded,
-    Http,
     Outcome,
     Retry,
+    Room,
     Unauthorized,
     outcome_of,
     setting,
@@ -65,10 +65,10 @@ class Destination:
 
     batch_max: ClassVar[int] = 100
 
-    def __init__(self, settings: Settings, http: Http) -> None:
+    def __init__(self, settings: Settings, room: Room) -> None:
         if not settings.write_key or not settings.url:
             raise ConfigError("The write key and the base URL must not be empty.")
-        self._url, self._http = f"{settings.url.rstrip('/')}/v1/batch", http
+        self._url, self._http = f"{settings.url.rstrip('/')}/v1/batch", room.http
         token = base64.b64encode(f"{settings.write_key}:".encode()).decode()
         self._headers = {"authorization": f"Basic {token}", "content-type": "application/json"}
 

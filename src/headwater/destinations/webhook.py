@@ -13,13 +13,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import ClassVar, Final
 
-from headwater.clock import Clock, now
 from headwater.destinations.contract import (
     Card,
     Delivered,
-    Http,
     Outcome,
     Retry,
+    Room,
     Unauthorized,
     outcome_of,
     setting,
@@ -68,8 +67,8 @@ class Destination:
 
     batch_max: ClassVar[int] = 1
 
-    def __init__(self, settings: Settings, http: Http, clock: Clock = now) -> None:
-        self._settings, self._http, self._clock = settings, http, clock
+    def __init__(self, settings: Settings, room: Room) -> None:
+        self._settings, self._http, self._clock = settings, room.http, room.clock
         if settings.segment_signature and not settings.secret:
             raise ConfigError("Segment's signature needs a signing secret; enter one or leave the signature out.")
         self._key = _key(settings.secret) if settings.secret else b""

@@ -10,11 +10,13 @@ from pathlib import Path
 
 import msgspec
 
+from headwater.budget import Budgets
 from headwater.delivery import engine
 from headwater.delivery.address import Policy
 from headwater.delivery.connection import Connection, Rules
 from headwater.delivery.http import GuardedHttp
 from headwater.delivery.ledger import Ledger
+from headwater.delivery.rooms import Outside
 from headwater.eventlog.reader import SegmentReader
 
 
@@ -65,7 +67,7 @@ async def main(log: Path, state: Path, url: str, point: str, times: int) -> None
     reader = SegmentReader(log)
     http = DeadlyHttp(Policy(networks=(ipaddress.ip_network("127.0.0.0/8"),)))
     rules = Rules(chunk_max=16, in_flight=4, retry_first_s=0.01, retry_max_s=0.05, hold_max_s=0.05)
-    delivery = engine.Delivery(reader, state, http, rules=rules)
+    delivery = engine.Delivery(reader, state, Outside(http, state, Budgets()), rules=rules)
     delivery.apply([Connection("d1", "s1", "webhook", "Mine", enabled=True, settings={"url": url})])
     running = asyncio.create_task(delivery.run())
     while True:

@@ -18,6 +18,7 @@ from headwater.ingest.inbox import InboxMapper
 from headwater.loading.engine import Loading, Target
 from headwater.sources.contract import Mapped
 from headwater.spec.event import Record
+from rooms import outside
 
 NOW = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
 AT = "2026-11-23T12:00:00.000Z"
@@ -31,7 +32,7 @@ def as_track(webhook, _settings):
 async def pipeline(tmp_path):
     log, http = MemoryLog(), GuardedHttp(Policy())
     mapper = InboxMapper(log, log, Cursors(tmp_path / "cursors.db"), lambda _: (as_track, {}))
-    delivery, loading = Delivery(log, tmp_path, http), Loading(log, tmp_path, clock=lambda: NOW)
+    delivery, loading = Delivery(log, tmp_path, outside(http, tmp_path)), Loading(log, tmp_path, clock=lambda: NOW)
     mapping = asyncio.create_task(mapper.run())
     yield log, loading, Desk(log, mapper, delivery, loading)
     await asyncio.gather(mapper.stop(), delivery.stop(), loading.stop())

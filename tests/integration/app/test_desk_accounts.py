@@ -21,6 +21,7 @@ from headwater.ingest.inbox import InboxMapper
 from headwater.loading.engine import Loading
 from headwater.sources.contract import Mapped
 from headwater.spec.event import Record
+from rooms import outside
 
 NOW = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
 
@@ -67,7 +68,7 @@ def ignoring(_webhook, _settings):
 async def parts(tmp_path):
     log, http = MemoryLog(), GuardedHttp(Policy())
     mapper = InboxMapper(log, log, Cursors(tmp_path / "cursors.db"), lambda _: (ignoring, {}))
-    delivery, loading = Delivery(log, tmp_path, http), Loading(log, tmp_path)
+    delivery, loading = Delivery(log, tmp_path, outside(http, tmp_path)), Loading(log, tmp_path)
     yield log, mapper, delivery, loading
     await asyncio.gather(mapper.stop(), delivery.stop(), loading.stop())
     await http.close()
@@ -112,7 +113,7 @@ async def test_what_could_not_be_mapped_is_shown_with_its_reason_and_mapped_afte
     log, http = MemoryLog(), GuardedHttp(Policy())
     answers = [Mapped(quarantined="no type")]
     mapper = InboxMapper(log, log, Cursors(tmp_path / "cursors.db"), lambda _: (lambda *_: answers[-1], {}))
-    desk = Desk(log, mapper, Delivery(log, tmp_path, http), Loading(log, tmp_path))
+    desk = Desk(log, mapper, Delivery(log, tmp_path, outside(http, tmp_path)), Loading(log, tmp_path))
     mapping = asyncio.create_task(mapper.run())
     await arrive(log, NOW)
     await mapper.drain(1)

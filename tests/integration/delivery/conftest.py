@@ -9,6 +9,7 @@ from headwater.delivery.engine import Delivery
 from headwater.delivery.http import GuardedHttp
 from headwater.eventlog.memory import MemoryLog
 from receiver import LOOPBACK, QUICK, receiving
+from rooms import outside
 
 
 @pytest.fixture
@@ -41,7 +42,7 @@ def delivering(log, tmp_path, http):
 
     @contextlib.asynccontextmanager
     async def run(*connections, rules=QUICK, **named):
-        delivery = Delivery(log, tmp_path, http, rules=rules, **named)
+        delivery = Delivery(log, tmp_path, outside(http, tmp_path), rules=rules, **named)
         delivery.apply(connections)
         task = asyncio.create_task(delivery.run())
         try:

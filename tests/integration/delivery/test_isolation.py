@@ -94,8 +94,8 @@ async def test_a_broken_destination_does_not_stop_the_engine(log, receiver, deli
         async def send(self, _):
             raise ZeroDivisionError("a@example.com")
 
-    def builder(kind, settings, http):
-        card, destination = build("webhook", settings, http)
+    def builder(kind, settings, room):
+        card, destination = build("webhook", settings, room)
         return card, Broken() if kind == "broken" else destination
 
     broken = webhook(receiver, "d2", type="broken")

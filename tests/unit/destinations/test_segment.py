@@ -9,7 +9,9 @@ from headwater.destinations.contract import Answer, Delivered, Discarded, Retry,
 from headwater.destinations.segment import Destination, Settings, payload
 from headwater.errors import ConfigError, DeliveryError, RetryableError, UnauthorizedError
 from headwater.spec.event import Event
+from rooms import Example, room
 
+EXAMPLE = Example({"write_key": "key", "url": "https://segment.example"})
 SETTINGS = Settings("key")
 
 
@@ -32,7 +34,7 @@ class Service:
 
 async def test_a_batch_goes_to_the_batch_address_with_the_write_key():
     service = Service()
-    outcomes = await Destination(Settings("key", "https://events.eu1.segmentapis.com/"), service).send(
+    outcomes = await Destination(Settings("key", "https://events.eu1.segmentapis.com/"), room(service)).send(
         [event(0), event(1)]
     )
     assert outcomes == [Delivered(200)] * 2
@@ -58,7 +60,9 @@ def test_what_was_said_to_us_in_integrations_does_not_bind_the_receiver():
 
 async def test_large_events_are_spread_over_requests_of_500_kilobytes():
     service = Service()
-    outcomes = await Destination(SETTINGS, service).send([event(n, properties={"x": "y" * 30_000}) for n in range(40)])
+    outcomes = await Destination(SETTINGS, room(service)).send(
+        [event(n, properties={"x": "y" * 30_000}) for n in range(40)]
+    )
     assert outcomes == [Delivered(200)] * 40
     assert [one["messageId"] for batch in service.batches for one in batch] == [f"m{n}" for n in range(40)]
     assert max(size for _, _, size, _ in service.requests) <= 500 * 1024
@@ -68,7 +72,7 @@ async def test_large_events_are_spread_over_requests_of_500_kilobytes():
 async def test_an_event_above_32_kilobytes_is_refused_alone():
     service = Service()
     large = event(1, properties={"x": "y" * 33_000})
-    outcomes = await Destination(SETTINGS, service).send([event(0), large, event(2)])
+    outcomes = await Destination(SETTINGS, room(service)).send([event(0), large, event(2)])
     assert [type(outcome) for outcome in outcomes] == [Delivered, Discarded, Delivered]
     assert [one["messageId"] for one in service.batches[0]] == ["m0", "m2"]
 
@@ -77,14 +81,16 @@ async def test_items_that_a_headwater_rejects_are_discarded_with_its_code():
     told = Answer(
         200, {}, b'{"success":true,"rejected":[{"index":1,"code":"event_not_defined"},{"index":9,"code":"x"}]}'
     )
-    outcomes = await Destination(SETTINGS, Service(lambda _: told)).send([event(n) for n in range(3)])
+    outcomes = await Destination(SETTINGS, room(Service(lambda _: told))).send([event(n) for n in range(3)])
     assert outcomes[0] == outcomes[2] == Delivered(200)
     assert outcomes[1] == Discarded("The receiver rejected the event: event_not_defined", 200)
 
 
 @pytest.mark.parametrize("body", [b"", b"ok", b"[]", b'{"rejected":null}', b'{"rejected":[{}]}', b'{"rejected":[1]}'])
 async def test_an_answer_without_a_list_of_rejects_means_all_were_taken(body):
-    assert await Destination(SETTINGS, Service(lambda _: Answer(200, {}, body))).send([event()]) == [Delivered(200)]
+    assert await Destination(SETTINGS, room(Service(lambda _: Answer(200, {}, body)))).send([event()]) == [
+        Delivered(200)
+    ]
 
 
 async def test_one_bad_event_does_not_cost_the_good_ones():
@@ -93,7 +99,7 @@ async def test_one_bad_event_does_not_cost_the_good_ones():
         return Answer(400 if bad else 200, {}, b"malformed")
 
     service = Service(decide)
-    outcomes = await Destination(SETTINGS, service).send([event(n) for n in range(16)])
+    outcomes = await Destination(SETTINGS, room(service)).send([event(n) for n in range(16)])
     assert [n for n, outcome in enumerate(outcomes) if outcome != Delivered(200)] == [5]
     assert isinstance(outcomes[5], Discarded)
     assert len(service.requests) == 9
@@ -111,7 +117,7 @@ async def test_one_bad_event_does_not_cost_the_good_ones():
 )
 async def test_a_batch_that_is_refused_as_a_whole_shares_the_outcome(answer, kind):
     service = Service(lambda _: answer)
-    outcomes = await Destination(SETTINGS, service).send([event(0), event(1)])
+    outcomes = await Destination(SETTINGS, room(service)).send([event(0), event(1)])
     assert ([type(outcome) for outcome in outcomes], len(service.requests)) == ([kind, kind], 1)
 
 
@@ -122,14 +128,14 @@ async def test_a_cut_second_request_does_not_repeat_the_first():
         return Answer(200, {}, b"")
 
     events = [event(n, properties={"x": "y" * 30_000}) for n in range(20)]
-    outcomes = await Destination(SETTINGS, Service(decide)).send(events)
+    outcomes = await Destination(SETTINGS, room(Service(decide))).send(events)
     assert outcomes[0] == Delivered(200)
     assert outcomes[-1] == Retry("cut", after_s=3)
 
 
 async def test_a_check_sends_an_empty_batch():
     service = Service(lambda _: Answer(400, {}, b"empty"))
-    await Destination(SETTINGS, service).check()
+    await Destination(SETTINGS, room(service)).check()
     assert service.batches == [[]]
 
 
@@ -145,10 +151,10 @@ async def test_a_check_sends_an_empty_batch():
 )
 async def test_a_check_says_what_is_wrong(answer, error):
     with pytest.raises(error):
-        await Destination(SETTINGS, Service(lambda _: answer)).check()
+        await Destination(SETTINGS, room(Service(lambda _: answer))).check()
 
 
 def test_a_write_key_is_needed_and_not_shown():
     with pytest.raises(ConfigError):
-        Destination(Settings(""), Service())
+        Destination(Settings(""), room(Service()))
     assert "key" not in repr(Settings("the-key")).replace("write_key", "")

@@ -13,7 +13,9 @@ from headwater.destinations.contract import Answer, Delivered, Discarded, Retry,
 from headwater.destinations.webhook import Destination, Settings, webhook_id
 from headwater.errors import ConfigError, DeliveryError, RetryableError, UnauthorizedError
 from headwater.spec.event import Event
+from rooms import Example, room
 
+EXAMPLE = Example({"url": "https://hook.example/a", "secret": "whsec_" + "QUJD" * 10})
 SECRET = "whsec_" + base64.b64encode(bytes(range(32))).decode()
 BODY = {"type": "track", "event": "Email Opened", "messageId": "m1", "properties": {"\u00fc": [1, None]}}
 EVENT = Event(7, "s1", json.dumps(BODY).encode(), BODY)
@@ -32,7 +34,7 @@ class Wire:
 
 async def sent(settings: Settings, event: Event = EVENT):
     wire = Wire()
-    await Destination(settings, wire).send([event])
+    await Destination(settings, room(wire)).send([event])
     return wire.sent[0]
 
 
@@ -64,7 +66,7 @@ async def test_any_change_on_the_way_is_noticed(part):
 async def test_the_timestamp_is_that_of_the_attempt():
     wire = Wire()
     at = datetime(2026, 5, 4, 12, 0, 0, 999999, tzinfo=UTC)
-    await Destination(Settings("https://example.com"), wire, lambda: at).send([EVENT])
+    await Destination(Settings("https://example.com"), room(wire, clock=lambda: at)).send([EVENT])
     assert wire.sent[0][3]["webhook-timestamp"] == str(int(at.timestamp()))
 
 
@@ -84,12 +86,12 @@ async def test_segments_signature_is_hex_hmac_sha1_of_the_body():
 @pytest.mark.parametrize("secret", ["plain", "whsec_", "whsec_!!!", "whsec_" + base64.b64encode(b"short").decode()])
 def test_a_secret_that_no_receiver_could_use_is_refused(secret):
     with pytest.raises(ConfigError, match="whsec_"):
-        Destination(Settings("https://example.com", secret), Wire())
+        Destination(Settings("https://example.com", secret), room(Wire()))
 
 
 def test_segments_signature_needs_a_secret():
     with pytest.raises(ConfigError):
-        Destination(Settings("https://example.com", segment_signature=True), Wire())
+        Destination(Settings("https://example.com", segment_signature=True), room(Wire()))
 
 
 @pytest.mark.parametrize(
@@ -101,7 +103,7 @@ def test_segments_signature_needs_a_secret():
 )  # fmt: skip
 async def test_each_status_has_its_outcome(status, kind):
     wire = Wire(Answer(status, {}, b"said"))
-    (outcome,) = await Destination(Settings("https://example.com"), wire).send([EVENT])
+    (outcome,) = await Destination(Settings("https://example.com"), room(wire)).send([EVENT])
     assert (type(outcome), outcome.status) == (kind, status)
 
 
@@ -115,13 +117,13 @@ async def test_each_status_has_its_outcome(status, kind):
 async def test_each_form_of_retry_after_is_understood(header, seconds):
     headers = {"retry-after": header, "date": "Mon, 04 May 2026 12:00:00 GMT"}
     wire = Wire(Answer(429, headers, b""))
-    (outcome,) = await Destination(Settings("https://example.com"), wire).send([EVENT])
+    (outcome,) = await Destination(Settings("https://example.com"), room(wire)).send([EVENT])
     assert outcome.after_s == seconds
 
 
 async def test_a_check_is_signed_and_changes_nothing():
     wire = Wire()
-    await Destination(Settings("https://example.com", SECRET), wire).check()
+    await Destination(Settings("https://example.com", SECRET), room(wire)).check()
     _, _, body, headers = wire.sent[0]
     assert Webhook(SECRET).verify(body.decode(), headers) == {"type": "check"}
 
@@ -131,7 +133,7 @@ async def test_a_check_is_signed_and_changes_nothing():
 )
 async def test_a_check_says_why_it_failed(status, error):
     with pytest.raises(error, match=f"HTTP {status}"):
-        await Destination(Settings("https://example.com"), Wire(Answer(status, {}, b""))).check()
+        await Destination(Settings("https://example.com"), room(Wire(Answer(status, {}, b"")))).check()
 
 
 def test_the_secret_is_not_shown():

@@ -1,0 +1,1 @@
+"""Code of users: JavaScript in processes of its own, within bounds of time and memory."""

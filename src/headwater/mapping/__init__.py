@@ -1,0 +1,1 @@
+"""Directives that say what a field of an event becomes: paths, templates, cases, lists."""
