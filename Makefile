@@ -7,7 +7,7 @@ UV := $(BIN)/uv
 STAMPS := .stamps
 PORT ?= 8080
 
-.PHONY: demo test test-python lint format bench docs torture lock browser fault-tools node-sdk screenshots clean help
+.PHONY: demo test test-python lint format bench docs destination-pages torture lock browser fault-tools node-sdk screenshots clean help
 
 help:  ## what there is
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -49,6 +49,9 @@ bench: $(STAMPS)/app  ## this machine's figures, as ratios to a limit measured i
 
 docs: $(STAMPS)/dev  ## the documentation as a website in site/
 	$(BIN)/zensical build --clean
+
+destination-pages: $(STAMPS)/app  ## renew docs/destinations/ from the shelf
+	$(BIN)/python tools/destination_pages.py
 
 torture: $(STAMPS)/dev fault-tools  ## the full fault sets (an hour and more; some need root and Debian's nbdkit)
 	$(BIN)/python -m pytest -m "torture" tests/fault
