@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterator, Sequence
-from typing import TypeVar
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+import msgspec
+
+from headwater.errors import RetryableError
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -46,3 +51,63 @@ async def divided(
         return results
     middle = len(items) // 2
     return await divided(items[:middle], send, is_spoilt) + await divided(items[middle:], send, is_spoilt)
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One item as a service takes it.
+
+    Attributes:
+        to: where it goes; a request holds parts for one place only.
+        body: JSON.
+    """
+
+    to: str
+    body: bytes
+
+
+async def carried(
+    parts: Sequence[Part | R],
+    send: Callable[[str, Sequence[bytes]], Awaitable[Sequence[R]]],
+    *,
+    count_max: int,
+    bytes_max: int,
+    too_large: R,
+    unsent: Callable[[RetryableError], R],
+) -> list[R]:
+    """Return what each part came to, in order; whatever is no part is a result already.
+
+    The parts for one place go together, in order, in as many requests as its limits need. Once a request gets no
+    answer the others are not sent: each might take its whole deadline.
+
+    Args:
+        parts: what is to be sent, or what became of it before.
+        send: takes the place and the bodies of one request; returns one result a body.
+        count_max: parts a request may hold.
+        bytes_max: bytes of parts a request may hold, with a comma each.
+        too_large: the result of a part that fits into no request.
+        unsent: the result of parts whose request got no answer.
+    """
+    results = [too_large if isinstance(part, Part) else part for part in parts]
+    fitting = [(at, part) for at, part in enumerate(parts) if isinstance(part, Part) and len(part.body) < bytes_max]
+    failed: list[R] = []
+    for to in dict.fromkeys(part.to for _, part in fitting):
+        group = [(at, part.body) for at, part in fitting if part.to == to]
+        for places in requests([len(body) + 1 for _, body in group], count_max=count_max, bytes_max=bytes_max):
+            if not failed:
+                try:
+                    ends = await send(to, [group[place][1] for place in places])
+                except RetryableError as error:
+                    failed.append(unsent(error))
+            for place, end in zip(places, failed * len(places) if failed else ends, strict=True):
+                results[group[place][0]] = end
+    return results
+
+
+def told(body: bytes) -> Mapping[str, Any]:
+    """Return the JSON object that a service answered; an empty one for everything else."""
+    try:
+        answer = msgspec.json.decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return {}
+    return answer if isinstance(answer, dict) else {}

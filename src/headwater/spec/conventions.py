@@ -9,7 +9,7 @@ Source: Segment spec, common fields; identify and group traits; e-commerce prope
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, Final
 
@@ -18,8 +18,22 @@ from headwater.spec.event import Body, Call
 EMAIL: Final = ("traits.email", "context.traits.email", "properties.email")
 """Where an e-mail address is looked for."""
 
+Fields = Mapping[str, Sequence[str]]
+"""What a tool calls a field, and the dotted paths where Segment's calls may hold it, in turn."""
 
-def value(body: Body, *paths: str) -> Any:
+CAMPAIGN: Final[Fields] = {
+    "utm_source": ("context.campaign.source",),
+    "utm_medium": ("context.campaign.medium",),
+    "utm_campaign": ("context.campaign.name",),
+    "utm_term": ("context.campaign.term",),
+    "utm_content": ("context.campaign.content",),
+}
+"""The campaign as web analytics spell it."""
+
+_ORDERS: Final = frozenset({"order completed", "completed order"})  # the second is the older spec's
+
+
+def value(body: Mapping[str, Any], *paths: str) -> Any:
     """Return what stands at the first dotted path that holds anything but null; None when none does."""
     for path in paths:
         found: Any = body
@@ -30,7 +44,7 @@ def value(body: Body, *paths: str) -> Any:
     return None
 
 
-def text(body: Body, *paths: str) -> str:
+def text(body: Mapping[str, Any], *paths: str) -> str:
     """Return the first text or number that is not blank, trimmed; "" when there is none."""
     for path in paths:
         found = value(body, path)
@@ -39,7 +53,7 @@ def text(body: Body, *paths: str) -> str:
     return ""
 
 
-def number(body: Body, *paths: str) -> int | float | None:
+def number(body: Mapping[str, Any], *paths: str) -> int | float | None:
     """Return the first finite number, also when it is written as text; None when there is none."""
     for path in paths:
         found = value(body, path)
@@ -54,13 +68,19 @@ def number(body: Body, *paths: str) -> int | float | None:
     return None
 
 
-def mapping(body: Body, *paths: str) -> Mapping[str, Any]:
+def mapping(body: Mapping[str, Any], *paths: str) -> Mapping[str, Any]:
     """Return the first object; an empty one when there is none."""
     for path in paths:
         found = value(body, path)
         if isinstance(found, Mapping):
             return found
     return {}
+
+
+def picked(body: Mapping[str, Any], fields: Fields) -> dict[str, Any]:
+    """Return those fields of which the body holds a text, number, boolean or list that is not blank."""
+    found = {name: value(body, *paths) for name, paths in fields.items()}
+    return {name: each for name, each in found.items() if each not in (None, "") and not isinstance(each, Mapping)}
 
 
 def email(body: Body) -> str:
@@ -112,9 +132,9 @@ def happened_at(body: Body) -> datetime:
     for name in ("timestamp", "receivedAt"):
         try:
             moment = datetime.fromisoformat(str(body[name]))
-        except (KeyError, ValueError):
+            return moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
+        except (KeyError, ValueError, OverflowError):  # the first day of year 1 has no UTC in the far east
             continue
-        return moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
     return datetime.fromtimestamp(0, UTC)
 
 
@@ -126,3 +146,31 @@ def epoch_ms(body: Body) -> int:
 def epoch_s(body: Body) -> int:
     """Return when the event happened, in whole seconds since 1970."""
     return int(happened_at(body).timestamp())
+
+
+def is_order(body: Body) -> bool:
+    """Tell whether this is the track call for a completed order."""
+    return body.get("type") == Call.TRACK and text(body, "event").casefold() in _ORDERS
+
+
+def revenue(body: Body) -> int | float | None:
+    """Return the money of a track call: `revenue`; for a completed order else its `total`, else its `value`."""
+    others = ("properties.total", "properties.value") if is_order(body) else ()
+    return number(body, "properties.revenue", *others)
+
+
+def currency(body: Body) -> str:
+    """Return the three letters of the `currency`, in capitals; `USD` where there are none, as Segment assumes."""
+    code = text(body, "properties.currency").upper()
+    return code if len(code) == 3 and code.isascii() and code.isalpha() else "USD"  # noqa: PLR2004 - ISO 4217
+
+
+def products(body: Body) -> list[Mapping[str, Any]]:
+    """Return the `products` of an e-commerce call; what is no object is left out."""
+    found = value(body, "properties.products")
+    return [each for each in found if isinstance(each, Mapping)] if isinstance(found, list) else []
+
+
+def timestamp(body: Body) -> str:
+    """Return when the event happened, ISO 8601 in UTC with milliseconds."""
+    return happened_at(body).isoformat(timespec="milliseconds").replace("+00:00", "Z")
