@@ -104,5 +104,5 @@ async def settled(delivery: Delivery, **expected) -> None:
 
 def conserved(status) -> None:
     delivered = status.delivered_first_try + status.delivered_on_retry
-    kept = sum(status.filtered.values()) + status.retrying + status.dead + status.dropped
+    kept = sum(status.filtered.values()) + status.retrying + status.dead + status.dropped + status.expired
     assert status.read == delivered + kept

@@ -2,7 +2,7 @@
 
 `settle` is the only way an event changes its state: outcomes, retries, dead letters, counters and the cursor move in
 one transaction, so that a crash before it means the same stretch of the log is read again, and after it nothing is.
-For each lane holds at any time: read = delivered + filtered + waiting + dead + dropped.
+For each lane holds at any time: read = delivered + filtered + waiting + dead + dropped + expired.
 """
 
 from __future__ import annotations
@@ -18,13 +18,12 @@ import msgspec
 
 from headwater import sqlite
 from headwater.delivery.fate import Dead, Done, Fate, Filtered, Item, Waiting
-from headwater.delivery.latency import bucket_of
+from headwater.delivery.series import Series
 from headwater.delivery.settlement import Balance, Lane, Move, Pause, Settlement
 from headwater.spec.event import Body, Event
 
 FILE: Final = "delivery.sqlite"
 _SCHEMA: Final = Path(__file__).with_name("schema.sql")
-_LATENCY_HOURS: Final = 24  # ours: percentiles are about the last day
 _WAIT_S_MAX: Final = 4 * 3600.0  # ours: above any wait; what is due later was noted while the clock was ahead
 _decode = msgspec.json.Decoder(Body).decode
 
@@ -36,6 +35,7 @@ class Ledger:
         if not read_only:
             directory.mkdir(parents=True, exist_ok=True)
         self.db = sqlite.connect(directory / FILE, read_only=read_only)
+        self.series = Series(self.db)
         self._lock = threading.RLock()
         if not read_only:
             self.db.executescript(_SCHEMA.read_text())
@@ -76,6 +76,7 @@ class Ledger:
             self._keep_waiting(settlement)
             self._bury(settlement, now)
             self._note(settlement, now)
+            self.series.note(settlement, now)
 
     def live_lane(self, connection: str, source: str, cursor: int, now: float) -> Lane:
         """Return the connection's live lane; a new one starts at `cursor`."""
@@ -151,11 +152,13 @@ class Ledger:
     def forget(self, connection: str) -> None:
         """Remove everything that is kept for a connection."""
         with self.transaction():
-            for table in ("waiting", "dead", "latency"):
+            for table in ("waiting", "dead", "series"):
                 self.db.execute(f"delete from {table} where connection = ?", (connection,))  # noqa: S608 - names of ours
-            self.db.execute(
-                "delete from filtered where lane in (select id from lane where connection = ?)", (connection,)
-            )
+            for table in ("filtered", "expired", "replay"):
+                self.db.execute(
+                    f"delete from {table} where lane in (select id from lane where connection = ?)",  # noqa: S608 - names of ours
+                    (connection,),
+                )
             self.db.execute("delete from lane where connection = ?", (connection,))
             self.db.execute("delete from connection where id = ?", (connection,))
 
@@ -203,22 +206,19 @@ class Ledger:
         with self.snapshot():
             counters = self.db.execute(
                 "select read, delivered_first, delivered_retry, dropped, missed,"
-                " (select count(*) from waiting where lane = lane.id), (select count(*) from dead where lane = lane.id)"
-                " from lane where id = ?",
+                " (select count(*) from waiting where lane = lane.id),"
+                " (select count(*) from dead where lane = lane.id),"
+                " coalesce((select count from expired where lane = lane.id), 0) from lane where id = ?",
                 (lane,),
             ).fetchone()
             filtered = self.db.execute("select reason, count from filtered where lane = ?", (lane,)).fetchall()
-        read, first, retry, dropped, missed, waiting, dead = counters
-        return Balance(read, first, retry, dropped, missed, waiting, dead, dict(filtered))
+        read, first, retry, dropped, missed, waiting, dead, expired = counters
+        return Balance(read, first, retry, dropped, missed, waiting, dead, expired, dict(filtered))
 
-    def latencies(self, connection: str, now: float) -> dict[int, int]:
-        """Return the counts of each latency bucket over the last day."""
+    def latencies(self, connection: str, since: float) -> dict[int, int]:
+        """Return the counts of each latency bucket in the hours after `since`, epoch seconds."""
         with self._lock:
-            rows = self.db.execute(
-                "select bucket, sum(count) from latency where connection = ? and hour > ? group by bucket",
-                (connection, _hour(now) - _LATENCY_HOURS),
-            ).fetchall()
-        return dict(rows)
+            return self.series.latencies(connection, since)
 
     def last_seen(self, connection: str) -> tuple[str | None, float | None]:
         """Return the last error and when something was delivered last."""
@@ -325,20 +325,6 @@ class Ledger:
                 "update connection set paused_reason = ?, paused_at = ?, paused_revision = ? where id = ?",
                 (settlement.paused, now, settlement.revision, settlement.connection),
             )
-        self._time(settlement.connection, done, _hour(now))
-
-    def _time(self, connection: str, done: Sequence[Done], hour: int) -> None:
-        buckets = Counter(bucket_of(fate.latency_s) for fate in done if fate.latency_s is not None)
-        if not buckets:
-            return
-        self.db.executemany(
-            "insert into latency (connection, hour, bucket, count) values (?, ?, ?, ?)"
-            " on conflict do update set count = count + excluded.count",
-            [(connection, hour, bucket, count) for bucket, count in buckets.items()],
-        )
-        self.db.execute(
-            "delete from latency where connection = ? and hour <= ?", (connection, hour - 2 * _LATENCY_HOURS)
-        )
 
 
 def _origin(connection: str, item: Item) -> tuple[str, int, int, str]:
@@ -352,7 +338,3 @@ def _try(fate: Waiting | Dead) -> tuple[int, float | None]:
 def _shown(event: Event) -> tuple[str, str, str]:
     """Return what a list of dead letters shows and filters by."""
     return event.message_id, event.type, str(event.body.get("event", ""))
-
-
-def _hour(now: float) -> int:
-    return int(now // 3600)

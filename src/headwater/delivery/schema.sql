@@ -73,10 +73,30 @@ create table if not exists dead (
 );
 create index if not exists dead_connection on dead (connection, id);
 
-create table if not exists latency (
+-- Dead letters that were older than the retention; with their lane's other counters they make up what was read.
+create table if not exists expired (
+  lane integer primary key references lane (id),
+  count integer not null
+);
+create index if not exists dead_lane on dead (lane);
+
+-- What a replay has besides its lane.
+create table if not exists replay (
+  lane integer primary key references lane (id),
+  rate_per_s real not null,
+  begun_at real,                  -- when it was taken up last, epoch seconds; null: waits for its turn
+  begun integer                   -- its cursor then
+);
+
+drop table if exists latency;      -- an older table; `series` has latencies now
+
+-- What happened to a connection's events, by minute, hour and day.
+create table if not exists series (
   connection text not null,
-  hour integer not null,          -- epoch hours
-  bucket integer not null,
+  span integer not null,          -- seconds
+  at integer not null,            -- epoch seconds, where the span begins
+  what text not null,
+  detail text not null,
   count integer not null,
-  primary key (connection, hour, bucket)
+  primary key (connection, span, at, what, detail)
 ) without rowid;

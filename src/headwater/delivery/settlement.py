@@ -65,13 +65,17 @@ class Balance:
     missed: int
     waiting: int
     dead: int
+    expired: int = 0
     filtered: dict[str, int] = field(default_factory=dict)
 
     @property
     def holds(self) -> bool:
         """Every event that was read is in exactly one place."""
         delivered = self.delivered_first + self.delivered_retry
-        return self.read == delivered + sum(self.filtered.values()) + self.waiting + self.dead + self.dropped
+        return (
+            self.read
+            == delivered + sum(self.filtered.values()) + self.waiting + self.dead + self.dropped + self.expired
+        )
 
 
 @dataclass(frozen=True, slots=True)

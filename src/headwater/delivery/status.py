@@ -13,6 +13,7 @@ from headwater.delivery.settlement import Balance, Lane
 ACTIVE: Final = "active"
 PAUSED: Final = "paused"
 DISABLED: Final = "disabled"
+_LATENCY_S: Final = 24 * 3600.0  # ours: percentiles are about the last day
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,10 +24,11 @@ class ConnectionStatus:
         state: active, paused (nothing is tried, everything is kept) or disabled.
         reason: why it is paused, "" otherwise.
         behind: records of the log, of any source, that its cursor has still to pass.
-        read: events taken from the log; = delivered + filtered + retrying + dead + dropped.
+        read: events taken from the log; = delivered + filtered + retrying + dead + dropped + expired.
         retrying: events that wait for another try.
         dead: dead letters that stand.
         dropped: dead letters that a user discarded.
+        expired: dead letters that were older than the retention.
         missed: records, of any source, that were damaged or expired before they were read.
         p50_s, p95_s, p99_s: from the server's receipt to delivery, over the last day.
     """
@@ -44,6 +46,7 @@ class ConnectionStatus:
     retrying: int
     dead: int
     dropped: int
+    expired: int
     missed: int
     last_error: str | None
     last_delivered_at: float | None
@@ -104,7 +107,7 @@ def status_of(ledger: Ledger, connection: Connection, seen: Seen, now: float) ->
     balance = ledger.balance(lanes[0].id) if lanes else Balance(0, 0, 0, 0, 0, 0, 0)
     pause = ledger.pause(connection.id)
     reason = seen.unusable or (pause.reason if pause else "")
-    counts = ledger.latencies(connection.id, now)
+    counts = ledger.latencies(connection.id, now - _LATENCY_S)
     last_error, last_delivered_at = ledger.last_seen(connection.id)
     return ConnectionStatus(
         destination_id=connection.id,
@@ -120,6 +123,7 @@ def status_of(ledger: Ledger, connection: Connection, seen: Seen, now: float) ->
         retrying=balance.waiting,
         dead=balance.dead,
         dropped=balance.dropped,
+        expired=balance.expired,
         missed=balance.missed,
         last_error=last_error,
         last_delivered_at=last_delivered_at,
