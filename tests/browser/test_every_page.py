@@ -2,7 +2,17 @@
 
 import pytest
 from playwright.sync_api import expect
-from website import account_run, account_status, compared, connection, dead_letter, opened, sync_run, warehouse_status
+from website import (
+    account_run,
+    account_status,
+    compared,
+    connection,
+    dead_letter,
+    opened,
+    replay_run,
+    sync_run,
+    warehouse_status,
+)
 
 PAGES = {
     "home": "/default",
@@ -20,6 +30,10 @@ PAGES = {
     "destination-catalog": "/default/destinations/catalog",
     "destination-new": "/default/destinations/new/webhook",
     "destination": "/default/destinations/{destination}",
+    "destination-errors": "/default/destinations/{destination}/errors",
+    "destination-errors-none": "/default/destinations/{destination}/errors?event=Nothing",
+    "destination-replay": "/default/destinations/{destination}/replay",
+    "destination-test": "/default/destinations/{destination}/test",
     "destination-settings": "/default/destinations/{destination}/settings",
     "dead-letter": "/default/destinations/{destination}/dead-letters/1",
     "warehouse": "/default/warehouse",
@@ -51,6 +65,10 @@ def furnished(website):
     destination = website.destination(source)
     website.line.statuses = [connection(destination, source, dead=2, retrying=3, pending=4, lastError="HTTP 422")]
     website.line.letters = [dead_letter(destination, source, number) for number in (1, 2)]
+    website.line.replay_runs = [
+        replay_run(destination.id, id=6, state="done", passed=12_000, etaS=None),
+        replay_run(destination.id),
+    ]
     website.line.loads = [warehouse_status(website)]
     website.line.runs = [
         sync_run(website, 1),
@@ -65,7 +83,12 @@ def furnished(website):
     website.line.accounts[account.id] = account_status(
         state="sending",
         message="Currently sending.",
-        lastEvent={"event": "Email Opened", "at": "2026-11-01T10:00:00Z", "receivedAt": "2026-11-01T10:00:01Z"},
+        lastEvent={
+            "origin": "webhook",
+            "event": "Email Opened",
+            "at": "2026-11-01T10:00:00Z",
+            "receivedAt": "2026-11-01T10:00:01Z",
+        },
         backfill=account_run("backfill"),
         reconciliation=account_run("reconciliation", state="done", endedAt="2026-11-01T10:00:00+00:00"),
         warnings=[{"code": "tracking_off", "message": "Opens are not tracked in the campaign “Spring”."}],
@@ -98,6 +121,8 @@ def test_every_page_is_accessible_and_fits(furnished, visitor, scheme):
         for name, path in furnished.items():
             page = guest.goto(path)
             settle(page, name)
+            if page.get_by_text("Something broke here").count():
+                found.append(f"{name} {width}: broken")
             if width > 390 or scheme == "light":  # the narrow layout has no colours of its own
                 found += [f"{name} {width}: {violation}" for violation in guest.axe()]
             if page.evaluate("() => document.documentElement.scrollWidth > innerWidth"):

@@ -107,8 +107,9 @@ def test_a_dead_letter_says_why_and_is_retried(website, visitor):
     page.get_by_role("link", name="Email Opened").first.click()
     expect(page.get_by_text("unknown list")).to_be_visible()
     page.get_by_role("button", name="Retry this event").click()
+    expect(page.get_by_text("1 event will be delivered again")).to_be_visible()
     expect(page.get_by_role("row")).to_have_count(2)
-    page.get_by_role("button", name="Retry all").click()
+    page.get_by_role("button", name="Retry 1").click()
     expect(page.get_by_text("No dead letter")).to_be_visible()
     assert website.line.retried == [["1"], destination.id]
 

@@ -41,6 +41,9 @@ class Line:
         self.runs: list[dict[str, Any]] = []
         self.retried: list[Any] = []
         self.tested: list[Any] = []
+        self.tried: list[Any] = []
+        self.replayed: list[Any] = []
+        self.replay_runs: list[dict[str, Any]] = []
         self.accounts: dict[str, dict[str, Any]] = {}
         self.campaigns: list[dict[str, Any]] = []
         self.backfills: list[Any] = []
@@ -48,9 +51,12 @@ class Line:
     async def connections(self):
         return {"connections": self.statuses}
 
-    async def dead_letters(self, destination_id=None, cursor=None, count=50):
+    async def dead_letters(self, destination_id=None, cursor=None, count=50, *, chosen=None):
+        return {"deadLetters": self._chosen(destination_id, chosen)[:count], "next": None}
+
+    def _chosen(self, destination_id, chosen):
         found = [each for each in self.letters if destination_id in {None, each["destinationId"]}]
-        return {"deadLetters": found[:count], "next": None}
+        return [each for each in found if all(each[name] == value for name, value in (chosen or {}).items())]
 
     async def dead_letter(self, dead_letter_id):
         for each in self.letters:
@@ -58,10 +64,34 @@ class Line:
                 return each
         raise NotFoundError("There is no such dead letter.")
 
-    async def retry_dead_letters(self, ids=None, destination_id=None):
-        self.retried.append(ids or destination_id)
-        self.letters = [each for each in self.letters if ids is not None and each["id"] not in ids]
-        return {"count": 1}
+    async def retry_dead_letters(self, ids=None, destination_id=None, *, chosen=None, dry_run=False):
+        gone = [each for each in self._chosen(destination_id, chosen) if ids is None or each["id"] in ids]
+        if not dry_run:
+            self.retried.append(ids or destination_id)
+            self.letters = [each for each in self.letters if each not in gone]
+        return {"count": len(gone)}
+
+    discard_dead_letters = retry_dead_letters
+
+    async def metrics(self, destination_id, *, since=None, until=None, granularity="hour"):
+        return series(datetime.fromisoformat(since), granularity)
+
+    async def replay(self, destination_id, *, dry_run=False, **wanted):
+        self.replayed.append((destination_id, dry_run, wanted))
+        return {"count": 12, "replay": replay_run(destination_id)}
+
+    async def replays(self, destination_id=None):
+        return {"replays": self.replay_runs}
+
+    async def cancel_replay(self, replay_id):
+        self.replay_runs = [{**each, "state": "cancelled"} for each in self.replay_runs]
+        return {"cancelled": True}
+
+    async def try_event(self, type_, settings, event, *, destination_id=None, as_is=False):
+        self.tried.append((type_, event, as_is))
+        exchange = {"method": "POST", "url": "https://example.com/hook", "request": '{"type":"track"}',
+                    "status": 200, "answer": "ok", "durationMs": 41}  # fmt: skip
+        return {"outcome": "delivered", "reason": "", "status": 200, "sent": event, "exchanges": [exchange]}
 
     async def resume(self, destination_id):
         for each in self.statuses:
@@ -226,6 +256,55 @@ class Website:
         self.volume.catch_up(self.log.end(Topic.EVENTS))
 
 
+def series(since: datetime, granularity: str) -> dict[str, Any]:
+    """Return figures over time as the pipeline gives them."""
+    length = {"minute": 60, "hour": 3600, "day": 86_400}[granularity]
+    first = int(since.timestamp()) // length * length
+    points = [
+        {"at": datetime.fromtimestamp(at, UTC).isoformat(), **_figures((at // length) % 9 * 40)}
+        for at in range(first, int(datetime.now(UTC).timestamp()) + 1, length)
+    ]
+    return {"granularity": granularity, "points": points, "totals": _figures(2_400)}
+
+
+def _figures(count: int) -> dict[str, Any]:
+    return {
+        "received": count,
+        "filtered": {"UNSUPPORTED_EVENT_TYPE": count // 10} if count else {},
+        "deliveredFirstTry": count // 2,
+        "deliveredOnRetry": count // 5,
+        "retried": count // 5,
+        "failed": count // 20,
+        "discarded": 0,
+        "p50S": 0.03,
+        "p95S": 0.2,
+        "p99S": 1.4,
+    }
+
+
+def replay_run(destination_id: str, **changes: Any) -> dict[str, Any]:
+    """Return a replay as the pipeline tells of it."""
+    run = {
+        "id": 7,
+        "destinationId": destination_id,
+        "sourceId": "s1",
+        "state": "running",
+        "total": 12_000,
+        "passed": 4_100,
+        "selected": 900,
+        "delivered": 860,
+        "retrying": 30,
+        "dead": 10,
+        "filtered": {"NOT_SELECTED": 3_200},
+        "ratePerS": 500.0,
+        "startedAt": "2026-11-01T10:00:00+00:00",
+        "finishedAt": None,
+        "etaS": 42.0,
+        "selection": {"event": "Email Opened", "userId": None, "since": "2026-10-01T00:00:00+00:00", "until": None},
+    }
+    return {**run, **changes}
+
+
 def opened(number: int, event: str = "Email Opened", campaign: str = "Spring Launch") -> dict[str, Any]:
     """Return an email event like those of the ActiveCampaign source."""
     return {
@@ -312,6 +391,10 @@ def connection(destination, source, **changes: Any) -> dict[str, Any]:
         "dead": 0,
         "dropped": 0,
         "missed": 0,
+        "backlog": 0,
+        "overtaken": 0,
+        "heldBack": 0,
+        "warnings": [],
         "lastError": None,
         "lastDeliveredAt": datetime.now(UTC).timestamp(),
         "p50S": 0.04,

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Final
+from typing import Final, Literal
 
 WIDTH: Final = 720
 HEIGHT: Final = 132
@@ -13,22 +13,37 @@ _LEFT: Final = 44
 _TOP: Final = 12
 _BOTTOM: Final = 24
 _BAR_SHARE: Final = 0.74
-_LABELS_EVERY: Final = 6
+_LABELS: Final = 4  # besides the last one's
+
+Step = Literal["minute", "hour", "day"]
+
+
+@dataclass(frozen=True, slots=True)
+class Segment:
+    """A part of a bar: what it counts, and where it stands."""
+
+    kind: str
+    y: float
+    height: float
 
 
 @dataclass(frozen=True, slots=True)
 class Bar:
-    """One hour: where its bar stands, where its slot for the pointer stands, what it says."""
+    """One step of time: where its bar stands, where its slot for the pointer stands, what it counts."""
 
     x: float
-    y: float
     width: float
-    height: float
+    segments: tuple[Segment, ...]
     slot_x: float
     slot_width: float
     at: datetime
-    count: int
+    counts: Mapping[str, int]
     labelled: bool
+
+    @property
+    def count(self) -> int:
+        """Everything that is counted here."""
+        return sum(self.counts.values())
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,39 +56,50 @@ class Line:
 
 @dataclass(frozen=True, slots=True)
 class Bars:
-    """A bar chart of hours."""
+    """A bar chart over time."""
 
     bars: tuple[Bar, ...]
     lines: tuple[Line, ...]
+    step: Step
     width: int = WIDTH
     height: int = HEIGHT
     left: int = _LEFT
 
 
-def bars(hours: Sequence[tuple[datetime, int]]) -> Bars:
-    """Return the chart of counts by hour, oldest first; the axis ends at a round number."""
-    top = ceiling(max((count for _, count in hours), default=0))
-    floor = HEIGHT - _BOTTOM
-    slot = (WIDTH - _LEFT) / max(len(hours), 1)
-    drawn = []
-    for position, (at, count) in enumerate(hours):
-        height = max((floor - _TOP) * count / top, 2.0) if count else 0.0
-        drawn.append(
-            Bar(
-                x=round(_LEFT + slot * position + slot * (1 - _BAR_SHARE) / 2, 2),
-                y=round(floor - height, 2),
-                width=round(slot * _BAR_SHARE, 2),
-                height=round(height, 2),
-                slot_x=round(_LEFT + slot * position, 2),
-                slot_width=round(slot, 2),
-                at=at,
-                count=count,
-                labelled=position == len(hours) - 1
-                or (position % _LABELS_EVERY == 0 and position < len(hours) - _LABELS_EVERY // 2),
-            )
+def bars(points: Sequence[tuple[datetime, Mapping[str, int]]], step: Step = "hour") -> Bars:
+    """Return the chart of counts by step, oldest first; what a point counts is stacked in the order of its members.
+
+    The axis ends at a round number.
+    """
+    top = ceiling(max((sum(counts.values()) for _, counts in points), default=0))
+    slot = (WIDTH - _LEFT) / max(len(points), 1)
+    every = max(1, len(points) // _LABELS)
+    drawn = tuple(
+        Bar(
+            x=round(_LEFT + slot * position + slot * (1 - _BAR_SHARE) / 2, 2),
+            width=round(slot * _BAR_SHARE, 2),
+            segments=_stacked(counts, top),
+            slot_x=round(_LEFT + slot * position, 2),
+            slot_width=round(slot, 2),
+            at=at,
+            counts=counts,
+            labelled=position == len(points) - 1 or (position % every == 0 and position < len(points) - every // 2),
         )
+        for position, (at, counts) in enumerate(points)
+    )
+    floor = HEIGHT - _BOTTOM
     lines = tuple(Line(round(floor - (floor - _TOP) * share, 2), compact(top * share)) for share in (0, 0.5, 1))
-    return Bars(tuple(drawn), lines)
+    return Bars(drawn, lines, step)
+
+
+def _stacked(counts: Mapping[str, int], top: int) -> tuple[Segment, ...]:
+    foot, segments = float(HEIGHT - _BOTTOM), []
+    for kind, count in counts.items():
+        height = max((HEIGHT - _BOTTOM - _TOP) * count / top, 2.0) if count else 0.0
+        foot -= height
+        if height:
+            segments.append(Segment(kind, round(foot, 2), round(height, 2)))
+    return tuple(segments)
 
 
 def ceiling(value: int) -> int:

@@ -1,11 +1,10 @@
-"""The pages of destinations: list, catalog, form, delivery and dead letters."""
+"""The pages of destinations: list, catalog, the form of a new one; and the head that each one's pages share."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
-from datetime import UTC, datetime
-from typing import Any, Final
+from typing import Any
 
 from starlette.responses import Response
 from starlette.routing import Route
@@ -16,22 +15,15 @@ from headwater.errors import InvalidRequestError, LogUnavailableError, NotFoundE
 from headwater.web import forms, standing
 from headwater.web.visit import Desk, Visit, action, page
 
-_LETTERS: Final = 50
-
 
 def routes(desk: Desk) -> list[Route]:
     """Return the routes of the pages of destinations."""
-    all_, one = "/{workspace}/destinations", "/{workspace}/destinations/{destination}"
+    all_ = "/{workspace}/destinations"
     return [
         Route(all_, page(desk, _list)),
         Route(f"{all_}/catalog", page(desk, _catalog)),
         Route(f"{all_}/new/{{type}}", page(desk, _form), methods=["GET"]),
         Route(f"{all_}/new/{{type}}", action(desk, _create), methods=["POST"]),
-        Route(one, page(desk, _delivery)),
-        Route(f"{one}/resume", action(desk, _resume), methods=["POST"]),
-        Route(f"{one}/enable", action(desk, _enable), methods=["POST"]),
-        Route(f"{one}/retry", action(desk, _retry), methods=["POST"]),
-        Route(f"{one}/dead-letters/{{letter}}", page(desk, _letter)),
     ]
 
 
@@ -149,73 +141,20 @@ def found(visit: Visit) -> Destination:
     return visit.desk.control.destinations.get(visit.workspace.id, visit.request.path_params["destination"])
 
 
-async def _delivery(visit: Visit) -> Response:
+async def headed(visit: Visit, tab: str) -> dict[str, Any]:
+    """Return what the head of each of a destination's pages shows, and how its connection does.
+
+    Args:
+        visit: its address names the destination.
+        tab: which of the pages it is.
+    """
     destination = await asyncio.to_thread(found, visit)
-    source = await asyncio.to_thread(visit.desk.control.sources.get, visit.workspace.id, destination.source_id)
     connection = (await standing.connections(visit.desk)).get(destination.id)
-    cursor = visit.request.query_params.get("before")
-    try:
-        letters = await visit.desk.pipeline.dead_letters(destination.id, cursor, _LETTERS)
-    except LogUnavailableError:
-        letters = {"deadLetters": [], "next": None}
-    return visit.page(
-        "destination.html",
-        destination=destination,
-        type_name=_type_name(visit, destination),
-        source=source,
-        connection=connection,
-        state=standing.of_connection(connection, enabled=destination.enabled),
-        delivered_at=_moment(connection["lastDeliveredAt"]) if connection else None,
-        letters=letters["deadLetters"],
-        next=letters["next"],
-        times=_times(letters["deadLetters"]),
-    )
-
-
-def _moment(epoch_s: float | None) -> datetime | None:
-    return None if epoch_s is None else datetime.fromtimestamp(epoch_s, UTC)
-
-
-def _times(letters: list[dict[str, Any]]) -> dict[str, datetime]:
-    return {letter["id"]: datetime.fromisoformat(letter["diedAt"]) for letter in letters}
-
-
-async def _letter(visit: Visit) -> Response:
-    destination = await asyncio.to_thread(found, visit)
-    letter = await visit.desk.pipeline.dead_letter(visit.request.path_params["letter"])
-    if letter["destinationId"] != destination.id:
-        raise NotFoundError("This destination has no such dead letter.")
-    return visit.page(
-        "dead-letter.html",
-        destination=destination,
-        letter=letter,
-        body=forms.pretty(letter["body"]),
-        died_at=datetime.fromisoformat(letter["diedAt"]),
-        first_at=datetime.fromisoformat(letter["firstAt"]),
-    )
-
-
-async def _resume(visit: Visit) -> Response:
-    destination = await asyncio.to_thread(found, visit)
-    await visit.desk.pipeline.resume(destination.id)
-    return visit.to("destinations", destination.id)
-
-
-async def _enable(visit: Visit) -> Response:
-    destination = await asyncio.to_thread(found, visit)
-    wanted = visit.form.get("enabled") == "true"
-    await asyncio.to_thread(visit.desk.control.destinations.update, visit.workspace.id, destination.id, enabled=wanted)
-    return visit.to("destinations", destination.id)
-
-
-async def _retry(visit: Visit) -> Response:
-    """Deliver one dead letter of this destination again, or all of them."""
-    destination = await asyncio.to_thread(found, visit)
-    pipeline, letter = visit.desk.pipeline, visit.form.get("letter", "")
-    if not letter:
-        await pipeline.retry_dead_letters(None, destination.id)
-    elif (await pipeline.dead_letter(letter))["destinationId"] == destination.id:
-        await pipeline.retry_dead_letters([letter])
-    else:
-        raise NotFoundError("This destination has no such dead letter.")
-    return visit.to("destinations", destination.id)
+    return {
+        "tab": tab,
+        "destination": destination,
+        "type_name": _type_name(visit, destination),
+        "source": await asyncio.to_thread(visit.desk.control.sources.get, visit.workspace.id, destination.source_id),
+        "connection": connection,
+        "state": standing.of_connection(connection, enabled=destination.enabled),
+    }

@@ -85,7 +85,7 @@ def _of_destinations(
             alarms.append(Alarm("bad", text, "Open", address))
         elif connection and connection["dead"]:
             text = f"{each.name} could not take {connection['dead']:,} of its events. They are kept and can be retried."
-            alarms.append(Alarm("warn", text, "See why", address))
+            alarms.append(Alarm("warn", text, "See why", visit.path("destinations", each.id, "errors")))
     return alarms
 
 

@@ -120,8 +120,8 @@ async def _show_destination(
     shown_there = {each.name for each in fields} | {"name"}
     return visit.page(
         "destination-settings.html",
+        **await destinations.headed(visit, "settings"),
         entry=entry,
-        destination=destination,
         name=name,
         fields=fields,
         problems=problems,

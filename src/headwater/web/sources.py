@@ -207,7 +207,7 @@ def _read(visit: Visit) -> dict[str, Any]:
         "state": standing.of_source(source, last),
         "last": last,
         "figures": _figures(summary),
-        "chart": charts.bars([(hour.start, hour.accepted) for hour in hours]),
+        "chart": charts.bars([(hour.start, {"accepted": hour.accepted}) for hour in hours]),
         "collections": [
             {
                 "name": each.name,

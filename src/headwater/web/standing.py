@@ -21,7 +21,7 @@ class State:
     kind: str
 
 
-_ANSWER_S: Final = 5.0  # ours: a page does not wait longer for what another role says
+ANSWER_S: Final = 5.0  # ours: a page does not wait longer for what another role says
 UNREACHABLE: Final = State("Unknown", "")
 
 
@@ -67,7 +67,7 @@ def of_sync(status: str) -> State:
 async def asked(answer: Awaitable[dict[str, Any]], member: str) -> list[dict[str, Any]] | None:
     """Return the list in the pipeline's answer, None while it cannot be reached: the rest of a page still shows."""
     try:
-        async with asyncio.timeout(_ANSWER_S):
+        async with asyncio.timeout(ANSWER_S):
             return list((await answer)[member])
     except (LogUnavailableError, TimeoutError):
         return None

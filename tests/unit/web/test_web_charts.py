@@ -18,13 +18,26 @@ def test_the_axis_ends_at_a_round_number(value, top):
     assert ceiling(value) == top
 
 
-@given(st.lists(st.integers(min_value=0, max_value=10**9), min_size=1, max_size=48))
-def test_every_bar_stays_inside_the_frame(counts):
-    chart = bars([(NOON + timedelta(hours=at), count) for at, count in enumerate(counts)])
-    for bar, count in zip(chart.bars, counts, strict=True):
+COUNTS = st.tuples(*(st.integers(min_value=0, max_value=10**9) for _ in range(3)))
+
+
+@given(st.lists(COUNTS, min_size=1, max_size=72))
+def test_every_bar_stays_inside_the_frame_and_its_parts_stand_on_each_other(counts):
+    kinds = ("first", "retry", "failed")
+    chart = bars([(NOON + timedelta(hours=at), dict(zip(kinds, each, strict=True))) for at, each in enumerate(counts)])
+    for bar, each in zip(chart.bars, counts, strict=True):
         assert 0 <= bar.x <= bar.x + bar.width <= WIDTH
-        assert 0 <= bar.y <= bar.y + bar.height <= HEIGHT
-        assert (bar.height > 0) == (count > 0)
+        assert [part.kind for part in bar.segments] == [kind for kind, n in zip(kinds, each, strict=True) if n]
+        foot = None
+        for part in bar.segments:
+            assert 0 <= part.y < part.y + part.height <= HEIGHT
+            assert foot is None or abs(part.y + part.height - foot) < 0.02
+            foot = part.y
+
+
+def test_a_label_stands_at_every_few_bars_and_at_the_last():
+    chart = bars([(NOON + timedelta(hours=at), {"accepted": 1}) for at in range(24)])
+    assert [at for at, bar in enumerate(chart.bars) if bar.labelled] == [0, 6, 12, 18, 23]
 
 
 @pytest.mark.parametrize(("value", "label"), [(0, "0"), (1250, "1,250"), (12_500, "12.5K"), (3_000_000, "3M")])

@@ -3,6 +3,7 @@
 const clock = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit", second: "2-digit", hourCycle: "h23" });
 const hour = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit", hourCycle: "h23" });
 const dayAndHour = new Intl.DateTimeFormat(undefined, { day: "numeric", month: "short", hour: "2-digit", minute: "2-digit", hourCycle: "h23" });
+const day = new Intl.DateTimeFormat(undefined, { day: "numeric", month: "short", timeZone: "UTC" });
 const full = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "medium" });
 const relative = new Intl.RelativeTimeFormat("en", { numeric: "always" });
 
@@ -51,8 +52,9 @@ export function showTimes(root) {
     const text = SHOW[element.dataset.show](new Date(element.dateTime));
     if (element.textContent !== text) element.textContent = text;
   }
-  for (const element of root.querySelectorAll("[data-hour]")) {
-    const text = hour.format(new Date(element.dataset.hour));
+  for (const element of root.querySelectorAll("[data-hour], [data-day]")) {
+    const { hour: at, day: date } = element.dataset;
+    const text = at ? hour.format(new Date(at)) : day.format(new Date(date)); // days are those of UTC
     element.textContent = element.dataset.text ? `${text}: ${element.dataset.text}` : text;
   }
 }
