@@ -9,10 +9,10 @@ from typing import Any
 
 from aiohttp import web
 
+from headwater.activecampaign.address import Address
 from headwater.budget import Budget
 from headwater.delivery.http import GuardedHttp
 from headwater.sources.activecampaign.api.account import AccountApi
-from headwater.sources.activecampaign.api.address import Address
 from headwater.sources.activecampaign.api.connected import Connected
 from headwater.sources.contract import Account
 from receiver import LOOPBACK

@@ -8,10 +8,10 @@ from dataclasses import dataclass, field
 
 from aiohttp import web
 
+from headwater.activecampaign.address import Address
 from headwater.budget import Budget
 from headwater.delivery.http import GuardedHttp
 from headwater.sources.activecampaign.api.account import AccountApi
-from headwater.sources.activecampaign.api.address import Address
 from receiver import LOOPBACK
 
 KEY = "0123456789abcdef-the-key"

@@ -19,11 +19,11 @@ from typing import Any
 
 from aiohttp import web
 
+from headwater.activecampaign.address import normalised
 from headwater.budget import Budget, Budgets, Priority
 from headwater.delivery.address import Policy
 from headwater.delivery.http import GuardedHttp
 from headwater.sources.activecampaign.api.account import AccountApi
-from headwater.sources.activecampaign.api.address import normalised
 from headwater.sources.activecampaign.api.connected import Connected
 from headwater.sources.activecampaign.history.history import History
 from headwater.sources.activecampaign.history.pace import Pace

@@ -9,8 +9,8 @@ from aiohttp import web
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from headwater.activecampaign import patience
 from headwater.errors import DeliveryError, RetryableError, UnauthorizedError
-from headwater.sources.activecampaign.api import patience
 from headwater.sources.activecampaign.api.rows import OpenRow
 from scripted import KEY, said, scripted
 

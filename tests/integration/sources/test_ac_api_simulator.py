@@ -6,12 +6,12 @@ from collections import Counter
 import pytest
 
 from account import SimulatedAccount
+from headwater.activecampaign.address import normalised
 from headwater.budget import Budget, Priority
 from headwater.delivery.http import GuardedHttp
 from headwater.errors import UnauthorizedError
 from headwater.limits import ACCOUNT_ANSWER_BYTES_MAX
 from headwater.sources.activecampaign.api.account import AccountApi, pages
-from headwater.sources.activecampaign.api.address import normalised
 from receiver import LOOPBACK
 
 SMALL = ("--contacts", "300", "--history-campaigns", "2", "--live-campaigns", "0", "--seed", "7", "--history", "past")

@@ -10,8 +10,8 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import msgspec
 
+from headwater.activecampaign.values import CENTRAL
 from headwater.errors import ConfigError
-from headwater.sources.activecampaign.times import CENTRAL
 from headwater.sources.contract import setting
 
 COMPLAINT: Final = "Abuse Reported."

@@ -12,6 +12,8 @@ from functools import cache
 from typing import Final
 from zoneinfo import ZoneInfo
 
+from headwater.activecampaign.values import CENTRAL
+
 ASSUMED_ZONE: Final = "assumed_zone"
 AMBIGUOUS_HOUR: Final = "ambiguous_hour"
 MISSING: Final = "missing"
@@ -20,7 +22,6 @@ IMPLAUSIBLE: Final = "implausible"
 FUTURE: Final = "future"
 DATE_ONLY: Final = "date_only"
 
-CENTRAL: Final = "America/Chicago"
 TEST_BUTTON_TIME: Final = "2013-01-01 12:00:00"
 
 _REPEATED_HOUR_S: Final = 3_600

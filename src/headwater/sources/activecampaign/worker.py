@@ -13,14 +13,15 @@ from typing import Any, Final
 
 import structlog
 
+from headwater.activecampaign.address import normalised
+from headwater.activecampaign.budget import budget_of
 from headwater.budget import Priority
 from headwater.errors import DeliveryError, InvalidRequestError, NotFoundError
 from headwater.sources.activecampaign import records
 from headwater.sources.activecampaign.api.account import AccountApi
-from headwater.sources.activecampaign.api.address import normalised
 from headwater.sources.activecampaign.api.connected import Connected
 from headwater.sources.activecampaign.connection import complaints, status
-from headwater.sources.activecampaign.connection.checking import budget_of, checked
+from headwater.sources.activecampaign.connection.checking import checked
 from headwater.sources.activecampaign.connection.health import Health
 from headwater.sources.activecampaign.connection.keeper import Keeper
 from headwater.sources.activecampaign.history.history import History

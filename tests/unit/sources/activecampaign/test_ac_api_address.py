@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from headwater.activecampaign.address import Address, normalised
 from headwater.errors import InvalidRequestError
-from headwater.sources.activecampaign.api.address import Address, normalised
 
 ACME = Address("https://acme.api-us1.com", "acme")
 

@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from headwater.sources.activecampaign.api import reports, resources, values
+from headwater.activecampaign import values
+from headwater.sources.activecampaign.api import reports, resources
 from headwater.sources.activecampaign.api.rows import (
     BounceRow,
     Campaign,

@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 from webhook_service import EVENTS, KEY, Service, until
 
+from headwater.activecampaign.address import Address
 from headwater.budget import Budget, Budgets
 from headwater.sources.activecampaign.api.account import AccountApi
-from headwater.sources.activecampaign.api.address import Address
 from headwater.sources.activecampaign.api.connected import Connected
 from headwater.sources.activecampaign.connection.caretaker import EVERY_S, UNTRACKED_MAX
 from headwater.sources.activecampaign.connection.keeper import Keeper

@@ -4,11 +4,12 @@ import json
 
 import pytest
 
+from headwater.activecampaign.address import normalised
+from headwater.activecampaign.budget import budget_of
 from headwater.budget import Budgets
 from headwater.errors import DeliveryError, InvalidRequestError, RetryableError
 from headwater.outgoing import Answer
-from headwater.sources.activecampaign.api.address import normalised
-from headwater.sources.activecampaign.connection.checking import budget_of, checked
+from headwater.sources.activecampaign.connection.checking import checked
 
 URL = "https://acme.api-us1.com"
 USER = {"user": {"username": "ada", "id": "1"}}

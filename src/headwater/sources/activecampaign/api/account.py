@@ -10,12 +10,14 @@ from functools import partial
 from typing import Final, TypeVar
 from urllib.parse import quote
 
+from headwater.activecampaign import values
+from headwater.activecampaign.address import Address
+from headwater.activecampaign.client import Client, Sleep
+from headwater.activecampaign.values import Member
 from headwater.budget import Budget, Priority
 from headwater.errors import DeliveryError, RetryableError
 from headwater.outgoing import Http
-from headwater.sources.activecampaign.api import reports, resources, values
-from headwater.sources.activecampaign.api.address import Address
-from headwater.sources.activecampaign.api.client import Client, Sleep
+from headwater.sources.activecampaign.api import reports, resources
 from headwater.sources.activecampaign.api.lookup import Lookup
 from headwater.sources.activecampaign.api.paging import pages
 from headwater.sources.activecampaign.api.rows import (
@@ -29,7 +31,6 @@ from headwater.sources.activecampaign.api.rows import (
     UnsubscribeRow,
     WebhookRow,
 )
-from headwater.sources.activecampaign.api.values import Member
 
 __all__ = ["ROWS_MAX", "AccountApi", "pages"]
 

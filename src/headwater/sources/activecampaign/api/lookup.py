@@ -8,10 +8,11 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
+from headwater.activecampaign import values
+from headwater.activecampaign.client import Client
 from headwater.budget import Priority
 from headwater.errors import DeliveryError, RetryableError, UnauthorizedError
-from headwater.sources.activecampaign.api import resources, values
-from headwater.sources.activecampaign.api.client import Client
+from headwater.sources.activecampaign.api import resources
 from headwater.sources.activecampaign.api.rows import ContactRow
 
 _WAYS: Final[tuple[Callable[[Sequence[str]], Mapping[str, str]], ...]] = (

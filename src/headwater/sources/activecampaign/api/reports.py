@@ -6,7 +6,8 @@ such as `a_unsub_date` are in the account's own zone, which nobody knows, and ar
 
 from __future__ import annotations
 
-from headwater.sources.activecampaign.api import values
+from headwater.activecampaign import values
+from headwater.activecampaign.values import Member
 from headwater.sources.activecampaign.api.paging import Page
 from headwater.sources.activecampaign.api.rows import (
     BounceRow,
@@ -16,7 +17,6 @@ from headwater.sources.activecampaign.api.rows import (
     UnopenRow,
     UnsubscribeRow,
 )
-from headwater.sources.activecampaign.api.values import Member
 
 PIXEL = "open"
 """The link that stands for the tracking pixel in lists of links."""

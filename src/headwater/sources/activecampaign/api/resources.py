@@ -6,9 +6,9 @@ from collections.abc import Iterable
 from datetime import datetime
 from typing import Final
 
-from headwater.sources.activecampaign.api import values
+from headwater.activecampaign import values
+from headwater.activecampaign.values import Member
 from headwater.sources.activecampaign.api.rows import Campaign, ContactRow, Message, UnsubscribeRow, WebhookRow
-from headwater.sources.activecampaign.api.values import Member
 
 _UNSUBSCRIBED: Final = "2"  # of a contact on a list
 _NOTHING_TRACKED: Final = frozenset({"0", "none", "false"})  # other words say which links: "all", "mime", …

@@ -6,14 +6,13 @@ import asyncio
 from collections.abc import Mapping
 from typing import Final
 
-from headwater.budget import Budget, Budgets
+from headwater.activecampaign.address import FIELD, Address, normalised
+from headwater.activecampaign.budget import budget_of
+from headwater.budget import Budgets
 from headwater.errors import DeliveryError, InvalidRequestError, RetryableError, UnauthorizedError
 from headwater.outgoing import Answer, Http
 from headwater.sources.activecampaign.api.account import AccountApi
-from headwater.sources.activecampaign.api.address import FIELD, Address, normalised
 
-PER_S: Final = 5
-"""ActiveCampaign: requests a second for one account, whatever key sends them."""
 CHECK_S: Final = 30.0
 """ours: whoever connects an account waits no longer."""
 
@@ -33,12 +32,6 @@ class _Witness:
         self.last = None
         self.last = await self._http.request(method, url, body=body, headers=headers)
         return self.last
-
-
-def budget_of(budgets: Budgets, address: Address) -> Budget:
-    """Return an account's bucket: the same for both of its hosts and for every key."""
-    host = address.base.partition("://")[2].partition(":")[0]
-    return budgets.of(f"activecampaign {address.base if address.name == host else address.name}", PER_S)
 
 
 async def checked(http: Http, budgets: Budgets, url: str, key: str) -> tuple[Address, str]:

@@ -16,12 +16,12 @@ from urllib.parse import urlencode
 
 import msgspec
 
+from headwater.activecampaign.address import Address
+from headwater.activecampaign.patience import Patience, ThrottledError
+from headwater.activecampaign.values import Member, members, text
 from headwater.budget import Budget, Priority
 from headwater.errors import DeliveryError, RetryableError, UnauthorizedError
 from headwater.outgoing import Answer, Http, retry_after_s
-from headwater.sources.activecampaign.api.address import Address
-from headwater.sources.activecampaign.api.patience import Patience, ThrottledError
-from headwater.sources.activecampaign.api.values import Member, members, text
 
 Sleep = Callable[[float], Awaitable[None]]
 

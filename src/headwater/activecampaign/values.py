@@ -10,10 +10,11 @@ from datetime import UTC, datetime
 from typing import Any, Final
 from zoneinfo import ZoneInfo
 
-from headwater.sources.activecampaign.times import CENTRAL
-
 Member = Mapping[str, Any]
 """One JSON object."""
+
+CENTRAL: Final = "America/Chicago"
+"""Where ActiveCampaign's own clock stands, whatever the customer's country."""
 
 _CENTRAL: Final = ZoneInfo(CENTRAL)
 _NO_DATE: Final = "0000-00-00"
