@@ -15,14 +15,14 @@ import msgspec
 
 from headwater import shelf
 from headwater.clock import Clock, now
-from headwater.delivery import dead_letters
 from headwater.delivery.attempt import NotedHttp
 from headwater.delivery.connection import Connection, Rules
-from headwater.delivery.dead_letters import DeadLetter, DeadLetterFilter
+from headwater.delivery.dead_letters import DeadLetter, DeadLetterFilter, DeadLetters, Which
 from headwater.delivery.keeper import Built, Keeper
 from headwater.delivery.ledger import Ledger
 from headwater.delivery.rooms import Outside
 from headwater.delivery.selection import Selection
+from headwater.delivery.series import Metrics
 from headwater.delivery.settlement import Lane
 from headwater.delivery.status import ConnectionStatus, Replay, Seen, replay_of, status_of
 from headwater.delivery.stretch import Stretch
@@ -83,6 +83,7 @@ class Delivery:
         self._parts = Parts(reader, self._ledger, self._in_ledger, clock, self._rules)
         self._wanted: dict[str, Connection] = {}
         self._keepers: dict[str, Keeper] = {}
+        self._letters = DeadLetters(self._ledger, self._in_ledger, self._parts.now, self._wake_all)
         self._changed = asyncio.Event()
         self._is_stopping = False
 
@@ -128,26 +129,44 @@ class Delivery:
         self, chosen: DeadLetterFilter | None = None, *, before: int | None = None, count: int = 50
     ) -> list[DeadLetter]:
         """Return dead letters without their bodies, newest first; the next page is `before` the last one's id."""
-        return await self._in_ledger(dead_letters.page, self._ledger, chosen or DeadLetterFilter(), before, count)
+        return await self._letters.page(chosen or DeadLetterFilter(), before, count)
 
-    async def count_dead_letters(self, chosen: DeadLetterFilter | None = None) -> int:
-        """Return how many dead letters match."""
-        return await self._in_ledger(dead_letters.count, self._ledger, chosen or DeadLetterFilter())
+    async def count_dead_letters(self, which: Which) -> int:
+        """Return how many dead letters there are of these."""
+        return await self._letters.count(which)
 
     async def dead_letter(self, number: int) -> DeadLetter:
         """Return one dead letter with its event, the last request and answer, and advice."""
-        return await self._in_ledger(dead_letters.one, self._ledger, number)
+        return await self._letters.one(number)
 
-    async def retry_dead_letters(self, which: Sequence[int] | DeadLetterFilter) -> int:
+    async def retry_dead_letters(self, which: Which) -> int:
         """Try the dead letters again, by number or all that match; return how many."""
-        count = await self._in_ledger(dead_letters.retry, self._ledger, which, self._parts.now())
-        for destination_id in self._keepers:
-            self._wake(destination_id)
-        return count
+        return await self._letters.retry(which)
 
-    async def discard_dead_letters(self, which: Sequence[int] | DeadLetterFilter) -> int:
+    async def discard_dead_letters(self, which: Which) -> int:
         """Give the dead letters up for good; return how many."""
-        return await self._in_ledger(dead_letters.discard, self._ledger, which)
+        return await self._letters.discard(which)
+
+    async def expire_dead_letters(self, before: datetime) -> int:
+        """Remove the dead letters from before this instant; return how many. They stay counted."""
+        return await self._letters.expire(before.timestamp())
+
+    async def metrics(
+        self,
+        destination_id: str,
+        since: datetime | None = None,
+        until: datetime | None = None,
+        granularity: str = "hour",
+    ) -> Metrics:
+        """Return what happened over time, without gaps; see `series.Series.metrics`.
+
+        Raises:
+            NotFoundError: no such connection.
+            InvalidRequestError: too many points, an empty span, an unknown granularity.
+        """
+        connection = self._connection(destination_id)
+        begin, end = (None if each is None else each.timestamp() for each in (since, until))
+        return await self._in_ledger(self._ledger.metrics, connection.id, begin, end, granularity, self._parts.now())
 
     async def replay(
         self,
@@ -246,6 +265,10 @@ class Delivery:
     def _wake(self, destination_id: str) -> None:
         if destination_id in self._keepers:
             self._keepers[destination_id].wake()
+
+    def _wake_all(self) -> None:
+        for destination_id in self._keepers:
+            self._wake(destination_id)
 
     async def _drain(self) -> None:
         await asyncio.gather(*(keeper.stop(self._rules.drain_s) for keeper in self._keepers.values()))

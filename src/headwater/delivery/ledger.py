@@ -9,16 +9,16 @@ from __future__ import annotations
 
 import threading
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 
 from headwater import sqlite
 from headwater.delivery.fate import Dead, Done, Fate, Filtered, Item, Waiting
-from headwater.delivery.series import Series
+from headwater.delivery.series import Metrics, Series
 from headwater.delivery.settlement import Balance, Lane, Move, Pause, Settlement
 from headwater.spec.event import Body, Event
 
@@ -60,6 +60,11 @@ class Ledger:
                 yield
             finally:
                 self.db.execute("commit")
+
+    def rows(self, statement: str, values: Sequence[Any] | Mapping[str, Any] = ()) -> list[tuple[Any, ...]]:
+        """Return what a reading statement finds."""
+        with self._lock:
+            return list(self.db.execute(statement, values).fetchall())
 
     def settle(self, settlement: Settlement, now: float) -> None:
         """Commit what a round leads to; all of it or nothing.
@@ -219,6 +224,13 @@ class Ledger:
         """Return the counts of each latency bucket in the hours after `since`, epoch seconds."""
         with self._lock:
             return self.series.latencies(connection, since)
+
+    def metrics(
+        self, connection: str, since: float | None, until: float | None, granularity: str, now: float
+    ) -> Metrics:
+        """Return what happened to a connection's events over time; see `Series.metrics`."""
+        with self._lock:
+            return self.series.metrics(connection, since, until, granularity, now)
 
     def last_seen(self, connection: str) -> tuple[str | None, float | None]:
         """Return the last error and when something was delivered last."""

@@ -34,6 +34,10 @@ def settle(ledger: Ledger, lane: int, cursor: int, names: list[str]) -> int:
     return cursor + len(names)
 
 
+def letters(ledger: Ledger, **chosen) -> list[int]:
+    return dead_letters.matching(ledger, DeadLetterFilter(**chosen), 1_000_000).numbers
+
+
 @pytest.fixture
 def ledger(tmp_path):
     one = Ledger(tmp_path)
@@ -48,6 +52,7 @@ def ledger(tmp_path):
             st.tuples(st.just("retry"), st.sampled_from(["done", "later", "waiting", "dead"])),
             st.just("dead again"),
             st.just("dropped"),
+            st.just("expired"),
             st.just("reopened"),
         ),
         max_size=12,
@@ -66,11 +71,11 @@ def test_the_counters_conserve_whatever_happens(tmp_path_factory, steps):
             case ("retry", name):
                 ledger.settle(Settlement("d1", [(one, FATES[name]) for one in ledger.due("d1", 10.0, 3)]), 11.0)
             case "dead again":
-                dead_letters.retry(ledger, DeadLetterFilter(event="A"), 5.0)
+                dead_letters.retry(ledger, letters(ledger, event="A"), 5.0)
             case "dropped":
-                dead_letters.discard(
-                    ledger, [letter.id for letter in dead_letters.page(ledger, DeadLetterFilter(), None, 2)]
-                )
+                dead_letters.discard(ledger, letters(ledger)[:2], 5.0)
+            case "expired":
+                dead_letters.expire(ledger, letters(ledger)[-1:])
             case _:
                 ledger.close()
                 ledger = Ledger(directory)
