@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
-from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
-from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -20,21 +18,22 @@ from headwater.delivery.connection import Connection, Rules
 from headwater.delivery.dead_letters import DeadLetter, DeadLetterFilter, DeadLetters, Which
 from headwater.delivery.keeper import Built, Keeper
 from headwater.delivery.ledger import Ledger
+from headwater.delivery.replays import Replay, Replays
+from headwater.delivery.prepared import prepared
 from headwater.delivery.rooms import Outside
+from headwater.delivery.screen import Screen, Screened
+from headwater.delivery.screen import Screen
 from headwater.delivery.selection import Selection
 from headwater.delivery.series import Metrics
-from headwater.delivery.settlement import Lane
-from headwater.delivery.status import ConnectionStatus, Replay, Seen, replay_of, status_of
-from headwater.delivery.stretch import Stretch
+from headwater.delivery.status import ConnectionStatus, Seen, status_of
 from headwater.delivery.thread import OwnThread
 from headwater.delivery.worker import Parts
-from headwater.destinations.contract import Card, Room
+from headwater.destinations.contract import Room
 from headwater.errors import ConfigError, ConflictError, NotFoundError
 from headwater.eventlog.contract import Reader, Topic
 
 SHELF: Final = "headwater.destinations"
 _REPLACE_S: Final = 1.0  # what a changed connection's calls under way are waited for
-_COUNT_MAX: Final = 1_000
 
 Builder = Callable[[str, Mapping[str, Any], Room], Built]
 
@@ -84,6 +83,7 @@ class Delivery:
         self._wanted: dict[str, Connection] = {}
         self._keepers: dict[str, Keeper] = {}
         self._letters = DeadLetters(self._ledger, self._in_ledger, self._parts.now, self._wake_all)
+        self._replays = Replays(reader, self._ledger, self._in_ledger, self._parts.now)
         self._changed = asyncio.Event()
         self._is_stopping = False
 
@@ -171,51 +171,52 @@ class Delivery:
     async def replay(
         self,
         destination_id: str,
-        source_id: str | None = None,
+        selection: Selection | None = None,
         *,
-        since: datetime | None = None,
-        until: datetime | None = None,
-        event: str | None = None,
-        user_id: str | None = None,
+        source_id: str | None = None,
+        rate_per_s: float | None = None,
         dry_run: bool = False,
     ) -> Replay:
         """Send stored events to a destination again, with their ids and times; runs in the background.
 
         Args:
             destination_id: where to.
+            selection: which; all if None.
             source_id: whose; the connection's own source if None.
-            since: the earliest time of arrival, with zone.
-            until: the time of arrival it ends before.
-            event: a track call's name.
-            user_id: one person's.
-            dry_run: only count what would be sent.
+            rate_per_s: events a second at most; the engine's own bound if None.
+            dry_run: only count what would be sent, as far as `replays.COUNT_S` suffices.
 
         Raises:
             NotFoundError: no such connection.
-            ConflictError: the destination is disabled.
+            ConflictError: the destination is disabled, or too many replays wait.
         """
-        connection = self._connection(destination_id)
+        connection, chosen = self._connection(destination_id), selection or Selection()
         if not connection.enabled:
             raise ConflictError("The destination is disabled; enable it, then replay.")
-        selection = Selection(since, until, event, user_id)
-        first, end = await asyncio.to_thread(selection.bounds, self._reader)
-        source = source_id or connection.source_id
-        lane = Lane(0, destination_id, source, first, first, end, selection.to_json(), self._parts.now())
+        rate_per_s = rate_per_s or self._rules.replay_per_s
+        plan = await self._replays.plan(destination_id, source_id or connection.source_id, chosen, rate_per_s)
         if dry_run:
-            card, _ = self._made(connection, self._outside.room(connection))
-            return await asyncio.to_thread(_counted, self._reader, lane, selection, card)
-        lane = await self._in_ledger(self._ledger.add_replay, lane)
+            room = self._outside.room(connection)
+            async with room.closing:
+                card, _ = self._made(connection, room)
+            return await self._replays.count(plan, Screen(connection, card).again(chosen))
+        replay = await self._replays.add(plan)
         self._wake(destination_id)
-        return await self._in_ledger(replay_of, self._ledger, lane)
+        return replay
 
-    async def replays(self, destination_id: str) -> list[Replay]:
-        """Return the destination's replays with their progress, oldest first."""
-        lanes = await self._in_ledger(self._ledger.replays, destination_id)
-        return [await self._in_ledger(replay_of, self._ledger, lane) for lane in lanes]
+    async def replays(self, destination_id: str | None = None) -> list[Replay]:
+        """Return the newest replays of a destination, or of all, with their progress, newest first."""
+        paused = await self._in_ledger(self._ledger.paused)
+        disabled = {each.id for each in self._wanted.values() if not each.enabled}
+        return await self._replays.all(destination_id, resting=frozenset(paused | disabled))
 
     async def cancel_replay(self, replay_id: int) -> None:
-        """Read no further for this replay; what waits for a retry of it stays waiting."""
-        await self._in_ledger(self._ledger.finish, replay_id, self._parts.now())
+        """Read no further for this replay; what waits for a retry of it stays waiting.
+
+        Raises:
+            NotFoundError: no such replay.
+        """
+        self._wake(await self._replays.cancel(replay_id))
 
     async def test(self, kind: str, settings: Mapping[str, Any]) -> None:
         """Try a destination's settings.
@@ -256,7 +257,8 @@ class Delivery:
         return self._keepers[destination_id]
 
     def _made(self, connection: Connection, room: Room) -> Built:
-        return self._build(connection.type, connection.settings, room)
+        card, destination = self._build(connection.type, connection.settings, room)
+        return card, prepared(destination, connection, room)
 
     def _seen(self, destination_id: str, end: int) -> Seen:
         keeper = self._keepers.get(destination_id)
@@ -272,14 +274,3 @@ class Delivery:
 
     async def _drain(self) -> None:
         await asyncio.gather(*(keeper.stop(self._rules.drain_s) for keeper in self._keepers.values()))
-
-
-def _counted(reader: Reader, lane: Lane, selection: Selection, card: Card) -> Replay:
-    """Return what a replay would send; blocks on the log."""
-    stretch, wanted = Stretch(reader, lane), partial(selection.why_not, card=card)
-    selected, filtered = 0, Counter[str]()
-    while (piece := stretch.take(_COUNT_MAX, wanted)) is not None:
-        selected += len(piece.wanted)
-        filtered.update(fate.reason for _, fate in piece.filtered)
-    total = (lane.until or lane.first) - lane.first
-    return Replay(0, lane.connection, lane.source, total, 0, selected, 0, 0, 0, dict(filtered), lane.started_at)

@@ -123,17 +123,6 @@ class Ledger:
         with self._lock:
             return {row[0] for row in self.db.execute("select id from connection")}
 
-    def add_replay(self, lane: Lane) -> Lane:
-        """Store a replay; the returned one has its number."""
-        with self.transaction():
-            self.db.execute("insert or ignore into connection (id) values (?)", (lane.connection,))
-            number = self.db.execute(
-                "insert into lane (connection, source, kind, first, cursor, until, selection, started_at)"
-                " values (?, ?, 'replay', ?, ?, ?, ?, ?)",
-                (lane.connection, lane.source, lane.first, lane.cursor, lane.until, lane.selection, lane.started_at),
-            ).lastrowid
-            return self.lane(number)
-
     def replays(self, connection: str) -> list[Lane]:
         """Return the connection's replays, oldest first."""
         with self._lock:
@@ -195,6 +184,10 @@ class Ledger:
                 (connection,),
             ).fetchone()
         return Pause(*row) if row else None
+
+    def paused(self) -> set[str]:
+        """Return the connections that rest."""
+        return {row[0] for row in self.rows("select id from connection where paused_reason is not null")}
 
     def resume(self, connection: str, now: float) -> None:
         """End a pause; what waits may be tried at once, and its retry time starts anew."""

@@ -1,27 +1,30 @@
-"""What a replay sends again: chosen by time, event and user, marked as meant for one destination only."""
+"""What a replay sends again: chosen by time, event and user."""
 
 from __future__ import annotations
 
-import dataclasses
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 
 import msgspec
 
-from headwater.delivery.fate import UNSUPPORTED_EVENT_TYPE, Item
-from headwater.destinations.contract import Card
 from headwater.eventlog.contract import Reader, Topic
 from headwater.spec.event import Event
+from headwater.spec.times import parse_time
 
 NOT_SELECTED: Final = "NOT_SELECTED"
-# Times of arrival are taken before the log's order is decided, so neighbours may be swapped by as much as a slow body.
-_ARRIVAL_SLACK: Final = timedelta(seconds=60)
+_ROUNDED: Final = timedelta(milliseconds=1)  # `receivedAt` is kept in milliseconds
 
 
 @dataclass(frozen=True, slots=True)
 class Selection:
-    """Which events of a source; None is any. Times are those of arrival: from `since` on, before `until`."""
+    """Which events of a source; None is any.
+
+    Attributes:
+        since, until: times of arrival, by `receivedAt`: from `since` on, before `until`.
+        event: a track call's name.
+        user_id: one person's `userId` or `anonymousId`.
+    """
 
     since: datetime | None = None
     until: datetime | None = None
@@ -37,37 +40,43 @@ class Selection:
         """Return what `to_json` was given."""
         return msgspec.json.decode(text, type=cls)
 
-    def why_not(self, event: Event, card: Card) -> str | None:
-        """Return why an event is not sent again, None when it is."""
-        if not self._has(event):
-            return NOT_SELECTED
-        return None if event.type in card.calls else UNSUPPORTED_EVENT_TYPE
-
     def bounds(self, reader: Reader) -> tuple[int, int]:
-        """Return the sequences between which everything selected lies. Blocks."""
-        first = reader.start(Topic.EVENTS) if self.since is None else cursor_at(reader, self.since - _ARRIVAL_SLACK)
-        end = reader.end(Topic.EVENTS) if self.until is None else cursor_at(reader, self.until + _ARRIVAL_SLACK)
+        """Return the sequences between which everything selected lies. Blocks, up to a look at the whole log.
+
+        Nothing is stored before it has arrived, so what precedes the first request of `since` or later is older. The
+        other end is the log's own: a webhook that is mapped late lies far behind others of its time.
+        """
+        start, end = reader.start(Topic.EVENTS), reader.end(Topic.EVENTS)
+        first = start if self.since is None else _first_since(reader, self.since - _ROUNDED, start, end)
         return first, max(first, end)
 
-    def _has(self, event: Event) -> bool:
-        if self.event is not None and event.body.get("event") != self.event:
+    def has(self, event: Event) -> bool:
+        """Tell whether an event is one of these."""
+        body = event.body
+        if self.event is not None and body.get("event") != self.event:
             return False
-        if self.user_id is not None and event.body.get("userId") != self.user_id:
+        if self.user_id is not None and self.user_id not in (body.get("userId"), body.get("anonymousId")):
             return False
         if self.since is None and self.until is None:
             return True
-        arrived = datetime.fromisoformat(str(event.body["receivedAt"]))
+        arrived = parse_time(body.get("receivedAt"))
+        if arrived is None:
+            return False
         return (self.since is None or arrived >= self.since) and (self.until is None or arrived < self.until)
 
 
-def sent_again(item: Item, name: str) -> Item:
-    """Return the item with `integrations` rewritten for one destination; ids and times stay.
-
-    Source: Segment, what is replay.
-    """
-    body = {**item.event.body, "integrations": {"All": False, name: True}}
-    event = dataclasses.replace(item.event, line=msgspec.json.encode(body), body=body)
-    return dataclasses.replace(item, event=event)
+def _first_since(reader: Reader, instant: datetime, start: int, end: int) -> int:
+    """Return the first sequence of a request that came at `instant` or later, `end` if there is none."""
+    cursor = start
+    while cursor < end:
+        batch = reader.read(Topic.EVENTS, cursor)
+        for frame in batch.frames:
+            if frame.received_at >= instant:
+                return max(cursor, frame.first_seq)
+        if batch.next_cursor <= cursor:
+            break
+        cursor = batch.next_cursor
+    return end
 
 
 def cursor_at(reader: Reader, instant: datetime) -> int:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Final
 
 from headwater.delivery.connection import Connection
 from headwater.delivery.latency import percentile
 from headwater.delivery.ledger import Ledger
-from headwater.delivery.settlement import Balance, Lane
+from headwater.delivery.settlement import Balance
 
 ACTIVE: Final = "active"
 PAUSED: Final = "paused"
@@ -61,31 +61,6 @@ class ConnectionStatus:
 
 
 @dataclass(frozen=True, slots=True)
-class Replay:
-    """A run over stored events.
-
-    Attributes:
-        id: 0 for a dry run.
-        total: records of the log, of any source, that it goes through; `passed` of them are behind it.
-        selected: events chosen so far; in a dry run, all.
-        started_at, finished_at: epoch seconds.
-    """
-
-    id: int
-    destination_id: str
-    source_id: str
-    total: int
-    passed: int
-    selected: int
-    delivered: int
-    retrying: int
-    dead: int
-    filtered: dict[str, int] = field(default_factory=dict)
-    started_at: float = 0.0
-    finished_at: float | None = None
-
-
-@dataclass(frozen=True, slots=True)
 class Seen:
     """What is known outside the ledger.
 
@@ -130,23 +105,4 @@ def status_of(ledger: Ledger, connection: Connection, seen: Seen, now: float) ->
         p50_s=percentile(counts, 0.50),
         p95_s=percentile(counts, 0.95),
         p99_s=percentile(counts, 0.99),
-    )
-
-
-def replay_of(ledger: Ledger, lane: Lane) -> Replay:
-    """Return a replay's progress; blocks on the ledger."""
-    balance = ledger.balance(lane.id)
-    return Replay(
-        id=lane.id,
-        destination_id=lane.connection,
-        source_id=lane.source,
-        total=(lane.until or lane.first) - lane.first,
-        passed=min(lane.cursor, lane.until or lane.first) - lane.first,
-        selected=balance.read - sum(balance.filtered.values()),
-        delivered=balance.delivered_first + balance.delivered_retry,
-        retrying=balance.waiting,
-        dead=balance.dead,
-        filtered=balance.filtered,
-        started_at=lane.started_at,
-        finished_at=lane.finished_at,
     )

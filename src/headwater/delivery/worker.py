@@ -8,7 +8,6 @@ import time
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from functools import partial
 from typing import Any, Final
 
 import structlog
@@ -16,10 +15,12 @@ import structlog
 from headwater.clock import Clock
 from headwater.delivery.attempt import Sender
 from headwater.delivery.connection import Connection, Rules
-from headwater.delivery.fate import Attempt, Dead, Done, Fate, Filtered, Item, Waiting, fate_of, why_not
+from headwater.delivery.fate import Attempt, Dead, Done, Fate, Filtered, Item, Waiting, fate_of
 from headwater.delivery.ledger import Ledger
 from headwater.delivery.pace import Pace
-from headwater.delivery.selection import Selection, cursor_at, sent_again
+from headwater.delivery.replays import begin
+from headwater.delivery.screen import Screen
+from headwater.delivery.selection import Selection, cursor_at
 from headwater.delivery.settlement import Lane, Move, Settlement
 from headwater.delivery.stretch import Stretch
 from headwater.delivery.thread import OwnThread
@@ -78,7 +79,8 @@ class Worker:
     """Carries one connection's events until it is stopped."""
 
     def __init__(self, connection: Connection, card: Card, destination: Destination, lane: Lane, parts: Parts) -> None:
-        self.connection, self._card, self._lane, self._parts = connection, card, lane, parts
+        self.connection, self._lane, self._parts = connection, lane, parts
+        self._screen = Screen(connection, card)
         self._log = structlog.get_logger().bind(destination=connection.id, source=connection.source_id)
         self._failures_logged: set[str] = set()
         self._live, self._retries, self._replays = self._courses = tuple(
@@ -142,11 +144,10 @@ class Worker:
     async def _deliver_new(self) -> None:
         lane = await self._parts.in_ledger(self._parts.ledger.lane, self._lane.id)
         self._stretch = stretch = Stretch(self._parts.reader, lane)
-        wanted = partial(why_not, card=self._card, enabled=self.connection.enabled)
         while not self._is_stopping:
             if await self._must_wait(self._live):
                 continue
-            piece = await asyncio.to_thread(stretch.take, self._live.pace.window, wanted)
+            piece = await asyncio.to_thread(stretch.take, self._live.pace.window, self._screen)
             if piece is None:
                 if 0 < await asyncio.to_thread(self._parts.reader.end, Topic.EVENTS) < stretch.cursor:
                     await self._begin_again(stretch.cursor)
@@ -189,23 +190,26 @@ class Worker:
             await self._replays.sleep(_IDLE_S)
 
     async def _send_again(self, lane: Lane) -> None:
-        selection = Selection.from_json(lane.selection or "{}")
-        stretch = Stretch(self._parts.reader, lane)
-        wanted = partial(selection.why_not, card=self._card)
+        parts, course = self._parts, self._replays
+        rate_per_s = await parts.in_ledger(begin, parts.ledger, lane, parts.rules.replay_per_s, parts.now())
+        screen = self._screen.again(Selection.from_json(lane.selection or "{}"))
+        stretch, free_at = Stretch(parts.reader, lane), 0.0
         while not stretch.is_finished and not self._is_stopping:
-            if await self._must_wait(self._replays):
+            if await self._must_wait(course):
                 continue
-            if (await self._parts.in_ledger(self._parts.ledger.lane, lane.id)).finished_at is not None:
+            if (hold_s := free_at - time.monotonic()) > 0:
+                await course.sleep(hold_s)
+                continue
+            if (await parts.in_ledger(parts.ledger.lane, lane.id)).finished_at is not None:
                 return  # cancelled
-            started = time.monotonic()
-            piece = await asyncio.to_thread(stretch.take, self._replays.pace.window, wanted)
+            window = max(1, min(course.pace.window, int(rate_per_s)))
+            piece = await asyncio.to_thread(stretch.take, window, screen)
             if piece is None:
                 break
-            items = [sent_again(item, self._card.name) for item in piece.wanted]
-            await self._round(self._replays, items, piece.filtered, piece.move)
-            await self._replays.sleep(len(items) / self._parts.rules.replay_per_s - (time.monotonic() - started))
+            free_at = time.monotonic() + len(piece.wanted) / rate_per_s
+            await self._round(course, piece.wanted, piece.filtered, piece.move)
         if stretch.is_finished:
-            await self._parts.in_ledger(self._parts.ledger.finish, lane.id, self._parts.now())
+            await parts.in_ledger(parts.ledger.finish, lane.id, parts.now())
             self._log.info("replay.finished", replay=lane.id)
 
     async def _round(

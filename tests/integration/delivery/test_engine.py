@@ -8,6 +8,7 @@ import pytest
 from aiohttp import web
 
 from headwater.delivery.dead_letters import DeadLetterFilter
+from headwater.delivery.selection import Selection
 from headwater.delivery.worker import Worker
 from headwater.errors import ConfigError, ConflictError, DeliveryError, NotFoundError
 from headwater.eventlog.contract import Topic
@@ -239,9 +240,9 @@ async def test_a_replay_sends_history_again_with_the_same_ids_and_times(log, rec
     await append(log, *sent)
     async with delivering(webhook(receiver)) as delivery:
         await settled(delivery, delivered_first_try=5)
-        rehearsal = await delivery.replay("d1", event="A", dry_run=True)
+        rehearsal = await delivery.replay("d1", Selection(event="A"), dry_run=True)
         assert (rehearsal.id, rehearsal.selected, rehearsal.filtered) == (0, 3, {"NOT_SELECTED": 2})
-        run = await delivery.replay("d1", event="A", since=datetime.now(UTC) - timedelta(hours=1))
+        run = await delivery.replay("d1", Selection(event="A", since=datetime.now(UTC) - timedelta(hours=1)))
         await until(lambda: _replayed(delivery, 3))
         (shown,) = await delivery.replays("d1")
         assert (shown.id, shown.passed, shown.total) == (run.id, 5, 5)
