@@ -2,20 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Final
+from typing import Final
 
 from headwater.delivery.connection import Rules
-from headwater.destinations.contract import Card, Delivered, Discarded, Outcome, Retry, Skipped, Unauthorized
+from headwater.destinations.contract import Delivered, Discarded, Outcome, Retry, Skipped, Unauthorized
 from headwater.spec.event import Event
 
 EXCERPT_CHARS: Final = 1_000
-
-FILTERED_BY_INTEGRATIONS: Final = "FILTERED_BY_INTEGRATIONS_OBJECT"  # Segment's code
-UNSUPPORTED_EVENT_TYPE: Final = "UNSUPPORTED_EVENT_TYPE"  # Segment's code
-DESTINATION_DISABLED: Final = "DESTINATION_DISABLED"  # ours
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,27 +84,6 @@ class Dead:
 
 
 Fate = Done | Filtered | Waiting | Dead
-
-
-def why_not(event: Event, card: Card, *, enabled: bool) -> str | None:
-    """Return the reason an event is kept from a destination, None when it is wanted.
-
-    A name in `integrations` is case-sensitive and beats `All`; an options object counts as enabled.
-
-    Source: Segment spec, integrations object; unsupported types are checked after it.
-    """
-    if not enabled:
-        return DESTINATION_DISABLED
-    chosen = event.body.get("integrations")
-    if isinstance(chosen, Mapping) and not _chosen(chosen, card.name):
-        return FILTERED_BY_INTEGRATIONS
-    if event.type not in card.calls:
-        return UNSUPPORTED_EVENT_TYPE
-    return None
-
-
-def _chosen(integrations: Mapping[str, Any], name: str) -> bool:
-    return integrations.get(name, integrations.get("All", True)) is not False
 
 
 def fate_of(attempt: Attempt, rules: Rules, now: float) -> Fate:  # noqa: PLR0911 - one an outcome

@@ -56,9 +56,10 @@ class Stretch:
         """Everything up to the end was taken."""
         return self._until is not None and not self._ready and self._read_to >= self._until
 
-    def take(self, wanted_max: int, why_not: Callable[[Event], str | None]) -> Piece | None:
+    def take(self, wanted_max: int, screen: Callable[[Event], Event | str]) -> Piece | None:
         """Return the next piece with up to `wanted_max` wanted events, None when the log has nothing new.
 
+        `screen` returns an event as it is to be sent, or the reason why it is not.
         A piece without events appears only now and then, so that the traffic of other sources costs no commits.
         """
         while not self._ready and not self.is_finished and not self._is_far() and self._read():
@@ -69,12 +70,12 @@ class Stretch:
         wanted: list[Item] = []
         filtered: list[tuple[Item, Filtered]] = []
         while self._ready and len(wanted) < wanted_max and len(filtered) < _FILTERED_MAX:
-            item = Item(self._lane, self._ready.popleft())
-            reason = why_not(item.event)
-            if reason is None:
-                wanted.append(item)
+            event = self._ready.popleft()
+            screened = screen(event)
+            if isinstance(screened, str):
+                filtered.append((Item(self._lane, event), Filtered(screened)))
             else:
-                filtered.append((item, Filtered(reason)))
+                wanted.append(Item(self._lane, screened))
         return Piece(self._move(len(wanted) + len(filtered)), tuple(wanted), tuple(filtered))
 
     def _is_far(self) -> bool:

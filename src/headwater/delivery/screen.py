@@ -1,0 +1,68 @@
+"""What of a source reaches one connection: decided while reading, before an attempt, from the event alone.
+
+In this order: enabled, `integrations`, the type of call, destination filters. Source: Segment, integrations object;
+Destination Filters (unsupported types are checked before filters).
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Mapping
+from typing import Any, Final
+
+import msgspec
+
+from headwater.delivery.connection import Connection
+from headwater.delivery.filters import Filters
+from headwater.delivery.selection import NOT_SELECTED, Selection
+from headwater.destinations.contract import Card
+from headwater.spec.event import Event
+
+FILTERED_BY_INTEGRATIONS: Final = "FILTERED_BY_INTEGRATIONS_OBJECT"  # Segment's code
+UNSUPPORTED_EVENT_TYPE: Final = "UNSUPPORTED_EVENT_TYPE"  # Segment's code
+DESTINATION_DISABLED: Final = "DESTINATION_DISABLED"  # ours
+
+Screened = Callable[[Event], Event | str]
+"""Returns the event as it is to be sent, or the reason why it is not."""
+
+
+class Screen:
+    """Decides for one connection; holds no state, so that a repeated read decides the same."""
+
+    def __init__(self, connection: Connection, card: Card) -> None:
+        """Read the connection's filters."""
+        self._is_enabled, self._card = connection.enabled, card
+        self._filters = Filters(connection.filters)
+
+    def __call__(self, event: Event) -> Event | str:
+        """Return the event as it is to be sent, or the reason why it is not."""
+        if not self._is_enabled:
+            return DESTINATION_DISABLED
+        chosen = event.body.get("integrations")
+        if isinstance(chosen, Mapping) and not _is_chosen(chosen, self._card.name):
+            return FILTERED_BY_INTEGRATIONS
+        return self._supported(event)
+
+    def again(self, selection: Selection) -> Screened:
+        """Return the screen for a replay: of what was selected, as meant for this destination only.
+
+        The event's own `integrations` is rewritten and no longer asked; ids and times stay, filters apply.
+
+        Source: Segment, what is replay.
+        """
+
+        def decide(event: Event) -> Event | str:
+            if not selection.has(event):
+                return NOT_SELECTED
+            body = {**event.body, "integrations": {"All": False, self._card.name: True}}
+            return self._supported(dataclasses.replace(event, line=msgspec.json.encode(body), body=body))
+
+        return decide
+
+    def _supported(self, event: Event) -> Event | str:
+        return self._filters(event) if event.type in self._card.calls else UNSUPPORTED_EVENT_TYPE
+
+
+def _is_chosen(integrations: Mapping[str, Any], name: str) -> bool:
+    # A name beats `All`; options, also empty ones, count as enabled.
+    return integrations.get(name, integrations.get("All", True)) is not False
