@@ -62,3 +62,11 @@ class Runtime(Protocol):
             RetryableError: no process can be had now.
         """
         ...
+
+    async def handlers(self, function: Function) -> frozenset[str]:
+        """Return which handlers the code has, such as `onTrack`.
+
+        Raises:
+            ConfigError, RetryableError: as in `run`.
+        """
+        ...
