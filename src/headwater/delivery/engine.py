@@ -18,19 +18,20 @@ from headwater.delivery.connection import Connection, Rules
 from headwater.delivery.dead_letters import DeadLetter, DeadLetterFilter, DeadLetters, Which
 from headwater.delivery.keeper import Built, Keeper
 from headwater.delivery.ledger import Ledger
-from headwater.delivery.replays import Replay, Replays
 from headwater.delivery.prepared import prepared
+from headwater.delivery.replays import Replay, Replays
 from headwater.delivery.rooms import Outside
-from headwater.delivery.screen import Screen, Screened
 from headwater.delivery.screen import Screen
 from headwater.delivery.selection import Selection
 from headwater.delivery.series import Metrics
 from headwater.delivery.status import ConnectionStatus, Seen, status_of
 from headwater.delivery.thread import OwnThread
+from headwater.delivery.tryout import Tried, function_tried, tried
 from headwater.delivery.worker import Parts
 from headwater.destinations.contract import Room
 from headwater.errors import ConfigError, ConflictError, NotFoundError
 from headwater.eventlog.contract import Reader, Topic
+from headwater.functions.contract import Ended
 
 SHELF: Final = "headwater.destinations"
 _REPLACE_S: Final = 1.0  # what a changed connection's calls under way are waited for
@@ -228,6 +229,39 @@ class Delivery:
         async with room.closing:
             _, destination = self._build(kind, settings, room)
             await destination.check()
+
+    async def try_event(
+        self,
+        kind: str,
+        settings: Mapping[str, Any],
+        event: Mapping[str, Any],
+        *,
+        destination_id: str | None = None,
+        as_is: bool = False,
+    ) -> Tried:
+        """Send one event and return what became of it; nothing is counted or tried again. See `tryout.tried`.
+
+        Args:
+            kind: the destination's type.
+            settings: its settings, which need not be stored yet.
+            event: a call as the Tracking API takes it.
+            destination_id: whose filters, mappings and functions apply.
+            as_is: past filters, mappings and functions.
+
+        Raises:
+            ConfigError: the settings cannot be used.
+            InvalidRequestError: it is no event.
+        """
+        known = self._wanted.get(destination_id or "")
+        blank = Connection(destination_id or "", "", kind, kind, enabled=True, settings=settings)
+        connection = blank if known is None else dataclasses.replace(known, type=kind, settings=settings)
+        room = self._outside.room(connection if known else None)
+        async with room.closing:
+            return await tried(connection, event, room, self._build, self._clock(), as_is=as_is)
+
+    async def run_function(self, kind: str, code: str, settings: Mapping[str, Any], event: Mapping[str, Any]) -> Ended:
+        """Run a function once and return how it ended; see `tryout.function_tried`."""
+        return await function_tried(self._outside.runtime, self._outside.http, kind, code, settings, event)
 
     async def known(self) -> set[str]:
         """Return the destinations that something is kept for, also those that were deleted meanwhile."""
