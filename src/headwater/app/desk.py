@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import datetime
+from functools import partial
 from typing import Any
 
-import msgspec
-
 from headwater import clock as wall
+from headwater.app import answers
 from headwater.clock import Clock
 from headwater.control.accounts import TYPE
 from headwater.control.pipeline import Answer
-from headwater.delivery.dead_letters import DeadLetter, DeadLetterFilter
+from headwater.delivery.dead_letters import PAGE_MAX
 from headwater.delivery.engine import Delivery
-from headwater.errors import DeliveryError, HeadwaterError, InvalidRequestError, LogUnavailableError
+from headwater.delivery.selection import Selection
+from headwater.errors import DeliveryError, HeadwaterError, LogUnavailableError
 from headwater.eventlog.contract import Reader, Topic
 from headwater.ingest.inbox import InboxMapper
 from headwater.loading.engine import Loading
@@ -47,37 +48,69 @@ class Desk:
 
     async def connections(self) -> Answer:
         """Return how every connection does; `pending` is what waits in the log or for a retry."""
-        return {"connections": [{**_plain(each), "pending": each.pending} for each in await self._delivery.status()]}
+        return {"connections": [answers.connection(each) for each in await self._delivery.status()]}
+
+    async def metrics(
+        self, destination_id: str, *, since: str | None = None, until: str | None = None, granularity: str = "hour"
+    ) -> Answer:
+        """Return what happened to a destination's events over time, and the totals."""
+        begin, end = _instant(since, "since"), _instant(until, "until")
+        return answers.metrics(await self._delivery.metrics(destination_id, begin, end, granularity))
 
     async def dead_letters(
-        self, destination_id: str | None = None, cursor: str | None = None, count: int = 50
+        self,
+        destination_id: str | None = None,
+        cursor: str | None = None,
+        count: int = 50,
+        *,
+        chosen: Mapping[str, Any] | None = None,
     ) -> Answer:
         """Return a page of dead letters, newest first."""
-        before = None if cursor is None else _number(cursor)
-        found = await self._delivery.dead_letters(DeadLetterFilter(destination_id), before=before, count=count)
+        before = None if cursor is None else answers.letter_number(cursor)
+        wanted = answers.chosen_letters(destination_id, chosen)
+        count = min(count, PAGE_MAX)
+        found = await self._delivery.dead_letters(wanted, before=before, count=count)
         return {
-            "deadLetters": [_dead_letter(each) for each in found],
+            "deadLetters": [answers.dead_letter(each) for each in found],
             "next": str(found[-1].id) if len(found) == count else None,
         }
 
     async def dead_letter(self, dead_letter_id: str) -> Answer:
         """Return one dead letter with its event and the last attempt."""
-        return _dead_letter(await self._delivery.dead_letter(_number(dead_letter_id)))
+        return answers.dead_letter(await self._delivery.dead_letter(answers.letter_number(dead_letter_id)))
 
-    async def retry_dead_letters(self, ids: Sequence[str] | None = None, destination_id: str | None = None) -> Answer:
-        """Deliver these, or all of a destination, again."""
-        return {"count": await self._delivery.retry_dead_letters(_which(ids, destination_id))}
+    async def retry_dead_letters(
+        self,
+        ids: Sequence[str] | None = None,
+        destination_id: str | None = None,
+        *,
+        chosen: Mapping[str, Any] | None = None,
+        dry_run: bool = False,
+    ) -> Answer:
+        """Deliver these, or all that match, again; with `dry_run` only count them."""
+        which = answers.letters(ids, destination_id, chosen)
+        act = self._delivery.count_dead_letters if dry_run else self._delivery.retry_dead_letters
+        return {"count": await act(which)}
 
-    async def discard_dead_letters(self, ids: Sequence[str] | None = None, destination_id: str | None = None) -> Answer:
-        """Give these, or all of a destination, up for good."""
-        return {"count": await self._delivery.discard_dead_letters(_which(ids, destination_id))}
+    async def discard_dead_letters(
+        self,
+        ids: Sequence[str] | None = None,
+        destination_id: str | None = None,
+        *,
+        chosen: Mapping[str, Any] | None = None,
+        dry_run: bool = False,
+    ) -> Answer:
+        """Give these, or all that match, up for good; with `dry_run` only count them."""
+        which = answers.letters(ids, destination_id, chosen)
+        act = self._delivery.count_dead_letters if dry_run else self._delivery.discard_dead_letters
+        return {"count": await act(which)}
 
     async def resume(self, destination_id: str) -> Answer:
         """Go on with a paused connection."""
         await self._delivery.resume(destination_id)
         return {"resumed": True}
 
-    async def replay(
+    async def replay(  # noqa: PLR0913 - what a replay is chosen by
         self,
         destination_id: str,
         *,
@@ -85,15 +118,42 @@ class Desk:
         since: str | None = None,
         until: str | None = None,
         event: str | None = None,
+        user_id: str | None = None,
+        rate_per_s: float | None = None,
         dry_run: bool = False,
     ) -> Answer:
-        """Deliver stored events again; `count` is how many there are."""
-        wanted: dict[str, Any] = {"since": _instant(since), "until": _instant(until), "event": event}
-        counted = await self._delivery.replay(destination_id, source_id, dry_run=True, **wanted)
-        if dry_run:
-            return {"count": counted.selected, "replay": _plain(counted)}
-        replay = await self._delivery.replay(destination_id, source_id, **wanted)
-        return {"count": counted.selected, "replay": _plain(replay)}
+        """Deliver stored events again; `count` is how many there are, as far as 20 seconds of reading suffice."""
+        wanted = Selection(_instant(since, "since"), _instant(until, "until"), event, user_id)
+        again = partial(self._delivery.replay, destination_id, wanted, source_id=source_id, rate_per_s=rate_per_s)
+        counted = await again(dry_run=True)
+        run = counted if dry_run else await again()
+        return {"count": counted.selected, "replay": answers.replay(run)}
+
+    async def replays(self, destination_id: str | None = None) -> Answer:
+        """Return the newest replays of a destination, or of all, newest first."""
+        return {"replays": [answers.replay(each) for each in await self._delivery.replays(destination_id)]}
+
+    async def cancel_replay(self, replay_id: int) -> Answer:
+        """End a replay where it is."""
+        await self._delivery.cancel_replay(int(replay_id))
+        return {"cancelled": True}
+
+    async def try_event(
+        self,
+        type_: str,
+        settings: Mapping[str, Any],
+        event: Mapping[str, Any],
+        *,
+        destination_id: str | None = None,
+        as_is: bool = False,
+    ) -> Answer:
+        """Send one event and return each request with its answer; nothing is counted or tried again."""
+        end = await self._delivery.try_event(type_, settings, event, destination_id=destination_id, as_is=as_is)
+        return answers.tried(end)
+
+    async def run_function(self, kind: str, code: str, settings: Mapping[str, Any], event: Mapping[str, Any]) -> Answer:
+        """Run a function once and return how it ended."""
+        return answers.plain(await self._delivery.run_function(kind, code, settings, event))
 
     async def test_destination(self, type_: str, settings: Mapping[str, Any]) -> Answer:
         """Try a destination's credentials."""
@@ -119,15 +179,15 @@ class Desk:
             self._later.add(runs)
             runs.add_done_callback(self._later.discard)
             await asyncio.sleep(0)  # what is wrong with the question is known at once
-            return {"syncs": [_plain(run) for run in runs.result()] if runs.done() else []}
+            return {"syncs": [answers.plain(run) for run in runs.result()] if runs.done() else []}
         done = await runs
         if failed := [f"Warehouse {run.warehouse_id} was not loaded. {run.error}" for run in done if run.error]:
             raise DeliveryError(" ".join(failed))
-        return {"syncs": [_plain(run) for run in done]}
+        return {"syncs": [answers.plain(run) for run in done]}
 
     async def syncs(self, warehouse_id: str | None = None, count: int = 50) -> Answer:
         """Return the newest loads."""
-        return {"syncs": [_plain(run) for run in await asyncio.to_thread(self._latest, warehouse_id, count)]}
+        return {"syncs": [answers.plain(run) for run in await asyncio.to_thread(self._latest, warehouse_id, count)]}
 
     def _latest(self, warehouse_id: str | None, count: int) -> list[SyncRun]:
         ids = [status.warehouse_id for status in self._loading.status()] if warehouse_id is None else [warehouse_id]
@@ -136,7 +196,7 @@ class Desk:
 
     async def warehouses(self) -> Answer:
         """Return where every warehouse stands."""
-        return {"warehouses": [_plain(status) for status in await asyncio.to_thread(self._loading.status)]}
+        return {"warehouses": [answers.plain(status) for status in await asyncio.to_thread(self._loading.status)]}
 
     async def account_check(self, url: str, key: str) -> Answer:
         """Try an account's address and API key."""
@@ -189,12 +249,15 @@ class Desk:
 
     async def unmapped(self, source_id: str | None = None, count: int = 50) -> Answer:
         """Return what of the inbox could not be mapped."""
-        return {"unmapped": [_plain(each) for each in await self._mapper.quarantined(source_id, count)]}
+        return {"unmapped": [answers.plain(each) for each in await self._mapper.quarantined(source_id, count)]}
 
     async def unmapped_one(self, inbox_seq: int) -> Answer:
         """Return one of it with its body."""
         found, webhook = await self._mapper.quarantined_at(inbox_seq)
-        return _plain(found) | {"contentType": webhook.content_type, "body": webhook.body.decode(errors="replace")}
+        return answers.plain(found) | {
+            "contentType": webhook.content_type,
+            "body": webhook.body.decode(errors="replace"),
+        }
 
     async def retry_unmapped(self, source_id: str | None = None) -> Answer:
         """Map it once more."""
@@ -224,36 +287,8 @@ class Desk:
     async def mapper(self) -> Answer:
         """Return where the inbox mapper stands and what it counted since its start."""
         end = await asyncio.to_thread(self._reader.end, Topic.INBOX)
-        return {"cursor": self._mapper.cursor, "end": end, **_plain(self._mapper.counts)}
+        return {"cursor": self._mapper.cursor, "end": end, **answers.plain(self._mapper.counts)}
 
 
-def _plain(value: Any) -> Answer:
-    plain = msgspec.to_builtins(value)
-    assert isinstance(plain, dict)  # noqa: S101 - checks our own work
-    return {_camel(name): each for name, each in plain.items()}
-
-
-def _camel(name: str) -> str:
-    first, *rest = name.split("_")
-    return first + "".join(part.capitalize() for part in rest)
-
-
-def _dead_letter(letter: DeadLetter) -> Answer:
-    plain = _plain(letter)
-    for moment in ("firstAt", "diedAt"):
-        plain[moment] = datetime.fromtimestamp(plain[moment], UTC).isoformat()
-    return {**plain, "id": str(letter.id)}
-
-
-def _which(ids: Sequence[str] | None, destination_id: str | None) -> Sequence[int] | DeadLetterFilter:
-    return DeadLetterFilter(destination_id) if ids is None else [_number(each) for each in ids]
-
-
-def _number(text: str) -> int:
-    if not text.isdecimal():
-        raise InvalidRequestError(f"{text[:40]!r} is no dead letter's id; `headwater dead-letters list` shows them.")
-    return int(text)
-
-
-def _instant(text: str | None) -> datetime | None:
-    return None if text is None else datetime.fromisoformat(text)
+def _instant(text: str | None, name: str) -> datetime | None:
+    return None if text is None else answers.moment(text, name)

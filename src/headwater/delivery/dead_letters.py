@@ -23,7 +23,11 @@ _decode = msgspec.json.Decoder(Body).decode
 
 @dataclass(frozen=True, slots=True)
 class DeadLetterFilter:
-    """Which dead letters; None is any. Times are epoch seconds of giving up."""
+    """Which dead letters; None is any. Times are epoch seconds of giving up.
+
+    Attributes:
+        destination_ids: of one of these; for a single one `destination_id` is quicker.
+    """
 
     destination_id: str | None = None
     source_id: str | None = None
@@ -33,6 +37,7 @@ class DeadLetterFilter:
     message_id: str | None = None
     since: float | None = None
     until: float | None = None
+    destination_ids: tuple[str, ...] | None = None
 
 
 Which = Sequence[int] | DeadLetterFilter
@@ -74,6 +79,7 @@ _MATCHING: Final = (
     "select id, (:source_id is null or source = :source_id) and (:event is null or event = :event)"
     " and (:type is null or type = :type) and (:reason is null or reason = :reason)"
     " and (:message_id is null or message_id = :message_id)"
+    " and (:destination_ids is null or connection in (select value from json_each(:destination_ids)))"
     " and (:since is null or died_at >= :since) and (:until is null or died_at < :until)"
     " from dead where id < :before order by id desc limit :limit"
 )
@@ -163,9 +169,10 @@ class Window:
 
 def matching(ledger: Ledger, chosen: DeadLetterFilter, before: int) -> Window:
     """Look at up to WINDOW dead letters older than the one numbered `before` and return those that match."""
+    destinations = None if chosen.destination_ids is None else _json(chosen.destination_ids)
     rows = ledger.rows(
         _MATCHING if chosen.destination_id is None else _MATCHING_OF_ONE,
-        {**asdict(chosen), "before": before, "limit": WINDOW},
+        {**asdict(chosen), "destination_ids": destinations, "before": before, "limit": WINDOW},
     )
     return Window([number for number, is_chosen in rows if is_chosen], rows[-1][0] if len(rows) == WINDOW else None)
 
@@ -250,6 +257,6 @@ def _delete(ledger: Ledger, numbers: Sequence[int]) -> int:
     return int(gone.rowcount)
 
 
-def _json(numbers: Sequence[int]) -> str:
-    """Return numbers as one value, so that one statement serves any count of them."""
-    return msgspec.json.encode(list(numbers)).decode()
+def _json(values: Sequence[int] | Sequence[str]) -> str:
+    """Return numbers or ids as one value, so that one statement serves any count of them."""
+    return msgspec.json.encode(list(values)).decode()

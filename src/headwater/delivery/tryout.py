@@ -20,6 +20,7 @@ from headwater.delivery.connection import Connection
 from headwater.delivery.fate import Item
 from headwater.delivery.prepared import prepared
 from headwater.delivery.screen import Screen
+from headwater.delivery.turns import Turns
 from headwater.destinations.contract import (
     Card,
     Delivered,
@@ -123,7 +124,7 @@ async def tried(
     heard = _Overheard(destination)
     errors: list[Exception] = []
     whole = heard if as_is else prepared(heard, connection, room)
-    (attempt,) = await Sender(whole, 1, errors.append).attempt([Item(0, found)])
+    (attempt,) = await Sender(whole, Turns(1), errors.append).attempt([Item(0, found)])
     return _told(attempt.outcome, heard.sent, watch)
 
 
