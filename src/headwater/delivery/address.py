@@ -82,17 +82,34 @@ class Policy:
         Raises:
             DeliveryError: it may not; the sentence names the rule and not the address.
         """
-        actual = unmapped(address)
-        if any(actual in net for net in self.networks):
+        if self._is_private(address):
             return
-        if any(actual in net for net in FORBIDDEN):
-            raise DeliveryError(
-                "The address is internal or reserved; allow its network in HEADWATER_ALLOW_NETWORKS to reach it."
-            )
         if plain and not self.http:
             raise DeliveryError("Plain http is allowed to private networks only; use https.")
         if port in PORTS_DENIED or not (port in PORTS_SYSTEM_ALLOWED or PORT_USER_MIN <= port <= _PORT_MAX):
             raise DeliveryError(f"Port {port} is not for web services; use 443 or another port from {PORT_USER_MIN}.")
+
+    def judge_service(self, address: Address, port: int) -> None:
+        """Return when a protocol other than HTTP, such as a database's or a broker's, may be spoken there.
+
+        The ports that are denied to HTTP are these protocols' own: a peer that they do not expect ends the talk.
+
+        Raises:
+            DeliveryError: it may not; the sentence names the rule and not the address.
+        """
+        if not self._is_private(address) and not PORT_USER_MIN <= port <= _PORT_MAX:
+            raise DeliveryError(f"Port {port} is not for such a service; use one from {PORT_USER_MIN}.")
+
+    def _is_private(self, address: Address) -> bool:
+        """Tell whether the operator allows the address's network; a forbidden one that is not allowed raises."""
+        actual = unmapped(address)
+        if any(actual in net for net in self.networks):
+            return True
+        if any(actual in net for net in FORBIDDEN):
+            raise DeliveryError(
+                "The address is internal or reserved; allow its network in HEADWATER_ALLOW_NETWORKS to reach it."
+            )
+        return False
 
 
 def unmapped(address: Address) -> Address:
@@ -124,6 +141,19 @@ def parse(url: str) -> Target:
     shown = f"[{host}]" if isinstance(address, ipaddress.IPv6Address) else host
     path = quote((parts.path or "/") + (f"?{parts.query}" if parts.query else ""), safe=string.punctuation)
     return Target(scheme.lower(), host, port, address, f"{scheme.lower()}://{shown}:{port}{path}")
+
+
+def parse_host(text: str) -> tuple[str, Address | None]:
+    """Return a host as `Target` has it: its name, and the same as an address where it is one.
+
+    Args:
+        text: a name or an address, an IPv6 one with or without brackets.
+
+    Raises:
+        DeliveryError: neither of them, or a number in disguise.
+    """
+    inner = text.removeprefix("[").removesuffix("]")
+    return _host(f"[{inner}]", inner) if ":" in inner else _host(text, text)
 
 
 def _host(netloc: str, host: str) -> tuple[str, Address | None]:

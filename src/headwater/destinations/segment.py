@@ -9,12 +9,13 @@ Source: Segment HTTP API (batch, limits, authentication); Segment spec, common f
 from __future__ import annotations
 
 import base64
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, Final
+from typing import ClassVar, Final
 
 import msgspec
 
+from headwater.batching import divided, requests, told
 from headwater.destinations.contract import (
     Answer,
     Card,
@@ -23,6 +24,7 @@ from headwater.destinations.contract import (
     Outcome,
     Retry,
     Room,
+    Rule,
     Unauthorized,
     outcome_of,
     setting,
@@ -35,6 +37,21 @@ CARD = Card(
     name="Segment",
     description="Sends events to Segment, or to anything that speaks Segment's HTTP API.",
     categories=("Customer data platforms",),
+    api="https://segment.com/docs/connections/sources/catalog/libraries/server/http-api/",
+    mapping=(
+        Rule("all calls", "the whole event", "one item of `batch`", "as it is stored, without what follows"),
+        Rule("all calls", "messageId", "messageId", "unchanged: the receiver recognises a repeat by it"),
+        Rule("all calls", "timestamp", "timestamp", "unchanged, so a replay keeps its time"),
+        Rule("all calls", "sentAt, receivedAt, originalTimestamp", "", "left out: the receiver stamps its own"),
+        Rule("all calls", "integrations", "integrations", "without `All` and `Segment`, which were said to Headwater"),
+    ),
+    notes=(
+        "Requests hold up to 100 events and 500 KB; an event above 32 KB becomes a dead letter.",
+        "Segment answers 200 to an unknown write key too: compare the key with the source that receives.",
+        "A receiver that lists rejected items, as Headwater does, costs only those items.",
+        "A batch that is refused with 400 or 413 is halved and sent again, until the one that spoils it stands alone.",
+        "Segment remembers a `messageId` for at least 24 hours; a replay of older events stores them there once more.",
+    ),
 )
 
 _ENVELOPE: Final = b'{"batch":[%s]}'
@@ -91,8 +108,12 @@ class Destination:
         """Send up to 100 events, in as many requests as the limits of size need."""
         bodies = [payload(event) for event in events]
         outcomes: list[Outcome] = [Discarded("The event is larger than 32 KB.")] * len(events)
-        for places in _requests(bodies):
-            for place, outcome in zip(places, await self._deliver([bodies[place] for place in places]), strict=True):
+        fitting = [place for place, body in enumerate(bodies) if len(body) <= EVENT_BYTES_MAX]
+        sizes = [len(bodies[place]) + 1 for place in fitting]  # with a comma each
+        for chosen in requests(sizes, count_max=self.batch_max, bytes_max=_BATCH_BYTES):
+            places = [fitting[each] for each in chosen]
+            ends = await divided([bodies[place] for place in places], self._deliver, _is_spoilt)
+            for place, outcome in zip(places, ends, strict=True):
                 outcomes[place] = outcome
         return outcomes
 
@@ -103,13 +124,7 @@ class Destination:
             # Other parts of the batch may be out already, so it is these events' outcome and not the batch's.
             return [Retry(str(error), after_s=error.after_s)] * len(bodies)
         outcome = meaning(answer)
-        if isinstance(outcome, Delivered):
-            return _per_item(answer, len(bodies))
-        if answer.status in {_BAD_REQUEST, _TOO_LARGE} and isinstance(outcome, Discarded) and len(bodies) > 1:
-            # A receiver may refuse a whole batch for one bad event: halve it until that one stands alone.
-            middle = len(bodies) // 2
-            return await self._deliver(bodies[:middle]) + await self._deliver(bodies[middle:])
-        return [outcome] * len(bodies)
+        return _per_item(answer, len(bodies)) if isinstance(outcome, Delivered) else [outcome] * len(bodies)
 
     async def _post(self, bodies: Sequence[bytes]) -> Answer:
         return await self._http.request("POST", self._url, body=_ENVELOPE % b",".join(bodies), headers=self._headers)
@@ -133,22 +148,6 @@ def meaning(answer: Answer) -> Outcome:
     return outcome
 
 
-def _requests(bodies: Sequence[bytes]) -> Iterator[list[int]]:
-    """Yield the places of events that fit into one request; those that fit into none are left out."""
-    places: list[int] = []
-    size = 0
-    for place, body in enumerate(bodies):
-        if len(body) > EVENT_BYTES_MAX:
-            continue
-        if places and size + len(body) + 1 > _BATCH_BYTES:
-            yield places
-            places, size = [], 0
-        places.append(place)
-        size += len(body) + 1
-    if places:
-        yield places
-
-
 def _per_item(answer: Answer, count: int) -> list[Outcome]:
     """Return an outcome an event: a Headwater lists what it rejected, with the discard code."""
     outcomes: list[Outcome] = [Delivered(answer.status)] * count
@@ -160,7 +159,11 @@ def _per_item(answer: Answer, count: int) -> list[Outcome]:
 
 def _rejected(body: bytes) -> list[tuple[int, str]]:
     try:
-        told: Any = msgspec.json.decode(body)
-        return [(int(item["index"]), str(item["code"])) for item in told["rejected"]]
-    except (msgspec.DecodeError, KeyError, TypeError, ValueError):
+        return [(int(item["index"]), str(item["code"])) for item in told(body)["rejected"]]
+    except (KeyError, TypeError, ValueError):
         return []
+
+
+def _is_spoilt(outcomes: Sequence[Outcome]) -> bool:
+    """Tell whether a request was refused for what it held; a receiver may refuse a whole batch for one bad event."""
+    return all(isinstance(each, Discarded) and each.status in {_BAD_REQUEST, _TOO_LARGE} for each in outcomes)

@@ -138,3 +138,96 @@ async def test_a_check_says_why_it_failed(status, error):
 
 def test_the_secret_is_not_shown():
     assert SECRET not in repr(Settings("https://example.com", SECRET))
+
+
+def numbered(*numbers: int) -> list[Event]:
+    bodies = [{"type": "track", "messageId": f"m{number}"} for number in numbers]
+    return [Event(n, "s1", json.dumps(body).encode(), body) for n, body in zip(numbers, bodies, strict=True)]
+
+
+class Judge(Wire):
+    """Refuses every request that holds the event m5."""
+
+    def __init__(self, status: int):
+        super().__init__()
+        self.status = status
+
+    async def request(self, method, url, *, body=b"", headers=None):
+        await super().request(method, url, body=body, headers=headers)
+        return Answer(self.status if b'"m5"' in body else 200, {}, b"")
+
+
+async def test_a_batch_is_an_array_under_one_signature_and_an_id_of_its_content():
+    wire = Wire()
+    destination = Destination(Settings("https://example.com", SECRET, batch_size=100), room(wire))
+    for numbers in ((1, 2, 3), (1, 2, 3), (1, 2, 4), (1,)):
+        assert await destination.send(numbered(*numbers)) == [Delivered(200)] * len(numbers)
+    verified = [Webhook(SECRET).verify(body.decode(), headers) for _, _, body, headers in wire.sent]
+    assert [[each["messageId"] for each in batch] for batch in verified] == [
+        ["m1", "m2", "m3"], ["m1", "m2", "m3"], ["m1", "m2", "m4"], ["m1"],
+    ]  # fmt: skip
+    first, again, other, single = (headers["webhook-id"] for *_, headers in wire.sent)
+    assert first == again
+    assert len({first, other, single}) == 3
+    assert single == webhook_id(numbered(1)[0])
+
+
+@pytest.mark.parametrize("status", [400, 413, 422])
+async def test_one_bad_event_does_not_cost_its_batch(status):
+    wire = Judge(status)
+    outcomes = await Destination(Settings("https://example.com", batch_size=16), room(wire)).send(numbered(*range(16)))
+    assert [n for n, outcome in enumerate(outcomes) if outcome != Delivered(200)] == [5]
+    assert len(wire.sent) == 9
+
+
+@pytest.mark.parametrize("status", [404, 410, 500])
+async def test_an_answer_about_the_address_is_not_asked_for_again(status):
+    wire = Wire(Answer(status, {}, b""))
+    outcomes = await Destination(Settings("https://example.com", batch_size=16), room(wire)).send(numbered(*range(16)))
+    assert ({each.status for each in outcomes}, len(wire.sent)) == ({status}, 1)
+
+
+async def test_a_batch_that_is_too_large_goes_in_several_requests():
+    large = [Event(n, "s1", b'"%s"' % (b"x" * 32_000), {"messageId": f"m{n}"}) for n in range(300)]
+    wire = Wire()
+    await Destination(Settings("https://example.com", batch_size=300), room(wire)).send(large)
+    assert [len(json.loads(body)) for _, _, body, _ in wire.sent] == [131, 131, 38]
+
+
+async def test_while_secrets_rotate_either_verifies():
+    old, new = ("whsec_" + base64.b64encode(bytes([n]) * 32).decode() for n in (1, 2))
+    _, _, body, headers = await sent(Settings("https://example.com", new, previous_secret=old))
+    assert Webhook(old).verify(body.decode(), headers) == Webhook(new).verify(body.decode(), headers) == BODY
+    assert len(headers["webhook-signature"].split(" ")) == 2
+
+
+async def test_method_and_headers_are_the_users():
+    settings = Settings("https://example.com", method="PATCH", headers={"Authorization": "Bearer t", "X-Team": "a b"})
+    method, _, _, headers = await sent(settings)
+    assert method == "PATCH"
+    assert headers["authorization"] == "Bearer t"
+    assert headers["x-team"] == "a b"
+    assert "Bearer" not in repr(settings)
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [{"X-A": "1\r\nX-B: 2"}, {"X-A": "1\n"}, {"X A": "1"}, {"": "1"}, {"X-A:": "1"}, {"X-A": "\u00fc"}, {"X-A": "\x00"},
+     {"Host": "a"}, {"content-LENGTH": "1"}, {"Webhook-Id": "1"}, {"X-Signature": "1"},
+     {"Transfer-Encoding": "chunked"}, {"X-A": "1", "x-a": "2"}, {"X-A": "1" * 4096},
+     {f"X-{n}": "1" for n in range(51)}],
+)  # fmt: skip
+def test_a_header_that_could_change_the_request_is_refused(headers):
+    with pytest.raises(ConfigError):
+        Destination(Settings("https://example.com", headers=headers), room(Wire()))
+
+
+@pytest.mark.parametrize("size", [0, -1, 4001])
+def test_a_batch_has_a_size(size):
+    with pytest.raises(ConfigError):
+        Destination(Settings("https://example.com", batch_size=size), room(Wire()))
+
+
+def test_a_previous_secret_needs_a_present_one():
+    with pytest.raises(ConfigError):
+        Destination(Settings("https://example.com", previous_secret=SECRET), room(Wire()))
