@@ -61,12 +61,14 @@ class RetryableError(DeliveryError):
 
     Attributes:
         after_s: seconds that the service asked for, None when it did not say.
+        for_s: seconds after which it is not worth another try, None for the usual time.
     """
 
-    def __init__(self, message: str, *, after_s: float | None = None) -> None:
-        """Take the reason and the wait that the service asked for."""
+    def __init__(self, message: str, *, after_s: float | None = None, for_s: float | None = None) -> None:
+        """Take the reason, the wait that the service asked for, and for how long to try."""
         super().__init__(message)
         self.after_s = after_s
+        self.for_s = for_s
 
 
 class UnauthorizedError(DeliveryError):

@@ -3,26 +3,35 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager
 from contextvars import ContextVar
 from typing import Final
 
 from headwater.delivery.address import parse
 from headwater.delivery.connection import SEND_DEADLINE_S
-from headwater.delivery.fate import EXCERPT_CHARS, Attempt, Held, Item
+from headwater.delivery.fate import EXCERPT_CHARS, Attempt, Held, HeldBack, Item
+from headwater.delivery.order import Queue, user_of
+from headwater.delivery.turns import Rank, Turns
 from headwater.destinations.contract import (
     Answer,
+    Delivered,
     Destination,
     Discarded,
     Http,
     Outcome,
     Retry,
+    Skipped,
     Unauthorized,
 )
 from headwater.errors import DeliveryError, RetryableError, UnauthorizedError
 from headwater.spec.event import Event
 
 _STOPPED: Final = Retry("Headwater stopped before the answer came.")
+_GONE: Final = 410
+_TOLD_GONE: Final = (
+    "The destination gave up its address (410): set the new one, or resume if it was a mistake. Events are kept."
+)
 _request: ContextVar[str] = ContextVar("request", default="")
 
 
@@ -53,12 +62,19 @@ class _Round:
         self.items = items
         self.failed_calls = 0
         self._went_through = False
-        self._outcomes: list[Outcome | Held] = [Held()] * len(items)
+        self._outcomes: list[Outcome | Held | HeldBack] = [Held()] * len(items)
         self._requests = [""] * len(items)
 
     def note(self, places: Sequence[int], outcomes: Sequence[Outcome], request: str = "") -> None:
         for place, outcome in zip(places, outcomes, strict=True):
             self._outcomes[place], self._requests[place] = outcome, request
+
+    def hold_back(self, places: Sequence[int]) -> None:
+        for place in places:
+            self._outcomes[place] = HeldBack()
+
+    def is_to_wait(self, place: int) -> bool:
+        return not isinstance(self._outcomes[place], Delivered | Discarded | Skipped)
 
     def count(self, outcomes: Sequence[Outcome]) -> None:
         self._went_through = self._went_through or any(not isinstance(outcome, Retry) for outcome in outcomes)
@@ -73,25 +89,33 @@ class Sender:
     """Sends rounds of events to one destination, some calls at a time.
 
     Args of the constructor:
-        in_flight: calls at a time.
+        turns: how many calls at a time, and how fast, shared with the connection's other senders.
         failed: told about an error of the destination's own code.
+        rank: what this one carries.
+        queue: whose events must wait; None where order does not matter.
     """
 
     def __init__(
         self,
         destination: Destination,
-        in_flight: int,
+        turns: Turns,
         failed: Callable[[Exception], None],
         *,
+        rank: Rank = Rank.LIVE,
+        queue: Queue | None = None,
         deadline_s: float = SEND_DEADLINE_S,
     ) -> None:
-        self._destination, self._in_flight, self._failed, self._deadline_s = destination, in_flight, failed, deadline_s
+        self._destination, self._turns, self._failed, self._deadline_s = destination, turns, failed, deadline_s
+        self._rank, self._queue = rank, queue
         self._halted = False
         self._running: set[asyncio.Task[None]] = set()
+        self._queued: set[asyncio.Task[None]] = set()
 
     def halt(self) -> None:
         """Start no further call; those under way go on."""
         self._halted = True
+        for task in self._queued:
+            task.cancel()
 
     def go_on(self) -> None:
         """Take `halt` back."""
@@ -110,7 +134,13 @@ class Sender:
         many as may be under way, the rest is not tried: each might take its whole deadline.
         """
         round_ = _Round(items)
-        chains = by_user([item.event for item in items], self._in_flight, self._destination.batch_max)
+        places: Sequence[int] = range(len(items))
+        if self._queue is not None:
+            held = [place for place in places if self._queue.holds(items[place])]
+            round_.hold_back(held)
+            places = sorted(set(places).difference(held))
+        calls = by_user([items[place].event for place in places], self._turns.calls_max, self._destination.batch_max)
+        chains = [[places[at] for at in chain] for chain in calls]
         tasks = {asyncio.create_task(self._carry(round_, chain)) for chain in chains}
         self._running |= tasks
         try:
@@ -124,15 +154,43 @@ class Sender:
         return round_.attempts()
 
     async def _carry(self, round_: _Round, chain: Sequence[int]) -> None:
-        for places in _slices(chain, self._destination.batch_max):
-            if self._halted or round_.failed_calls >= self._in_flight:
+        waiting: set[str] = set()
+        for piece in _slices(chain, self._destination.batch_max):
+            places = self._free(round_, piece, waiting)
+            if self._halted or round_.failed_calls >= self._turns.calls_max:
                 return
-            round_.note(places, [_STOPPED] * len(places))
-            outcomes = await self._send([round_.items[place].event for place in places])
+            if not places:
+                continue
+            async with self._turn(len(places)):
+                round_.note(places, [_STOPPED] * len(places))
+                outcomes = await self._send([round_.items[place].event for place in places])
             round_.note(places, outcomes, _request.get())
             round_.count(outcomes)
-            if any(isinstance(outcome, Unauthorized) for outcome in outcomes):
+            if self._queue is not None:
+                waiting |= {user_of(round_.items[place].event) for place in places if round_.is_to_wait(place)} - {""}
+            if any(map(ends_connection, outcomes)):
                 self.halt()
+
+    def _free(self, round_: _Round, places: Sequence[int], waiting: set[str]) -> Sequence[int]:
+        """Return the places that may be tried; the others wait behind an event of this very round."""
+        if not waiting:
+            return places
+        held = [place for place in places if user_of(round_.items[place].event) in waiting]
+        round_.hold_back(held)
+        return [place for place in places if place not in held]
+
+    @asynccontextmanager
+    async def _turn(self, events: int) -> AsyncIterator[None]:
+        """Wait for a call; a halt ends the wait and with it the task, since a rate may make it long."""
+        task = asyncio.current_task()
+        assert task is not None  # noqa: S101 - checks our own work
+        self._queued.add(task)
+        try:
+            async with self._turns.turn(self._rank, events):
+                self._queued.discard(task)
+                yield
+        finally:
+            self._queued.discard(task)
 
     async def _send(self, events: Sequence[Event]) -> Sequence[Outcome]:
         try:
@@ -153,11 +211,25 @@ class Sender:
 def _outcome(error: DeliveryError) -> Outcome:
     match error:
         case RetryableError():
-            return Retry(str(error), after_s=error.after_s)
+            return Retry(str(error), after_s=error.after_s, for_s=error.for_s)
         case UnauthorizedError():
             return Unauthorized(str(error))
         case _:
             return Discarded(str(error))
+
+
+def ends_connection(outcome: Outcome | Held | HeldBack) -> bool:
+    """Tell whether nothing should be sent there any more until its user has looked.
+
+    Source: RFC 9110, 410 Gone: the resource is likely to be gone for good, and its owner wants no further requests.
+    """
+    return isinstance(outcome, Unauthorized) or (isinstance(outcome, Discarded) and outcome.status == _GONE)
+
+
+def why_ended(outcomes: Iterable[Outcome | Held | HeldBack]) -> str | None:
+    """Return the reason of the first outcome that ends the connection, as it is shown; None without one."""
+    ending = next(filter(ends_connection, outcomes), None)
+    return _TOLD_GONE if isinstance(ending, Discarded) else ending.reason if isinstance(ending, Unauthorized) else None
 
 
 def by_user(events: Sequence[Event], chains_max: int, batch_max: int) -> list[list[int]]:
@@ -166,7 +238,7 @@ def by_user(events: Sequence[Event], chains_max: int, batch_max: int) -> list[li
     chains: list[list[int]] = [[] for _ in range(wanted)]
     home: dict[object, list[int]] = {}
     for place, event in enumerate(events):
-        user = event.body.get("userId") or event.body.get("anonymousId") or place
+        user = user_of(event) or place
         if user not in home:
             home[user] = min(chains, key=len)
         home[user].append(place)

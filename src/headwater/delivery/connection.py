@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import random
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -9,6 +10,7 @@ from datetime import datetime
 from typing import Any, Final
 
 from headwater import limits
+from headwater.destinations.contract import Card
 from headwater.functions.contract import Function
 
 SEND_DEADLINE_S: Final = 60.0  # ours: one `send` of a destination, which may need several requests
@@ -104,7 +106,10 @@ class Rules:
     Attributes:
         chunk_max: events between two commits, or as many as fill every batch under way if those are more; what a
             crash repeats at most.
-        in_flight: calls of one connection at a time, for new events and for retries alike.
+        in_flight: calls of one connection at a time, for all that goes to it.
+        rate_per_s: events of one connection a second, for all that goes to it; None is as fast as it answers.
+        split_after_s, split_events: new events jump over what waits in the log, once the next one is this old and about
+            this many lie ahead; events are then less than half a minute late although a backlog is carried.
         retry_first_s, retry_max_s: the random wait before try n is below `retry_first_s * 2**n`, at most `retry_max_s`.
         retry_for_s: from the first try of an event to its last.
         hold_max_s: the longest wait between two tries of a destination that refuses everything.
@@ -119,7 +124,19 @@ class Rules:
     retry_max_s: float = 3600.0
     retry_for_s: float = limits.RETRY_FOR_S
     retry_after_max_s: float = limits.RETRY_AFTER_S_MAX
+    rate_per_s: float | None = None
+    split_after_s: float = 20.0
+    split_events: int = 300
     hold_max_s: float = 60.0
     drain_s: float = 10.0
     replay_per_s: float = 500.0
     chance: Callable[[], float] = random.random
+
+    def tuned(self, tuning: Tuning, card: Card) -> Rules:
+        """Return the bounds for one connection: what its user set, else what its type says, else these."""
+        return dataclasses.replace(
+            self,
+            in_flight=tuning.concurrency or card.concurrency or self.in_flight,
+            rate_per_s=tuning.rate_per_s or card.rate_per_s or self.rate_per_s,
+            retry_for_s=tuning.retry_for_s or self.retry_for_s,
+        )

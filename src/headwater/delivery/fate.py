@@ -11,6 +11,8 @@ from headwater.destinations.contract import Delivered, Discarded, Outcome, Retry
 from headwater.spec.event import Event
 
 EXCERPT_CHARS: Final = 1_000
+HELD_BACK: Final = "HELD_BACK"  # ours: waits behind an earlier event of the same user
+HELD_AT: Final = 1e15  # ours, epoch seconds: due when the ledger lets it go, and never by the clock
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,11 +39,16 @@ class Held:
 
 
 @dataclass(frozen=True, slots=True)
+class HeldBack:
+    """Not tried: an earlier event of the same user waits, and the destination needs them in order."""
+
+
+@dataclass(frozen=True, slots=True)
 class Attempt:
     """How the try of one item ended; `request` is an excerpt of what was sent."""
 
     item: Item
-    outcome: Outcome | Held
+    outcome: Outcome | Held | HeldBack
     request: str = ""
 
 
@@ -97,13 +104,15 @@ def fate_of(attempt: Attempt, rules: Rules, now: float) -> Fate:  # noqa: PLR091
             return Filtered(reason)
         case Held():
             return Waiting(now, item.attempts, item.first_at, "held")
+        case HeldBack():
+            return Waiting(HELD_AT, item.attempts, item.first_at, HELD_BACK)
         case Unauthorized(reason, status):
             return Waiting(now, tries, first_at, reason, status)
         case Discarded(reason, status, answer):
             return Dead(tries, first_at, reason, status, answer[:EXCERPT_CHARS], attempt.request)
-        case Retry(reason, status, after_s, answer):
+        case Retry(reason, status, after_s, answer, for_s):
             due_at = now + wait_s(tries, after_s, rules)
-            last_at = first_at + rules.retry_for_s
+            last_at = first_at + min(rules.retry_for_s, rules.retry_for_s if for_s is None else for_s)
             if now >= last_at:
                 return Dead(tries, first_at, reason, status, answer[:EXCERPT_CHARS], attempt.request)
             return Waiting(min(due_at, max(last_at, now)), tries, first_at, reason, status)
@@ -118,7 +127,13 @@ def wait_s(tries: int, after_s: float | None, rules: Rules) -> float:
 
 def latency_s(event: Event, now: float) -> float | None:
     """Return the seconds since the server received the event, None when it does not say."""
+    received_at = arrival(event)
+    return None if received_at is None else max(0.0, now - received_at)
+
+
+def arrival(event: Event) -> float | None:
+    """Return when the server received the event, epoch seconds; None when it does not say."""
     try:
-        return max(0.0, now - datetime.fromisoformat(event.body["receivedAt"]).timestamp())
+        return datetime.fromisoformat(event.body["receivedAt"]).timestamp()
     except (KeyError, TypeError, ValueError):
         return None

@@ -7,7 +7,9 @@ from collections.abc import Callable
 
 import structlog
 
+from headwater.delivery.backlog import fold
 from headwater.delivery.connection import Connection
+from headwater.delivery.order import Queue
 from headwater.delivery.rooms import Outside
 from headwater.delivery.selection import cursor_at
 from headwater.delivery.settlement import Lane
@@ -112,7 +114,10 @@ class Keeper:
         renewed = before is not None and before.settings != connection.settings
         if pause is not None and (renewed or pause.revision != connection.revision):
             await self._parts.in_ledger(ledger.resume, connection.id, self._parts.now())
-        return Worker(connection, card, destination, await self._lane(connection), self._parts)
+        await self._parts.in_ledger(fold, ledger, connection.id)
+        waiting = await self._parts.in_ledger(ledger.waiting_users, connection.id) if card.ordered else ()
+        lane = await self._lane(connection)
+        return Worker(connection, card, destination, lane, self._parts, Queue(waiting) if card.ordered else None)
 
     async def _lane(self, connection: Connection) -> Lane:
         ledger, reader = self._parts.ledger, self._parts.reader

@@ -17,9 +17,11 @@ from typing import Any, Final
 import msgspec
 
 from headwater import sqlite
-from headwater.delivery.fate import Dead, Done, Fate, Filtered, Item, Waiting
+from headwater.delivery.fate import HELD_AT, Dead, Done, Fate, Filtered, Item, Waiting
+from headwater.delivery.order import line_up, user_of
 from headwater.delivery.series import Metrics, Series
 from headwater.delivery.settlement import Balance, Lane, Move, Pause, Settlement
+from headwater.delivery.upgrade import upgrade
 from headwater.spec.event import Body, Event
 
 FILE: Final = "delivery.sqlite"
@@ -38,6 +40,7 @@ class Ledger:
         self.series = Series(self.db)
         self._lock = threading.RLock()
         if not read_only:
+            upgrade(self.db)
             self.db.executescript(_SCHEMA.read_text())
 
     def close(self) -> None:
@@ -66,12 +69,15 @@ class Ledger:
         with self._lock:
             return list(self.db.execute(statement, values).fetchall())
 
-    def settle(self, settlement: Settlement, now: float) -> None:
+    def settle(self, settlement: Settlement, now: float) -> Mapping[str, bool]:
         """Commit what a round leads to; all of it or nothing.
 
         Args:
             settlement: the round's fates, and the cursor's move.
             now: epoch seconds.
+
+        Returns:
+            whether something waits now, for each user of an ordered settlement; empty for others.
         """
         with self.transaction():
             if settlement.move is not None:
@@ -82,6 +88,7 @@ class Ledger:
             self._bury(settlement, now)
             self._note(settlement, now)
             self.series.note(settlement, now)
+            return line_up(self.db, settlement, now) if settlement.is_ordered else {}
 
     def live_lane(self, connection: str, source: str, cursor: int, now: float) -> Lane:
         """Return the connection's live lane; a new one starts at `cursor`."""
@@ -99,29 +106,15 @@ class Ledger:
         with self._lock:
             return self._lanes("live", connection)
 
-    def begin_again(self, lane: Lane, cursor: int, now: float) -> Lane:
-        """Return a new live lane at `cursor`: the log is an older copy that ends before the present one's.
-
-        The present one is kept as a finished replay, for what waits or died on it: sequences are used twice now.
-        """
-        told = f"The log is an older copy: delivery goes on at {cursor} instead of {lane.cursor}."
-        with self.transaction():
-            self.db.execute(
-                "update lane set kind = 'replay', until = cursor, finished_at = ? where id = ?", (now, lane.id)
-            )
-            self.db.execute(
-                "insert into lane (connection, source, kind, first, cursor, started_at) values (?, ?, 'live', ?, ?, ?)",
-                (lane.connection, lane.source, cursor, cursor, now),
-            )
-            self.db.execute(
-                "update connection set last_error = ?, last_error_at = ? where id = ?", (told, now, lane.connection)
-            )
-            return self._lanes("live", lane.connection)[0]
-
     def connections(self) -> set[str]:
         """Return the connections that something is kept for."""
         with self._lock:
             return {row[0] for row in self.db.execute("select id from connection")}
+
+    def backlogs(self, connection: str) -> list[Lane]:
+        """Return what is still to be caught up beside the live lane, oldest first."""
+        with self._lock:
+            return [lane for lane in self._lanes("backlog", connection) if lane.finished_at is None]
 
     def replays(self, connection: str) -> list[Lane]:
         """Return the connection's replays, oldest first."""
@@ -139,9 +132,9 @@ class Ledger:
         return Lane(*row)
 
     def finish(self, lane: int, now: float) -> None:
-        """Mark a replay as finished: nothing more is read for it."""
+        """Mark a replay or a backlog as finished: nothing more is read for it."""
         with self.transaction():
-            self.db.execute("update lane set finished_at = ? where id = ? and kind = 'replay'", (now, lane))
+            self.db.execute("update lane set finished_at = ? where id = ? and kind <> 'live'", (now, lane))
 
     def forget(self, connection: str) -> None:
         """Remove everything that is kept for a connection."""
@@ -161,8 +154,8 @@ class Ledger:
         with self._lock:
             rows = self.db.execute(
                 "select id, lane, seq, source, line, attempts, first_at from waiting"
-                " where connection = ? and (due_at <= ? or due_at > ?) order by due_at limit ?",
-                (connection, now, now + _WAIT_S_MAX, limit),
+                " where connection = ? and (due_at <= ? or (due_at > ? and due_at < ?)) order by due_at limit ?",
+                (connection, now, now + _WAIT_S_MAX, HELD_AT, limit),
             ).fetchall()
         return [
             Item(lane, Event(seq, source, bytes(line), _decode(line)), row, attempts, first_at)
@@ -172,8 +165,25 @@ class Ledger:
     def next_due_at(self, connection: str) -> float | None:
         """Return when (epoch seconds) the first waiting event may be tried, None when none waits."""
         with self._lock:
-            found = self.db.execute("select min(due_at) from waiting where connection = ?", (connection,)).fetchone()
+            found = self.db.execute(
+                "select min(due_at) from waiting where connection = ? and due_at < ?", (connection, HELD_AT)
+            ).fetchone()
         return None if found[0] is None else float(found[0])
+
+    def waiting_users(self, connection: str) -> set[str]:
+        """Return the users who have something waiting, where their order counts."""
+        rows = self.rows("select distinct who from waiting where connection = ? and who <> ''", (connection,))
+        return {who for (who,) in rows}
+
+    def held_back(self, connection: str) -> int:
+        """Return how many events wait behind an earlier one of the same user."""
+        rows = self.rows("select count(*) from waiting where connection = ? and due_at >= ?", (connection, HELD_AT))
+        return int(rows[0][0])
+
+    def overtaken(self, connection: str) -> int:
+        """Return how many events were delivered after a later one of the same user."""
+        rows = self.rows("select overtaken from connection where id = ?", (connection,))
+        return int(rows[0][0]) if rows else 0
 
     def pause(self, connection: str) -> Pause | None:
         """Return why the connection rests, None when it does not."""
@@ -195,8 +205,8 @@ class Ledger:
             self.db.execute("update connection set paused_reason = null where id = ?", (connection,))
             self.db.execute(
                 "update waiting set due_at = ?, first_at = case when first_at is null then null else ? end"
-                " where connection = ?",
-                (now, now, connection),
+                " where connection = ? and due_at < ?",
+                (now, now, connection, HELD_AT),
             )
 
     def balance(self, lane: int) -> Balance:
@@ -278,8 +288,8 @@ class Ledger:
             ],
         )
         self.db.executemany(
-            "insert into waiting (connection, lane, seq, source, line, attempts, first_at, due_at, reason, status)"
-            " values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            "insert into waiting (connection, lane, seq, source, line, attempts, first_at, due_at, reason, status, who)"
+            " values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             [
                 (
                     *_origin(settlement.connection, item),
@@ -288,6 +298,7 @@ class Ledger:
                     fate.due_at,
                     fate.reason,
                     fate.status,
+                    user_of(item.event) if settlement.is_ordered else "",
                 )
                 for item, fate in waiting
                 if item.row is None
@@ -317,13 +328,22 @@ class Ledger:
 
     def _note(self, settlement: Settlement, now: float) -> None:
         done = [fate for _, fate in settlement.fates if isinstance(fate, Done)]
-        failed = [fate.reason for _, fate in settlement.fates if isinstance(fate, Waiting | Dead)]
+        failed = [
+            fate.reason
+            for item, fate in settlement.fates
+            if isinstance(fate, Waiting | Dead) and fate.attempts > item.attempts
+        ]
         if done:
             self.db.execute("update connection set last_delivered_at = ? where id = ?", (now, settlement.connection))
         if failed:
             self.db.execute(
                 "update connection set last_error = ?, last_error_at = ? where id = ?",
                 (failed[-1], now, settlement.connection),
+            )
+        if settlement.overtaken:
+            self.db.execute(
+                "update connection set overtaken = overtaken + ? where id = ?",
+                (settlement.overtaken, settlement.connection),
             )
         if settlement.paused is not None:
             self.db.execute(

@@ -6,11 +6,12 @@ from collections.abc import Callable, Sequence
 from typing import Final
 
 from headwater.delivery.connection import Rules
-from headwater.delivery.fate import Attempt, Held
+from headwater.delivery.fate import Attempt, Held, HeldBack
 from headwater.destinations.contract import Retry
 
 _FAILED_ROUNDS_MAX: Final = 2  # ours: single poisoned events must not slow a connection down
 _DOUBLINGS_MAX: Final = 16
+_ROUND_S: Final = 2.0  # ours: what a round holds at a given rate
 
 
 class Pace:
@@ -27,6 +28,9 @@ class Pace:
         self._rules, self._monotonic = rules, monotonic
         # A round should fill the batches of every call that may be under way.
         self._window_max = max(rules.chunk_max, batch_max * rules.in_flight)
+        if rules.rate_per_s is not None:
+            # No round lasts long: what it holds is repeated after a crash, and what is new waits until it ends.
+            self._window_max = max(1, min(self._window_max, int(rules.rate_per_s * _ROUND_S)))
         self.window = self._window_max
         self._failed = 0
         self._failing_until = 0.0
@@ -38,7 +42,7 @@ class Pace:
 
     def note(self, attempts: Sequence[Attempt]) -> bool:
         """Take in how a round went; return True when the destination took or judged at least one event."""
-        tried = [attempt.outcome for attempt in attempts if not isinstance(attempt.outcome, Held)]
+        tried = [attempt.outcome for attempt in attempts if not isinstance(attempt.outcome, Held | HeldBack)]
         refused = [outcome for outcome in tried if isinstance(outcome, Retry)]
         asked = max((outcome.after_s or 0.0 for outcome in refused), default=0.0)
         self._asked_until = self._monotonic() + min(asked, self._rules.retry_after_max_s)

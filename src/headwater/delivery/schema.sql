@@ -7,21 +7,23 @@ create table if not exists connection (
   paused_revision text,           -- settings that were refused
   last_error text,
   last_error_at real,
-  last_delivered_at real
+  last_delivered_at real,
+  overtaken integer not null default 0  -- retried events that a later one of the same user went before
 ) without rowid;
 
--- A stretch of the log on its way to one connection: the live one has no end, a replay has.
+-- A stretch of the log on its way to one connection: the live one has no end; a backlog, which the live one jumped
+-- over, and a replay have.
 create table if not exists lane (
   id integer primary key,
   connection text not null,
   source text not null,
-  kind text not null check (kind in ('live', 'replay')),
+  kind text not null check (kind in ('live', 'backlog', 'replay')),
   first integer not null,         -- where it began
   cursor integer not null,
-  until integer,                  -- replay: the first sequence that is not read any more
+  until integer,                  -- not live: the first sequence that is not read any more
   selection text,                 -- replay: JSON of what is sent again
   started_at real not null,
-  finished_at real,               -- replay: when its last event was read
+  finished_at real,               -- not live: when its last event was read
   read integer not null default 0,
   delivered_first integer not null default 0,
   delivered_retry integer not null default 0,
@@ -49,9 +51,11 @@ create table if not exists waiting (
   due_at real not null,
   reason text not null,
   status integer,
+  who text not null default '',   -- the user, where the destination needs each user's events in order
   unique (lane, seq)
 );
 create index if not exists waiting_due on waiting (connection, due_at);
+create index if not exists waiting_who on waiting (connection, who, lane, seq) where who <> '';
 
 create table if not exists dead (
   id integer primary key autoincrement,

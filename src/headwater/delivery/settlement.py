@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Final
 
 from headwater.delivery.fate import Fate, Item
 
@@ -30,6 +31,8 @@ class Settlement:
     Attributes:
         move: set for a round that read the log, None for one of retries.
         paused: why the connection pauses from now on.
+        is_ordered: each user's waiting events are tried one after the other, oldest first.
+        overtaken: events of it that a later one of the same user went before.
     """
 
     connection: str
@@ -37,11 +40,16 @@ class Settlement:
     move: Move | None = None
     paused: str | None = None
     revision: str = ""
+    is_ordered: bool = False
+    overtaken: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class Lane:
-    """A stretch of the log on its way to a connection: begun at `first`, read up to `cursor`, ends before `until`."""
+    """A stretch of the log on its way to a connection: begun at `first`, read up to `cursor`, ends before `until`.
+
+    The live one has no end; a backlog is what the live one jumped over; a replay has a selection.
+    """
 
     id: int
     connection: str
@@ -68,6 +76,13 @@ class Balance:
     expired: int = 0
     filtered: dict[str, int] = field(default_factory=dict)
 
+    def plus(self, other: Balance) -> Balance:
+        """Return the counters of both together."""
+        reasons = self.filtered.keys() | other.filtered.keys()
+        filtered = {reason: self.filtered.get(reason, 0) + other.filtered.get(reason, 0) for reason in sorted(reasons)}
+        counts = {name: getattr(self, name) + getattr(other, name) for name in _COUNTS}
+        return Balance(**counts, filtered=filtered)
+
     @property
     def holds(self) -> bool:
         """Every event that was read is in exactly one place."""
@@ -76,6 +91,9 @@ class Balance:
             self.read
             == delivered + sum(self.filtered.values()) + self.waiting + self.dead + self.dropped + self.expired
         )
+
+
+_COUNTS: Final = ("read", "delivered_first", "delivered_retry", "dropped", "missed", "waiting", "dead", "expired")
 
 
 @dataclass(frozen=True, slots=True)

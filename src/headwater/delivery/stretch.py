@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
-from headwater.delivery.fate import Filtered, Item
+from headwater.delivery.fate import Filtered, Item, arrival
 from headwater.delivery.settlement import Lane, Move
 from headwater.eventlog.contract import Reader, Topic
 from headwater.spec.event import Batch, Event
@@ -44,6 +44,7 @@ class Stretch:
         self._settled = self._read_to = lane.cursor
         self.passed = lane.cursor
         self._missed = 0
+        self._share = 1.0
         self._ready: deque[Event] = deque()
 
     @property
@@ -52,9 +53,29 @@ class Stretch:
         return self._read_to
 
     @property
+    def settled(self) -> int:
+        """The sequence up to which pieces were taken; the stored cursor once the last of them is settled."""
+        return self._settled
+
+    @property
     def is_finished(self) -> bool:
         """Everything up to the end was taken."""
         return self._until is not None and not self._ready and self._read_to >= self._until
+
+    def end_of_backlog(self, late_at: float, count_min: int) -> int | None:
+        """Return the log's end when a backlog lies before it, None otherwise; reads at most one stretch more.
+
+        Args:
+            late_at: epoch seconds; the next event has to be older.
+            count_min: as many events have to lie ahead, estimated by their share of what was read last.
+        """
+        if not self._ready and not self._read():
+            return None
+        end = self._reader.end(Topic.EVENTS)
+        if not self._ready or len(self._ready) + self._share * (end - self._read_to) < count_min:
+            return None
+        arrived_at = arrival(self._ready[0])
+        return end if arrived_at is not None and arrived_at < late_at else None
 
     def take(self, wanted_max: int, screen: Callable[[Event], Event | str]) -> Piece | None:
         """Return the next piece with up to `wanted_max` wanted events, None when the log has nothing new.
@@ -95,6 +116,9 @@ class Stretch:
         if batch.next_cursor <= self._read_to:
             return False
         self._missed += _missing(batch, self._read_to)
+        present = sum(frame.count for frame in batch.frames)
+        own = sum(frame.count for frame in batch.frames if frame.source_id == self._source)
+        self._share = own / present if present else 0.0
         for frame in batch.frames:
             if frame.source_id == self._source:
                 self._ready.extend(event for event in frame.events() if self._is_within(event.seq))

@@ -1,30 +1,32 @@
-"""Everything that runs for one connection: its new events, its retries and its replays, each at a pace of its own."""
+"""Everything that runs for one connection: new events, retries, backlogs and replays, each at a pace of its own."""
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import time
-from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from typing import Any, Final
+from typing import Final
 
 import structlog
 
 from headwater.clock import Clock
-from headwater.delivery.attempt import Sender
+from headwater.delivery import backlog
+from headwater.delivery.attempt import why_ended
 from headwater.delivery.connection import Connection, Rules
+from headwater.delivery.course import Course
 from headwater.delivery.fate import Attempt, Dead, Done, Fate, Filtered, Item, Waiting, fate_of
 from headwater.delivery.ledger import Ledger
-from headwater.delivery.pace import Pace
+from headwater.delivery.order import Breaks, Queue
 from headwater.delivery.replays import begin
 from headwater.delivery.screen import Screen
 from headwater.delivery.selection import Selection, cursor_at
 from headwater.delivery.settlement import Lane, Move, Settlement
 from headwater.delivery.stretch import Stretch
 from headwater.delivery.thread import OwnThread
-from headwater.destinations.contract import Card, Destination, Unauthorized
+from headwater.delivery.turns import Rank, Turns
+from headwater.destinations.contract import Card, Destination
 from headwater.eventlog.contract import Reader, Topic
 
 _IDLE_S: Final = 5.0  # how long one wait lasts; something new ends it at once
@@ -47,44 +49,32 @@ class Parts:
         return self.clock().timestamp()
 
 
-class Course:
-    """One of a connection's three activities: what it sends with, how fast, and how it is woken."""
-
-    def __init__(self, name: str, destination: Destination, rules: Rules, failed: Callable[[Exception], None]) -> None:
-        self.name = name
-        self.sender = Sender(destination, rules.in_flight, failed)
-        self.pace = Pace(rules, time.monotonic, destination.batch_max)
-        self.changed = asyncio.Event()
-
-    async def sleep(self, seconds: float) -> None:
-        """Wait, but not longer than until something changes."""
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(max(0.0, seconds)):
-                await self.changed.wait()
-        self.changed.clear()
-
-    async def sleep_until(self, something: Coroutine[Any, Any, object]) -> None:
-        """Wait until `something` is done or something changes."""
-        tasks = {asyncio.create_task(something), asyncio.create_task(self.changed.wait())}
-        try:
-            await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            for task in tasks:
-                task.cancel()
-            await asyncio.wait(tasks)
-        self.changed.clear()
-
-
 class Worker:
-    """Carries one connection's events until it is stopped."""
+    """Carries one connection's events until it is stopped.
 
-    def __init__(self, connection: Connection, card: Card, destination: Destination, lane: Lane, parts: Parts) -> None:
-        self.connection, self._lane, self._parts = connection, lane, parts
+    Args of the constructor:
+        lane: where its new events stand.
+        queue: whose events must wait; None where the destination does not need each user's events in order.
+    """
+
+    def __init__(
+        self,
+        connection: Connection,
+        card: Card,
+        destination: Destination,
+        lane: Lane,
+        parts: Parts,
+        queue: Queue | None = None,
+    ) -> None:
+        self.connection, self._lane, self._parts, self._queue = connection, lane, parts, queue
+        self._rules = parts.rules.tuned(connection.tuning, card)
+        self._own_lanes, self._breaks = {lane.id}, Breaks()
         self._screen = Screen(connection, card)
         self._log = structlog.get_logger().bind(destination=connection.id, source=connection.source_id)
         self._failures_logged: set[str] = set()
-        self._live, self._retries, self._replays = self._courses = tuple(
-            Course(name, destination, parts.rules, self._code_failed) for name in ("live", "retry", "replay")
+        turns = Turns(self._rules.in_flight, self._rules.rate_per_s)
+        self._live, self._retries, self._backlog, self._replays = self._courses = tuple(
+            Course(rank, destination, self._rules, turns, self._code_failed, queue) for rank in Rank
         )
         self._is_stopping = self._is_paused = False
         self._stretch: Stretch | None = None
@@ -100,6 +90,7 @@ class Worker:
         await asyncio.gather(
             self._supervise(self._live, self._deliver_new),
             self._supervise(self._retries, self._retry),
+            self._supervise(self._backlog, self._catch_up),
             self._supervise(self._replays, self._replay),
         )
 
@@ -153,8 +144,52 @@ class Worker:
                     await self._begin_again(stretch.cursor)
                     return
                 await self._live.sleep_until(self._parts.reader.wait(Topic.EVENTS, stretch.cursor, timeout_s=_IDLE_S))
-            else:
-                await self._round(self._live, piece.wanted, piece.filtered, piece.move)
+            elif await self._round(self._live, piece.wanted, piece.filtered, piece.move) and self._queue is None:
+                stretch = self._stretch = await self._jumped(stretch)
+
+    async def _jumped(self, stretch: Stretch) -> Stretch:
+        """Return where new events are read on: at the log's end when too much lies before it, else where they were.
+
+        Only while the destination takes events: until then the backlog costs nothing, and would be jumped over twice.
+        """
+        parts, rules = self._parts, self._rules
+        late_at = parts.now() - rules.split_after_s
+        end = await asyncio.to_thread(stretch.end_of_backlog, late_at, rules.split_events)
+        if end is None:
+            return stretch
+        lane = await parts.in_ledger(backlog.split, parts.ledger, self._lane.id, stretch.settled, end, parts.now())
+        if lane is None:
+            return stretch
+        self._log.info("backlog.split", cursor=stretch.settled, until=end)
+        self._backlog.changed.set()
+        return Stretch(parts.reader, lane)
+
+    async def _catch_up(self) -> None:
+        """Carry what new events have jumped over, the oldest outage first."""
+        ledger = self._parts.ledger
+        while not self._is_stopping:
+            for lane in await self._parts.in_ledger(ledger.backlogs, self.connection.id):
+                self._own_lanes.add(lane.id)
+                self._backlog.pace.start_small()
+                await self._carry_backlog(lane)
+            if not self._is_stopping:
+                await self._backlog.sleep(_IDLE_S)
+
+    async def _carry_backlog(self, lane: Lane) -> None:
+        parts, course = self._parts, self._backlog
+        stretch = Stretch(parts.reader, lane)
+        while not stretch.is_finished and not self._is_stopping:
+            if await self._must_wait(course):
+                continue
+            if (await parts.in_ledger(parts.ledger.lane, lane.id)).finished_at is not None:
+                return  # the log was replaced by an older copy
+            piece = await asyncio.to_thread(stretch.take, course.pace.window, self._screen)
+            if piece is None:
+                break
+            await self._round(course, piece.wanted, piece.filtered, piece.move)
+        if stretch.is_finished:
+            await parts.in_ledger(parts.ledger.finish, lane.id, parts.now())
+            self._log.info("backlog.finished", until=lane.until)
 
     async def _begin_again(self, cursor: int) -> None:
         """Go on in an older copy of the log with what arrived after the last delivery: the rest was delivered before.
@@ -166,7 +201,8 @@ class Worker:
         since = datetime.fromtimestamp(delivered_at or self._lane.started_at, UTC)
         first = await asyncio.to_thread(cursor_at, parts.reader, since)
         lane = await parts.in_ledger(parts.ledger.lane, self._lane.id)
-        self._lane = await parts.in_ledger(parts.ledger.begin_again, lane, first, parts.now())
+        self._lane = await parts.in_ledger(backlog.begin_again, parts.ledger, lane, first, parts.now())
+        self._own_lanes.add(self._lane.id)
         self._log.error("log.older_copy", cursor=cursor, first=first)
 
     async def _retry(self) -> None:
@@ -218,26 +254,38 @@ class Worker:
         wanted: Sequence[Item],
         filtered: Sequence[tuple[Item, Filtered]] = (),
         move: Move | None = None,
-    ) -> None:
-        """Carry some events to the destination and settle every one of them."""
+    ) -> bool:
+        """Carry some events to the destination and settle every one of them; return whether it took or judged any."""
         started = time.monotonic()
         attempts = await course.sender.attempt(wanted)
         now = self._parts.now()
         fates = [(attempt.item, self._fate(attempt, now)) for attempt in attempts]
-        refusal = next((end.outcome.reason for end in attempts if isinstance(end.outcome, Unauthorized)), None)
-        settlement = Settlement(self.connection.id, [*fates, *filtered], move, refusal, self.connection.revision)
-        await self._parts.in_ledger(self._parts.ledger.settle, settlement, now)
-        self._learn(course, attempts, refusal)
+        refusal = why_ended(attempt.outcome for attempt in attempts)
+        settlement = Settlement(
+            connection=self.connection.id,
+            fates=[*fates, *filtered],
+            move=move,
+            paused=refusal,
+            revision=self.connection.revision,
+            is_ordered=self._queue is not None,
+            overtaken=self._breaks.note(fates),
+        )
+        waits = await self._parts.in_ledger(self._parts.ledger.settle, settlement, now)
+        if self._queue is not None:
+            self._queue.follow(waits)
+        goes_well = course.pace.note(attempts)
+        self._learn(course, refusal, goes_well=goes_well)
         self._report(course, settlement, time.monotonic() - started)
+        return goes_well
 
     def _fate(self, attempt: Attempt, now: float) -> Fate:
-        fate = fate_of(attempt, self._parts.rules, now)
+        fate = fate_of(attempt, self._rules, now)
         # A replayed event is as old as it is: its age says nothing about the speed of delivery.
-        is_new = attempt.item.lane == self._lane.id
+        is_new = attempt.item.lane in self._own_lanes
         return fate if is_new or not isinstance(fate, Done) else replace(fate, latency_s=None)
 
-    def _learn(self, course: Course, attempts: Sequence[Attempt], refusal: str | None) -> None:
-        if course.pace.note(attempts):
+    def _learn(self, course: Course, refusal: str | None, *, goes_well: bool) -> None:
+        if goes_well:
             for other in self._courses:
                 other.pace.recover()
         elif course is self._live and course.pace.is_failing:

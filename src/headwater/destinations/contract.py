@@ -47,12 +47,16 @@ class Delivered:
 
 @dataclass(frozen=True, slots=True)
 class Retry:
-    """Not taken over; try the same event again, not before `after_s` seconds where the service said so."""
+    """Not taken over; try the same event again, not before `after_s` seconds where the service said so.
+
+    `for_s` shortens the time until it is given up, counted from the first try.
+    """
 
     reason: str
     status: int | None = None
     after_s: float | None = None
     answer: str = ""
+    for_s: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

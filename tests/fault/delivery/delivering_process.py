@@ -53,8 +53,9 @@ class DeadlyLedger(Ledger):
 
     def settle(self, settlement, now):
         self.fuse.pass_by("before settle")
-        super().settle(settlement, now)
+        waits = super().settle(settlement, now)
         self.fuse.pass_by("after settle")
+        return waits
 
     def _bury(self, settlement, now):
         self.fuse.pass_by("inside settle")

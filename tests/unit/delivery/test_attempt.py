@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from headwater.delivery.attempt import Sender, by_user
 from headwater.delivery.fate import Held, Item
+from headwater.delivery.turns import Turns
 from headwater.destinations.contract import Delivered, Discarded, Retry, Unauthorized
 from headwater.errors import DeliveryError, RetryableError, UnauthorizedError
 from headwater.spec.event import Event
@@ -40,7 +41,7 @@ class Odd:
 
 async def outcomes(does, count=2, **named):
     failures = []
-    sender = Sender(Odd(does, **named), 4, failures.append, deadline_s=0.1)
+    sender = Sender(Odd(does, **named), Turns(4), failures.append, deadline_s=0.1)
     attempts = await sender.attempt(items(*map(str, range(count))))
     return [attempt.outcome for attempt in attempts], failures
 
@@ -85,7 +86,7 @@ async def test_refused_credentials_stop_the_round():
         return [Unauthorized("no")]
 
     destination = Odd(refuses)
-    sender = Sender(destination, 1, print)
+    sender = Sender(destination, Turns(1), print)
     found = [attempt.outcome for attempt in await sender.attempt(items("a", "b", "c"))]
     assert found == [Unauthorized("no"), Held(), Held()]
     assert destination.sent == [[0]]
@@ -96,7 +97,7 @@ async def test_a_destination_that_fails_every_call_is_left_alone_for_the_rest_of
         return [Retry("HTTP 503", 503)]
 
     destination = Odd(refuses)
-    attempts = await Sender(destination, 4, print).attempt(items(*map(str, range(100))))
+    attempts = await Sender(destination, Turns(4), print).attempt(items(*map(str, range(100))))
     assert len(destination.sent) < 8
     assert sum(attempt.outcome == Held() for attempt in attempts) == 100 - len(destination.sent)
 
@@ -105,7 +106,7 @@ async def test_failures_between_successes_do_not_end_a_round():
     async def alternates(events):
         return [Retry("HTTP 503", 503) if events[0].seq % 4 else Delivered()]
 
-    attempts = await Sender(Odd(alternates), 4, print).attempt(items(*map(str, range(100))))
+    attempts = await Sender(Odd(alternates), Turns(4), print).attempt(items(*map(str, range(100))))
     assert Held() not in [attempt.outcome for attempt in attempts]
 
 
@@ -113,7 +114,7 @@ async def test_a_cut_ends_a_round_and_its_events_are_tried_again():
     async def hangs(_):
         await asyncio.sleep(60)
 
-    sender = Sender(Odd(hangs), 1, print)
+    sender = Sender(Odd(hangs), Turns(1), print)
     running = asyncio.create_task(sender.attempt(items("a", "b")))
     await asyncio.sleep(0)
     await asyncio.sleep(0)
@@ -128,7 +129,7 @@ async def test_calls_run_beside_each_other_up_to_the_bound():
         return [Delivered()] * len(events)
 
     destination = Odd(slow)
-    await Sender(destination, 4, print).attempt(items(*map(str, range(16))))
+    await Sender(destination, Turns(4), print).attempt(items(*map(str, range(16))))
     assert destination.most == 4
 
 

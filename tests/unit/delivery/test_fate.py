@@ -6,14 +6,13 @@ import pytest
 
 from headwater.delivery.advice import advice
 from headwater.delivery.connection import Rules
-from headwater.delivery.fate import Attempt, Dead, Done, Held, Item, Waiting, fate_of, latency_s, wait_s, why_not
+from headwater.delivery.fate import Attempt, Dead, Done, Held, Item, Waiting, fate_of, latency_s, wait_s
 from headwater.delivery.latency import bucket_of, percentile
 from headwater.delivery.pace import Pace
-from headwater.destinations.contract import Card, Delivered, Discarded, Retry, Unauthorized
-from headwater.spec.event import Call, Event
+from headwater.destinations.contract import Delivered, Discarded, Retry, Unauthorized
+from headwater.spec.event import Event
 
 RULES = Rules(retry_first_s=2.0, retry_max_s=3600.0, retry_for_s=1000.0, chance=lambda: 0.5)
-CARD = Card("Webhooks", "")
 NOW = 1_000_000.0
 
 
@@ -23,41 +22,6 @@ def event(**body) -> Event:
 
 def attempt(outcome, **past) -> Attempt:
     return Attempt(Item(1, event(), **past), outcome)
-
-
-@pytest.mark.parametrize(
-    ("integrations", "reason"),
-    [
-        (None, None),
-        ({}, None),
-        ({"All": True}, None),
-        ({"Webhooks": True}, None),
-        ({"Webhooks": {"any": "option"}}, None),
-        ({"Webhooks": {}}, None),
-        ({"Webhooks": None}, None),
-        ({"webhooks": False}, None),
-        ({"all": False}, None),
-        ({"All": False, "Webhooks": True}, None),
-        ({"All": False, "Webhooks": {}}, None),
-        ({"All": True, "Warehouses": {"all": False}}, None),
-        ({"Mixpanel": False}, None),
-        ({"Unknown": True}, None),
-        (["Webhooks"], None),
-        ({"Webhooks": False}, "FILTERED_BY_INTEGRATIONS_OBJECT"),
-        ({"All": True, "Webhooks": False}, "FILTERED_BY_INTEGRATIONS_OBJECT"),
-        ({"All": False}, "FILTERED_BY_INTEGRATIONS_OBJECT"),
-        ({"All": False, "webhooks": True}, "FILTERED_BY_INTEGRATIONS_OBJECT"),
-        ({"All": False, "Warehouses": {"all": True}}, "FILTERED_BY_INTEGRATIONS_OBJECT"),
-    ],
-)
-def test_the_integrations_object_decides_as_at_segment(integrations, reason):
-    assert why_not(event(integrations=integrations), CARD, enabled=True) == reason
-
-
-def test_a_call_that_a_destination_does_not_take_is_filtered_before_an_attempt():
-    card = Card("Webhooks", "", calls=frozenset({Call.IDENTIFY}))
-    assert why_not(event(), card, enabled=True) == "UNSUPPORTED_EVENT_TYPE"
-    assert why_not(event(type="identify"), card, enabled=True) is None
 
 
 def test_a_delivery_counts_as_first_try_only_without_earlier_ones():

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from headwater.delivery import dead_letters
+from headwater.delivery import backlog, dead_letters
 from headwater.delivery.dead_letters import DeadLetterFilter
 from headwater.delivery.fate import Dead, Done, Filtered, Item, Waiting
 from headwater.delivery.ledger import Ledger
@@ -148,7 +148,7 @@ def test_what_a_clock_that_ran_ahead_put_years_off_is_due_now(ledger):
 def test_sequences_that_are_used_twice_after_an_older_copy_keep_their_events_apart(ledger):
     lane = ledger.live_lane("d1", "s1", 0, 0.0)
     settle(ledger, lane.id, 0, ["waiting", "dead", "done"])
-    again = ledger.begin_again(ledger.lane(lane.id), 1, 20.0)
+    again = backlog.begin_again(ledger, ledger.lane(lane.id), 1, 20.0)
     settle(ledger, again.id, 1, ["waiting", "waiting"])
     assert (again.cursor, again.id != lane.id, ledger.live_lanes("d1")[0].cursor) == (1, True, 3)
     assert sorted((each.lane, each.event.seq) for each in ledger.due("d1", 30.0, 10)) == [
