@@ -111,11 +111,12 @@ class _Parser:
         return self.junction("and") if word == "or" else self._comparison()
 
     def _comparison(self) -> Node:
+        first = self._next
         left, sign = self._operand(), self._next
         if sign.kind is not Kind.SIGN or sign.text not in OPERATORS:
             return left
-        if isinstance(left, Negation):
-            raise refused(f"put the comparison in parentheses: `!( … {sign.text} … )`.", left.at)
+        if first.kind is Kind.SIGN and first.text == "!":
+            raise refused(f"put the comparison in parentheses: `!( … {sign.text} … )`.", first.at)
         self._place += 1
         if self._next.text == "=" and self._next.at == sign.at + 1:
             raise refused("one `=` is enough.", self._next.at)
