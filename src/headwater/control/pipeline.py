@@ -20,29 +20,69 @@ class Pipeline(Protocol):
         """Return {"connections": [...]}: per destination its state, counts, what waits and the last error."""
         ...
 
-    async def dead_letters(
-        self, destination_id: str | None = None, cursor: str | None = None, count: int = 50
+    async def metrics(
+        self, destination_id: str, *, since: str | None = None, until: str | None = None, granularity: str = "hour"
     ) -> Answer:
-        """Return {"deadLetters": [...], "next": cursor or None}, newest first."""
+        """Return {"granularity", "points", "totals"}: what happened to a destination's events over time.
+
+        Args:
+            destination_id: whose.
+            since: ISO 8601 with zone; None is the earliest that is kept.
+            until: likewise; None is now.
+            granularity: "minute", "hour" or "day"; the width of a point.
+        """
+        ...
+
+    async def dead_letters(
+        self,
+        destination_id: str | None = None,
+        cursor: str | None = None,
+        count: int = 50,
+        *,
+        chosen: Mapping[str, Any] | None = None,
+    ) -> Answer:
+        """Return {"deadLetters": [...], "next": cursor or None}, newest first.
+
+        Args:
+            destination_id: None is all.
+            cursor: `next` of the page before.
+            count: at most so many.
+            chosen: what they have in common: `sourceId`, `event`, `type`, `reason`, `messageId`, `since`, `until` (ISO
+                8601 with zone), `destinationIds`.
+        """
         ...
 
     async def dead_letter(self, dead_letter_id: str) -> Answer:
         """Return one dead letter with its event, attempts and the service's last answer."""
         ...
 
-    async def retry_dead_letters(self, ids: Sequence[str] | None = None, destination_id: str | None = None) -> Answer:
-        """Deliver these, or all of a destination, again; return {"count": n}."""
+    async def retry_dead_letters(
+        self,
+        ids: Sequence[str] | None = None,
+        destination_id: str | None = None,
+        *,
+        chosen: Mapping[str, Any] | None = None,
+        dry_run: bool = False,
+    ) -> Answer:
+        """Deliver these, or all that match, again; return {"count": n}, with `dry_run` only counted."""
         ...
 
-    async def discard_dead_letters(self, ids: Sequence[str] | None = None, destination_id: str | None = None) -> Answer:
-        """Give these, or all of a destination, up for good; return {"count": n}."""
+    async def discard_dead_letters(
+        self,
+        ids: Sequence[str] | None = None,
+        destination_id: str | None = None,
+        *,
+        chosen: Mapping[str, Any] | None = None,
+        dry_run: bool = False,
+    ) -> Answer:
+        """Give these, or all that match, up for good; return {"count": n}, with `dry_run` only counted."""
         ...
 
     async def resume(self, destination_id: str) -> Answer:
         """Go on with a connection that was paused because its credentials were refused."""
         ...
 
-    async def replay(
+    async def replay(  # noqa: PLR0913 - what a replay is chosen by
         self,
         destination_id: str,
         *,
@@ -50,9 +90,11 @@ class Pipeline(Protocol):
         since: str | None = None,
         until: str | None = None,
         event: str | None = None,
+        user_id: str | None = None,
+        rate_per_s: float | None = None,
         dry_run: bool = False,
     ) -> Answer:
-        """Deliver stored events again; return {"count": n}, with `dry_run` only counted.
+        """Deliver stored events again; return {"count": n, "replay": run}, with `dry_run` only counted.
 
         Args:
             destination_id: who gets them.
@@ -60,7 +102,48 @@ class Pipeline(Protocol):
             since: ISO 8601 with zone, by `receivedAt`; None is the log's beginning.
             until: likewise; None is now.
             event: only events of this name.
+            user_id: only events of this user.
+            rate_per_s: events a second; None is the engine's own.
             dry_run: count, deliver nothing.
+        """
+        ...
+
+    async def replays(self, destination_id: str | None = None) -> Answer:
+        """Return {"replays": [...]}: runs with `state`, progress and selection, newest first."""
+        ...
+
+    async def cancel_replay(self, replay_id: int) -> Answer:
+        """End a replay where it is; what it has handed on already is delivered."""
+        ...
+
+    async def try_event(
+        self,
+        type_: str,
+        settings: Mapping[str, Any],
+        event: Mapping[str, Any],
+        *,
+        destination_id: str | None = None,
+        as_is: bool = False,
+    ) -> Answer:
+        """Send one event now and return `outcome`, `reason`, `status`, `sent` and each of the `exchanges`.
+
+        Args:
+            type_: of the destination.
+            settings: with secrets open.
+            event: as the Tracking API takes it.
+            destination_id: whose filters, mappings and functions apply; None applies none.
+            as_is: pass them by.
+        """
+        ...
+
+    async def run_function(self, kind: str, code: str, settings: Mapping[str, Any], event: Mapping[str, Any]) -> Answer:
+        """Run a function once; return `kind`, `value`, `message` and `log`.
+
+        Args:
+            kind: "SOURCE", "DESTINATION" or "INSERT_DESTINATION".
+            code: JavaScript.
+            settings: its second argument, secrets open.
+            event: its first argument; for a source the request.
         """
         ...
 
