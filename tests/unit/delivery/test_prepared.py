@@ -2,6 +2,7 @@
 
 import msgspec
 import pytest
+from tests.rooms import room
 
 from headwater.delivery.connection import Connection, FieldMapping
 from headwater.delivery.prepared import Prepared, prepared
@@ -9,7 +10,6 @@ from headwater.destinations.contract import Delivered, Discarded, Retry, Skipped
 from headwater.errors import ConfigError, DeliveryError, RetryableError, UnauthorizedError
 from headwater.functions.contract import Ended, Function
 from headwater.spec.event import Event
-from tests.rooms import room
 
 ORDERS = FieldMapping(
     "p1", "Orders", "event = 'Order'", {"properties.kind": "order", "event": {"@path": "$.properties.n"}}
@@ -44,11 +44,11 @@ class Scripted:
     def __init__(self):
         self.calls = []
 
-    async def run(self, function, handler, arguments, http):
+    async def run(self, function, handler, arguments, _http):
         self.calls.append((function.name, handler, len(arguments)))
         return [Ended(**body["properties"].get("end", {"kind": "sent", "value": body})) for body in arguments]
 
-    async def handlers(self, function):
+    async def handlers(self, _function):
         return frozenset()
 
 
@@ -108,13 +108,13 @@ async def test_a_mapping_whose_result_is_too_large_makes_a_dead_letter():
         ({"kind": "dropped"}, Skipped("FILTERED_BY_FUNCTION")),
         ({"kind": "unsupported"}, Skipped("UNSUPPORTED_BY_FUNCTION")),
         ({"kind": "retry", "message": "busy"}, Retry("The function Enrich asks for a retry.", answer="busy")),
-        ({"kind": "failed", "message": "x is not defined"}, Discarded("The function Enrich failed.", answer="x is not defined")),
+        ({"kind": "failed", "message": "x is no y"}, Discarded("The function Enrich failed.", answer="x is no y")),
         (
             {"kind": "sent", "value": None},
             Discarded("The function Enrich returned no event; end each handler with `return event`."),
         ),
     ],
-)  # fmt: skip
+)
 async def test_a_function_decides_about_its_event_alone(end, outcome):
     outcomes, [bodies] = await sent([event(), event(end=end), event()], inserts=[CODE], runtime=Scripted())
     assert outcomes == [Delivered(202), outcome, Delivered(203)]

@@ -1,5 +1,6 @@
 """Conditions in Segment's query language: what is true of an event, and what is refused with its place."""
 
+import contextlib
 import fnmatch
 from dataclasses import fields, is_dataclass
 
@@ -228,18 +229,14 @@ def test_an_event_of_any_shape_gives_true_false_or_an_evaluation_error(text, bod
         condition = parse(text)
     except InvalidRequestError:
         return
-    try:
+    with contextlib.suppress(EvaluationError):
         assert condition(body) in (True, False)
-    except EvaluationError:
-        pass
 
 
 @given(st.text())
 def test_any_text_is_a_condition_or_refused(text):
-    try:
-        parse(text)
-    except InvalidRequestError as error:
-        assert error.field == "if"
+    with contextlib.suppress(InvalidRequestError):
+        assert parse(text).text == text
 
 
 @pytest.mark.parametrize(
@@ -248,9 +245,9 @@ def test_any_text_is_a_condition_or_refused(text):
         ("abc", "abc", True), ("abc", "abcd", False), ("ABC", "abc", False), ("", "", True), ("", "a", False),
         ("*", "", True), ("*", "any\nthing", True), ("a*", "a", True), ("*a", "ba", True), ("a*a", "a", False),
         ("?", "é", True), ("?", "", False), ("a?c", "abc", True), ("a?c", "ac", False),
-        ("[abc]", "b", True), ("[abc]", "d", False), ("[a-c0-9]x", "7x", True), ("[a-]", "-", True), ("[^a]", "^", True),
-        ("[^a]", "b", False), ("[\\]]", "]", True), ("\\*", "*", True), ("\\*", "a", False), ("a\\?b*", "a?bc", True),
-        ("*.js?", "x.js", False), ("*[0-9]-*", "item7-a", True), ("**", "a", True), ("*a*a*", "a", False),
+        ("[abc]", "b", True), ("[abc]", "d", False), ("[a-c0-9]x", "7x", True), ("[a-]", "-", True),
+        ("[^a]", "^", True), ("[^a]", "b", False), ("[\\]]", "]", True), ("\\*", "*", True), ("\\*", "a", False),
+        ("a\\?b*", "a?bc", True), ("*.js?", "x.js", False), ("*[0-9]-*", "item7-a", True), ("**", "a", True), ("*a*a*", "a", False),
         ("*ab*ba*", "aba", False), ("*ab*ba*", "abba", True), ("/shop/*/item-??", "/shop/de/item-01", True),
     ],
 )  # fmt: skip
