@@ -18,6 +18,7 @@ from typing import Final
 
 import aiohttp
 from aiohttp.abc import AbstractResolver, ResolveResult
+from aiohttp.connector import Connection as AioConnection
 from yarl import URL
 
 from headwater import __version__, limits
@@ -30,6 +31,8 @@ Resolve = Callable[[str], Awaitable[list[str]]]
 """Returns the addresses of a name as text; raises OSError when there is none."""
 
 _RESOLVER_THREADS: Final = 16  # names that may hang at the same time without delaying others
+_UNTRUSTED: Final = "No secure connection: the server's TLS certificate or protocol was refused."
+_UNTRUSTED_FOR_S: Final = 24 * 3600.0  # ours: a certificate that nobody renewed in a day is no passing trouble
 _LINE_BREAK: Final = re.compile(r"[\r\n\x00]")
 
 
@@ -75,6 +78,8 @@ class GuardedHttp:
             return await self._exchange(method, target, body, sent)
         except aiohttp.InvalidURL as error:
             raise DeliveryError("The URL is malformed.") from error
+        except (aiohttp.ClientConnectorCertificateError, aiohttp.ClientSSLError) as error:
+            raise RetryableError(_UNTRUSTED, for_s=_UNTRUSTED_FOR_S) from error
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             raise RetryableError(self._reason(error)) from error
 
@@ -130,6 +135,7 @@ class GuardedHttp:
         )
         return aiohttp.ClientSession(
             connector=connector,
+            request_class=_judged_requests(policy, plain=plain),
             timeout=self._timeout,
             cookie_jar=aiohttp.DummyCookieJar(),
             trust_env=False,
@@ -145,8 +151,6 @@ class GuardedHttp:
         match error:
             case aiohttp.ClientConnectorDNSError():
                 return "The host name was not found."
-            case aiohttp.ClientConnectorCertificateError() | aiohttp.ClientSSLError():
-                return "No secure connection: the server's TLS certificate or protocol was refused."
             case TimeoutError():
                 return f"No whole answer within {self._deadline_s:g} s."
             case aiohttp.ClientConnectorError():
@@ -163,6 +167,19 @@ async def _head(stream: aiohttp.StreamReader, bytes_max: int) -> tuple[bytes, bo
         parts.append(part)
         left -= len(part)
     return b"".join(parts)[:bytes_max], not left
+
+
+def _judged_requests(policy: Policy, *, plain: bool) -> type[aiohttp.ClientRequest]:
+    """Return a class of requests that are sent only to a peer that may be reached, asked of the open socket."""
+
+    class Judged(aiohttp.ClientRequest):
+        async def send(self, conn: AioConnection) -> aiohttp.ClientResponse:
+            peer = conn.transport.get_extra_info("peername") if conn.transport else None
+            if peer:
+                policy.judge(ipaddress.ip_address(str(peer[0])), int(peer[1]), plain=plain)
+            return await super().send(conn)
+
+    return Judged
 
 
 class _JudgedResolver(AbstractResolver):
