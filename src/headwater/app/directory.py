@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import datetime
 from typing import Final, TypeVar
 from urllib.parse import urlsplit
@@ -12,7 +13,11 @@ from urllib.parse import urlsplit
 from sqlalchemy.exc import SQLAlchemyError
 
 from headwater import clock as wall
+from headwater import shelf
+from headwater.app.accounts import SOURCES
 from headwater.clock import Clock
+from headwater.control.accounts import TYPE
+from headwater.control.models import Source
 from headwater.control.service import Control
 from headwater.control.snapshot import Snapshot
 from headwater.ingest.directory import SourceRef
@@ -27,7 +32,7 @@ class SnapshotDirectory:
         self._by_key: dict[bytes, SourceRef] = {}
         self._by_secret: dict[bytes, tuple[SourceRef, datetime | None]] = {}  # and until when it works
         for source in snapshot.sources:
-            reference = SourceRef(source.id, source.slug, source.enabled, region_allowed=source.region_allowed)
+            reference = _reference(source)
             for key in source.write_keys:
                 self._by_key[_hash(key)] = reference
             if source.webhook_secret:
@@ -61,6 +66,21 @@ class SnapshotDirectory:
             "legacyVideoPluginsEnabled": False,
             "remotePlugins": [],
         }
+
+
+def _reference(source: Source) -> SourceRef:
+    """Return what the door knows of a source.
+
+    One whose type receives no webhooks has an address only while an account is connected to it.
+    """
+    name = source.type.replace("-", "_")
+    card = shelf.take(SOURCES, name).CARD if name in shelf.names(SOURCES) else None
+    known = SourceRef(source.id, source.slug, source.enabled, region_allowed=source.region_allowed, webhooks=TYPE)
+    if card is None or not card.webhooks:
+        return known
+    return replace(
+        known, webhooks=source.type, webhook_bytes_max=card.webhook_bytes_max, keeps_headers=card.keeps_headers
+    )
 
 
 Found = TypeVar("Found")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hmac
-from collections.abc import Coroutine, Mapping
+from collections.abc import Coroutine
 from contextlib import suppress
 from typing import Any, Final
 
@@ -12,7 +12,7 @@ import msgspec
 import structlog
 
 from headwater import sqlite
-from headwater.app.accounts import WEBHOOKS, Workers, settings_of_webhooks
+from headwater.app.accounts import Workers
 from headwater.app.desk import Desk
 from headwater.app.identify_feed import IdentifyFeed
 from headwater.app.place import Place
@@ -31,28 +31,14 @@ from headwater.delivery.rooms import Outside
 from headwater.eventlog.cursors import Cursors
 from headwater.eventlog.reader import SegmentReader
 from headwater.eventlog.remote import RemoteAppender
+from headwater.functions.runtime import Processes
+from headwater.ingest.carrying import HowMapped
 from headwater.ingest.inbox import InboxMapper
 from headwater.loading.engine import Loading, Target
-from headwater.sources.contract import Worker
 
 _LAST_BATCH_S: Final = 5.0  # ours: the log may refuse it, and then it is mapped after the next start
 
 log = structlog.get_logger()
-
-
-class Mappings:
-    """What maps a source's webhooks, by the present configuration: the worker that remembers."""
-
-    def __init__(self) -> None:
-        self._known: dict[str, tuple[Worker, Mapping[str, Any]]] = {}
-
-    def apply(self, snapshot: Snapshot, worker: Worker) -> None:
-        """Take over a new configuration."""
-        self._known = {source: (worker, settings) for source, settings in settings_of_webhooks(snapshot).items()}
-
-    def of(self, source_id: str) -> tuple[Worker, Mapping[str, Any]] | None:
-        """Return what maps a source's webhooks and its settings, None when the source is gone."""
-        return self._known.get(source_id)
 
 
 def connections(snapshot: Snapshot, secret: bytes) -> list[Connection]:
@@ -96,22 +82,24 @@ class Parts:
         self.reader = SegmentReader(settings.log_dir)
         self._http = GuardedHttp(Policy(settings.allow_networks))
         self._appender = RemoteAppender(place.ingest_url, place.token)
-        self._mappings = Mappings()
-        self.mapper = InboxMapper(self.reader, self._appender, Cursors(cursors), self._mappings.of)
+        self._runtime = Processes()
+        self.mapper = InboxMapper(self.reader, self._appender, Cursors(cursors), self._mapping_of)
         budgets = Budgets()
-        self.workers = workers = Workers(place, self.mapper.deposit, budgets)
+        self.workers = workers = Workers(place, self.mapper.deposit, budgets, self._runtime)
         self._feed = IdentifyFeed(
             self.reader, Cursors(cursors), workers.workspace_of, workers.saw, lambda: workers.has_accounts
         )
-        outside = Outside(self._http, settings.state_dir / "destinations", budgets)
+        outside = Outside(self._http, settings.state_dir / "destinations", budgets, runtime=self._runtime)
         self.delivery = Delivery(self.reader, settings.state_dir, outside)
         self.loading = Loading(self.reader, settings.data_dir, every_s=settings.load_every_s)
         self._delivered_to: set[str] | None = None
         self._is_mapped = asyncio.Event()
 
+    def _mapping_of(self, source_id: str) -> HowMapped | None:
+        return self.workers.mapping_of(source_id)
+
     async def use(self, snapshot: Snapshot) -> None:
         """Take over a new configuration."""
-        self._mappings.apply(snapshot, self.workers.by_type[WEBHOOKS])
         self.workers.apply(snapshot)
         self.loading.apply(targets(snapshot))
         self.delivery.apply(connections(snapshot, self._secret))
@@ -157,6 +145,7 @@ class Parts:
         """Close the connections to the outside."""
         await self._appender.close()
         await self.workers.close()
+        await self._runtime.close()
         await self._http.close()
 
 

@@ -5,17 +5,27 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Protocol
 
+from headwater.limits import WEBHOOK_BYTES_MAX
 from headwater.spec.event import Body
 
 
 @dataclass(frozen=True, slots=True)
 class SourceRef:
-    """What the request path needs to know of a source."""
+    """What the request path needs to know of a source.
+
+    Attributes:
+        webhooks: the source type that its webhooks' address names, "" where it receives none.
+        webhook_bytes_max: of a body.
+        keeps_headers: whether what a webhook's headers say is kept beside its body.
+    """
 
     id: str
     slug: str
     enabled: bool
     region_allowed: bool = True
+    webhooks: str = ""
+    webhook_bytes_max: int = WEBHOOK_BYTES_MAX
+    keeps_headers: bool = False
 
 
 class Directory(Protocol):

@@ -32,6 +32,8 @@ class _Stored(msgspec.Struct):
     contentType: str  # noqa: N815
     body: str
     origin: Origin = Origin.WEBHOOK
+    query: str = ""
+    headers: dict[str, str] = {}
 
 
 _decode: Final = msgspec.json.Decoder(_Stored).decode
@@ -107,7 +109,7 @@ def _webhook(seq: int, source_id: str, line: bytes) -> Webhook | None:
     except (msgspec.DecodeError, UnicodeEncodeError):
         return None
     received_at = stored.receivedAt if stored.receivedAt.tzinfo else stored.receivedAt.replace(tzinfo=UTC)
-    return Webhook(seq, source_id, received_at, stored.contentType, body, stored.origin)
+    return Webhook(seq, source_id, received_at, stored.contentType, body, stored.origin, stored.query, stored.headers)
 
 
 def mapped_by(events: Events, webhooks: Iterable[Webhook], settings: Mapping[str, Any]) -> list[Mapped]:

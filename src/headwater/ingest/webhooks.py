@@ -1,4 +1,4 @@
-"""ActiveCampaign's webhooks: stored raw, then answered; read later, where a mistake can be mended and tried again.
+"""Webhooks: stored raw, then answered; read later, where a mistake can be mended and tried again.
 
 ActiveCampaign never sends a webhook twice, so this route does the least that can go wrong: secret, size, append. It
 never answers 410, which ActiveCampaign takes as "delete this webhook".
@@ -21,11 +21,12 @@ from headwater.ingest.metrics import Counts
 from headwater.ingest.rates import Rates
 from headwater.ingest.rejections import Rejections
 from headwater.ingest.request import Head, check_length, read_body
-from headwater.limits import WEBHOOK_BYTES_MAX
 from headwater.spec.event import Record
 from headwater.spec.times import format_time
 
-PREFIX: Final = "/webhooks/activecampaign/"
+PREFIX: Final = "/webhooks/"
+_UNKEPT: Final = frozenset({"authorization", "cookie", "proxy-authorization", "content-type", "content-length"})
+"""Headers that are kept for nobody: what they say is a secret, or stands in the record anyhow."""
 RATE_PER_S_MAX: Final = 2_000  # ours: ten times what a large account's campaign sends in its first minutes
 
 _READY: Final = json_answer(200, {"success": True, "message": "Ready for webhooks."})
@@ -34,14 +35,14 @@ log = structlog.get_logger()
 
 
 class Webhooks:
-    """The route `/webhooks/activecampaign/{secret}`.
+    """The route `/webhooks/{source type}/{secret}`.
 
     A record of the topic `inbox`, appended under the source's id; `body` holds each byte as the code point of the same
     number, so that nothing is lost before it is read:
 
         {"receivedAt": "2026-01-31T09:05:07.120Z", "contentType": "…", "body": "type=open&…", "query": "…"}
 
-    `query` is there only when the address had one.
+    `query` is there only when the address had one, `headers` (names in lower case) where the source keeps them.
     """
 
     def __init__(
@@ -65,8 +66,9 @@ class Webhooks:
 
     async def answer(self, scope: Scope, receive: Receive) -> Answer:
         """Store one webhook durably and return the answer to it."""
-        source = self._directory().by_webhook_secret(scope["path"][len(PREFIX) :])
-        if source is None:
+        type_, _, secret = scope["path"][len(PREFIX) :].partition("/")
+        source = self._directory().by_webhook_secret(secret)
+        if source is None or source.webhooks != type_:
             self._rejections.reject("wrong_webhook_secret", "", "A webhook came with an unknown secret.")
             return refusal(403, "forbidden", "The webhook's address is not known here.")
         if scope["method"] in {"GET", "HEAD"}:
@@ -84,15 +86,15 @@ class Webhooks:
         try:
             check_length(head.length)
             # whatever its Content-Encoding says: the raw bytes are what is kept
-            body = await read_body(receive, b"", WEBHOOK_BYTES_MAX)
+            body = await read_body(receive, b"", source.webhook_bytes_max)
         except RequestError as error:
             # an event is lost here: the rejection is the alarm that the web app shows
             log.warning("webhook.too_large", source_id=source.id, content_length=head.length)
-            message = f"A webhook of more than {WEBHOOK_BYTES_MAX:,} bytes was refused: its event is lost."
+            message = f"A webhook of more than {source.webhook_bytes_max:,} bytes was refused: its event is lost."
             self._rejections.reject("webhook_too_large", source.id, message)
             return refusal(error.status, "webhook_too_large", str(error), close=True)
         received = self._clock()
-        record = _encode(_record(format_time(received), head, body, scope))
+        record = _encode(_record(format_time(received), head, body, scope) | _kept(source, scope))
         try:
             await self._appender.append(Topic.INBOX, source.id, received, [Record("", record)], reserved=True)
         except (LogUnavailableError, LogOverloadedError):
@@ -104,7 +106,7 @@ class Webhooks:
         return SUCCESS
 
 
-def _record(received_at: str, head: Head, body: bytes, scope: Mapping[str, Any]) -> dict[str, str]:
+def _record(received_at: str, head: Head, body: bytes, scope: Mapping[str, Any]) -> dict[str, Any]:
     record = {
         "receivedAt": received_at,
         "contentType": head.content_type.decode("latin-1"),
@@ -113,3 +115,10 @@ def _record(received_at: str, head: Head, body: bytes, scope: Mapping[str, Any])
     if scope["query_string"]:
         record["query"] = scope["query_string"].decode("latin-1")
     return record
+
+
+def _kept(source: SourceRef, scope: Mapping[str, Any]) -> dict[str, Any]:
+    if not source.keeps_headers:
+        return {}
+    headers = ((name.decode("latin-1"), value.decode("latin-1")) for name, value in scope["headers"])
+    return {"headers": {name: value for name, value in headers if name not in _UNKEPT}}

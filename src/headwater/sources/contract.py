@@ -3,9 +3,11 @@
 A source is one module (or folder) with a `CARD`, where it receives webhooks a function `events`, and where something
 can be set a dataclass `Settings` whose fields are optional.
 
-A source that must remember (what it has seen, who is who) or that talks to an account's API has a function
-`open(room) -> Worker` beside it. Whatever its worker learns through the API it puts into the inbox, like a webhook:
-there is one way from a happening to an event.
+Where a webhook does not mean the same for ever, because something must be remembered or somebody's code is asked, a
+source has a function `mapper(room) -> Memory` instead of `events`.
+
+A source that talks to an account's API has a function `open(room) -> Worker` beside it. Whatever its worker learns
+through the API it puts into the inbox, like a webhook: there is one way from a happening to an event.
 """
 
 from __future__ import annotations
@@ -19,6 +21,8 @@ from typing import Any, Protocol
 
 from headwater.budget import Budgets
 from headwater.clock import Clock
+from headwater.functions.contract import Function, Runtime
+from headwater.limits import WEBHOOK_BYTES_MAX
 from headwater.outgoing import Http
 from headwater.spec.event import Body
 
@@ -30,9 +34,9 @@ class Origin(StrEnum):
     REPORT = "report"
 
 
-def setting(label: str, description: str = "") -> dict[str, Any]:
+def setting(label: str, description: str = "", *, secret: bool = False, required: bool = False) -> dict[str, Any]:
     """Return dataclass field metadata: what the web form, the CLI option and the docs page show."""
-    return {"label": label, "description": description, "secret": False, "required": False}
+    return {"label": label, "description": description, "secret": secret, "required": required}
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +47,8 @@ class Card:
         id, slug: Segment's catalog id and slug where Segment has this source.
         schema_name: suggested warehouse schema.
         webhooks: whether it receives webhooks at a secret address.
+        webhook_bytes_max: of a webhook's body.
+        keeps_headers: whether a webhook's headers are kept beside its body; cookies and credentials never are.
         regions: where Segment offers it; the operator can widen this.
     """
 
@@ -52,6 +58,8 @@ class Card:
     description: str
     schema_name: str
     webhooks: bool = False
+    webhook_bytes_max: int = WEBHOOK_BYTES_MAX
+    keeps_headers: bool = False
     cloud: bool = False
     regions: tuple[str, ...] = ("us", "eu")
     categories: tuple[str, ...] = ()
@@ -68,6 +76,8 @@ class Webhook:
         content_type: as sent, "" when absent.
         body: the bytes as they arrived.
         origin: a webhook, or what the source's own worker read from the account's API.
+        query: of the address, without the question mark.
+        headers: by name in lower case, where the source's card keeps them.
     """
 
     seq: int
@@ -76,6 +86,8 @@ class Webhook:
     content_type: str
     body: bytes
     origin: Origin = Origin.WEBHOOK
+    query: str = ""
+    headers: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,15 +199,21 @@ Waits while the mapper is behind, and as long as the log refuses.
 """
 
 
+FunctionOf = Callable[[str, str], Function | None]
+"""Returns the function of an id in the workspace of a source (source id, function id); None where there is none."""
+
+
 @dataclass(frozen=True, slots=True)
 class Room:
-    """What the program gives a source's worker.
+    """What the program gives a source's worker or memory.
 
     Attributes:
         home: a directory of its own, which exists; one process writes there.
         http: the guarded client.
         budgets: the buckets that all callers of an account share.
         deposit: the way into the inbox.
+        runtime: runs functions.
+        function_of: finds them.
     """
 
     home: Path
@@ -203,6 +221,8 @@ class Room:
     budgets: Budgets
     deposit: Deposit
     clock: Clock
+    runtime: Runtime | None = None
+    function_of: FunctionOf = lambda _source_id, _function_id: None
 
 
 Answer = dict[str, Any]

@@ -41,7 +41,7 @@ OLD_SECRET = "Secret-before-the-rotation"
 TOKEN = "internal-token"
 
 WEBSITE = SourceRef("src-website", "website", enabled=True)
-ACTIVECAMPAIGN = SourceRef("src-ac", "activecampaign", enabled=True)
+ACTIVECAMPAIGN = SourceRef("src-ac", "activecampaign", enabled=True, webhooks="activecampaign")
 SUPPRESSED_USER = "nobody-may-know"
 
 
