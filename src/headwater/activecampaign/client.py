@@ -17,7 +17,7 @@ from urllib.parse import urlencode
 import msgspec
 
 from headwater.activecampaign.address import Address
-from headwater.activecampaign.patience import Patience, ThrottledError
+from headwater.activecampaign.patience import PATIENT, Bounds, Patience, ThrottledError
 from headwater.activecampaign.values import Member, members, text
 from headwater.budget import Budget, Priority
 from headwater.errors import DeliveryError, RetryableError, UnauthorizedError
@@ -50,6 +50,19 @@ _JSON: Final = "application/json"
 _FORM: Final = "application/x-www-form-urlencoded"
 
 
+class RefusedError(DeliveryError):
+    """The request is wrong, says the service.
+
+    Attributes:
+        told: its answer, {} where that was no JSON object; it may hold what the request held, so it is never shown.
+    """
+
+    def __init__(self, message: str, told: Member) -> None:
+        """Take the sentence for people, and the whole answer."""
+        super().__init__(message)
+        self.told = told
+
+
 class _ReportError(DeliveryError):
     """A report was refused by itself: the key was taken."""
 
@@ -71,11 +84,12 @@ class Client:
         *,
         sleep: Sleep = asyncio.sleep,
         chance: Callable[[], float] = random.random,
+        bounds: Bounds = PATIENT,
     ) -> None:
-        """Take the guarded client, the account's bucket, its address and key; clock and chance for tests."""
+        """Take the guarded client, the account's bucket, its address and key; clock and chance for tests; patience."""
         self._http, self._budget = http, budget
         self._base, self._key = address.base, key.strip()
-        self._sleep, self._chance = sleep, chance
+        self._sleep, self._chance, self._bounds = sleep, chance, bounds
         self._key_in_body: bool | None = None  # None: not yet known whether reports take it there
         self.calls = 0
 
@@ -162,7 +176,7 @@ class Client:
         sent = {"accept": "application/json", "api-token": self._key}
         if body:
             sent["content-type"] = _FORM if _V1 in url else _JSON
-        patience = Patience(self._chance)
+        patience = Patience(self._chance, self._bounds)
         while True:
             await self._budget.turn(priority)
             self.calls += 1
@@ -194,7 +208,8 @@ class Client:
         if status == _NOT_FOUND:
             return None
         if status >= _BAD_REQUEST:
-            raise DeliveryError(f"ActiveCampaign refused the request ({status}). {self._reasons(answer)}".strip())
+            told = _told(answer.body)
+            raise RefusedError(f"ActiveCampaign refused the request ({status}). {self._reasons(told)}".strip(), told)
         if status >= _MOVED or status < _OK:
             raise DeliveryError(f"ActiveCampaign answered {status}; this is not its API: check the account URL.")
         if answer.cut:
@@ -204,12 +219,8 @@ class Client:
             raise RetryableError(f"ActiveCampaign answered without {holds}.")
         return found
 
-    def _reasons(self, answer: Answer) -> str:
+    def _reasons(self, told: Member) -> str:
         """Return what the service says is wrong, without what it may have quoted of a person or of us."""
-        try:
-            told = _object(answer.body)
-        except RetryableError:
-            return ""
         titles = [text(error.get("title")) for error in members(told.get("errors"))]
         return self._redacted(" ".join(title for title in titles or [text(told.get("message"))] if title))
 
@@ -224,6 +235,14 @@ def _refusal(answer: Answer) -> DeliveryError:
             f"A web page came back with {answer.status}: something in front of ActiveCampaign refuses this server."
         )
     return UnauthorizedError(REFUSED)
+
+
+def _told(body: bytes) -> Member:
+    """Return the JSON object of a refusal, {} where it is none."""
+    try:
+        return _object(body)
+    except RetryableError:
+        return {}
 
 
 def _object(body: bytes) -> dict[str, Any]:

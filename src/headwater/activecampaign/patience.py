@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Final
 
 from headwater.errors import RetryableError, UnauthorizedError
@@ -24,6 +25,27 @@ PAUSE_S_MAX: Final = 30.0  # ours: without a word of the service
 PAUSED_S_MAX: Final = 120.0  # ours: pauses of one call altogether; who waits longer is told to come back
 
 
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """How much trouble one call bears before it raises.
+
+    Attributes:
+        failures, refusals, pauses: repeats after each kind.
+        paused_s: pauses altogether.
+    """
+
+    failures: int = FAILURES_MAX
+    refusals: int = REFUSALS_MAX
+    pauses: int = PAUSES_MAX
+    paused_s: float = PAUSED_S_MAX
+
+
+PATIENT: Final = Bounds()
+"""For who would have to begin a long reading again."""
+BRIEF: Final = Bounds(failures=0, refusals=2, pauses=1, paused_s=2.0)
+"""For who is tried again by somebody else: a bad moment is waited for, no longer."""
+
+
 class ThrottledError(RetryableError):
     """The service said that it was too much; nothing was done."""
 
@@ -31,9 +53,9 @@ class ThrottledError(RetryableError):
 class Patience:
     """What one call has been through; every method returns the seconds to wait, or raises what it was given."""
 
-    def __init__(self, chance: Callable[[], float] = random.random) -> None:
-        """Take the source of chance: from 0 up to, not including, 1."""
-        self._chance = chance
+    def __init__(self, chance: Callable[[], float] = random.random, bounds: Bounds = PATIENT) -> None:
+        """Take the source of chance: from 0 up to, not including, 1; and how much is borne."""
+        self._chance, self._bounds = chance, bounds
         self._failures = self._refusals = self._pauses = 0
         self._paused_s = 0.0
 
@@ -41,14 +63,14 @@ class Patience:
         """Return the wait after no answer or a useless one: full jitter, so that many callers do not come at once."""
         self._failures += 1
         asked_s = error.after_s or 0.0
-        if self._failures > FAILURES_MAX or asked_s > FAILURE_WAIT_S_MAX:
+        if self._failures > self._bounds.failures or asked_s > FAILURE_WAIT_S_MAX:
             raise error
         return max(asked_s, self._chance() * _grown(FAILURE_WAIT_S, self._failures, FAILURE_WAIT_S_MAX))
 
     def refused(self, error: UnauthorizedError) -> float:
         """Return the wait after a 403: a wrong key and a passing disorder are told apart by nothing but time."""
         self._refusals += 1
-        if self._refusals > REFUSALS_MAX:
+        if self._refusals > self._bounds.refusals:
             raise error
         return _grown(REFUSAL_WAIT_S, self._refusals, REFUSAL_WAIT_S_MAX)
 
@@ -60,7 +82,7 @@ class Patience:
         else:
             pause_s = min(max(error.after_s, PAUSE_S_MIN), float(RETRY_AFTER_S_MAX))
         self._paused_s += pause_s
-        return pause_s, self._pauses <= PAUSES_MAX and self._paused_s <= PAUSED_S_MAX
+        return pause_s, self._pauses <= self._bounds.pauses and self._paused_s <= self._bounds.paused_s
 
 
 def _grown(first_s: float, times: int, most_s: float) -> float:

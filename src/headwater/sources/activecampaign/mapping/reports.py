@@ -278,7 +278,7 @@ def _draft(told: _Telling, identity: Identity, properties: Properties, name: str
             contact.anonymous_id(report.account),
             (moment.at, report.webhook.received_at),
             properties,
-            context(contact, traits, report.record.campaign.name, reading_notes((), moment)),
+            context(contact, traits, report.record.campaign.name, reading_notes((), moment, report.settings.account)),
         ),
         list_ids=_list_ids(row),
     )

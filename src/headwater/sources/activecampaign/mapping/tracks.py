@@ -89,11 +89,12 @@ def context(contact: Contact | None, traits: Properties, campaign_name: str, not
     return found
 
 
-def reading_notes(flags: Collection[str], moment: Moment) -> Properties:
-    """Return what had to be assumed or left out while reading: of the form its flags, of the time its."""
-    if not flags and not moment.flag:
+def reading_notes(flags: Collection[str], moment: Moment, account: str) -> Properties:
+    """Return which account it is where that is set, and what had to be assumed or left out while reading."""
+    if not flags and not moment.flag and not account:
         return {}
     return present(
+        account=account,
         time=moment.flag,
         encoding=forms.CP1252 if forms.CP1252 in flags else "",
         truncated=forms.CUT in flags,
