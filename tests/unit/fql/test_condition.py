@@ -247,7 +247,8 @@ def test_any_text_is_a_condition_or_refused(text):
         ("?", "é", True), ("?", "", False), ("a?c", "abc", True), ("a?c", "ac", False),
         ("[abc]", "b", True), ("[abc]", "d", False), ("[a-c0-9]x", "7x", True), ("[a-]", "-", True),
         ("[^a]", "^", True), ("[^a]", "b", False), ("[\\]]", "]", True), ("\\*", "*", True), ("\\*", "a", False),
-        ("a\\?b*", "a?bc", True), ("*.js?", "x.js", False), ("*[0-9]-*", "item7-a", True), ("**", "a", True), ("*a*a*", "a", False),
+        ("a\\?b*", "a?bc", True), ("*.js?", "x.js", False), ("*[0-9]-*", "item7-a", True), ("**", "a", True),
+        ("*a*a*", "a", False),
         ("*ab*ba*", "aba", False), ("*ab*ba*", "abba", True), ("/shop/*/item-??", "/shop/de/item-01", True),
     ],
 )  # fmt: skip
