@@ -18,7 +18,6 @@ import msgspec
 from headwater.destinations.contract import (
     Answer,
     Card,
-    Delivered,
     Discarded,
     Outcome,
     Retry,
