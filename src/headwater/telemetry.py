@@ -74,7 +74,25 @@ METRICS: Final = {
         Metric(
             "headwater_delivery_events_total", "counter", ("destination", "outcome"), "Events by how delivery ended."
         ),
+        Metric("headwater_delivery_active", "gauge", ("destination",), "1 while it is neither paused nor disabled."),
         Metric("headwater_delivery_pending", "gauge", ("destination",), "Events still waiting for a destination."),
+        Metric("headwater_delivery_retrying", "gauge", ("destination",), "Those that wait for another try."),
+        Metric("headwater_delivery_dead_letters", "gauge", ("destination",), "Events given up that nobody has judged."),
+        Metric("headwater_delivery_backlog", "gauge", ("destination",), "Records to be caught up after an outage."),
+        Metric("headwater_delivery_overtaken_total", "counter", ("destination",), "Events delivered out of order."),
+        Metric("headwater_delivery_missed_total", "counter", ("destination",), "Records lost before they were read."),
+        Metric(
+            "headwater_delivery_unaccounted",
+            "gauge",
+            ("destination",),
+            "Events in no place or in two; a fault.",
+        ),
+        Metric(
+            "headwater_delivery_latency_seconds",
+            "gauge",
+            ("destination", "quantile"),
+            "From receipt to delivery, over the last day.",
+        ),
         Metric("headwater_warehouse_cursor", "gauge", ("warehouse",), "Where a warehouse stands in the log."),
         Metric("headwater_warehouse_lag_events", "gauge", ("warehouse",), "Events not yet in a warehouse."),
     )

@@ -20,6 +20,8 @@ from headwater import config, sqlite
 from headwater.app.rpc import Caller, internal_token
 from headwater.clock import now
 from headwater.config import Settings
+from headwater.delivery.conservation import Comparison, accounts, compare
+from headwater.delivery.ledger import FILE, Ledger
 from headwater.errors import ConfigError, HeadwaterError
 from headwater.eventlog.contract import Topic
 from headwater.eventlog.reader import SegmentReader
@@ -29,6 +31,8 @@ from headwater.limits import MIB
 _BUILT: Final = datetime(2026, 11, 1, tzinfo=UTC)  # no honest clock is before this program
 _AHEAD_MAX: Final = timedelta(minutes=5)
 _ANSWER_S: Final = 5
+_HARMLESS: Final = frozenset({"backlog", "overtaken"})
+"""Concerns of a destination about which nothing is to be done."""
 _ADVISED: Final = frozenset({"public_url", "account_unreachable", "campaigns_unreadable", "webhook_silent"})
 """Warnings of an account that somebody has to see to; the others tell what is so."""
 
@@ -167,19 +171,42 @@ def _account(status: dict[str, Any]) -> Finding:
 
 
 def _connection(status: dict[str, Any]) -> Finding:
-    """Hold the conservation law: what was read is delivered, filtered, waiting, dead or dropped."""
+    """Tell the gravest of what is to know about a destination, as the engine words it."""
     name = f"destination {status['destinationId']}"
+    grave = next((each for each in status["warnings"] if each["code"] not in _HARMLESS), None)
+    if grave is not None:
+        return Finding(name, status["state"], grave["message"])
     ended = status["deliveredFirstTry"] + status["deliveredOnRetry"] + sum(status["filtered"].values())
-    accounted = ended + status["retrying"] + status["dead"] + status["dropped"]
-    if accounted != status["read"]:
-        return Finding(name, f"{status['read']} read, {accounted} accounted for", "Report this: events went missing.")
-    if status["state"] == "paused":
-        return Finding(
-            name, f"paused: {status['reason']}", "Correct its settings, then `headwater destinations enable`."
-        )
-    if status["dead"]:
-        return Finding(name, f"{status['dead']} dead letters", "See `headwater dead-letters list`.")
-    return Finding(name, f"{ended} of {status['read']} events ended, {status['pending']} pending")
+    caught_up = f", {status['backlog']} of them to be caught up" if status["backlog"] else ""
+    return Finding(name, f"{ended} of {status['read']} events ended, {status['pending']} pending{caught_up}")
+
+
+def _conservation(settings: Settings) -> Iterator[Finding]:
+    """Hold the law: what was read is in one place, and what was passed in the log was read."""
+    if not (settings.state_dir / FILE).exists():
+        yield Finding("conservation", "nothing was delivered yet")
+        return
+    try:
+        ledger = Ledger(settings.state_dir, read_only=True)
+    except sqlite.Error as error:
+        yield Finding("conservation", f"the ledger cannot be read ({error})", "Start the service once, then try again.")
+        return
+    reader = SegmentReader(settings.log_dir)
+    try:
+        yield from map(_compared, compare(reader, accounts(ledger)))
+    finally:
+        reader.close()
+        ledger.close()
+
+
+def _compared(found: Comparison) -> Finding:
+    account = found.account
+    name = f"conservation {account.connection}"
+    held = f"{account.read:,} events read, {found.logged:,} in the log up to there"
+    if not found.is_well:
+        return Finding(name, held, "Report this: events were passed without being read, or read twice. Then replay.")
+    why = "" if found.is_whole else "; the log has given older ones back to the disk"
+    return Finding(name, held + why)
 
 
 def _warehouse(status: dict[str, Any]) -> Finding:
@@ -194,4 +221,5 @@ _CHECKS: Final[Mapping[str, Callable[[Settings], Iterator[Finding]]]] = {
     "clock": _clock,
     "server": _server,
     "event log": _log,
+    "conservation": _conservation,
 }

@@ -18,6 +18,16 @@ from headwater.eventlog.contract import Reader, Topic
 from headwater.telemetry import Sample
 
 _PATIENCE_S: Final = 2.0
+_GAUGES: Final = {
+    "pending": "pending",
+    "retrying": "retrying",
+    "dead_letters": "dead",
+    "backlog": "backlog",
+    "overtaken_total": "overtaken",
+    "missed_total": "missed",
+    "unaccounted": "unaccounted",
+}
+"""Figures of a connection: the end of the metric's name, and the member that holds it."""
 _LOOPBACK: Final = frozenset({"127.0.0.1", "::1"})
 
 
@@ -120,13 +130,17 @@ def _of_connections(statuses: list[dict[str, Any]]) -> list[Sample]:
             "delivered_first_try": each["deliveredFirstTry"],
             "delivered_on_retry": each["deliveredOnRetry"],
             "filtered": sum(each["filtered"].values()),
-            "dead": each["dead"] + each["dropped"],
+            "discarded": each["dropped"] + each["expired"],
         }
         samples += [
             ("headwater_delivery_events_total", {**label, "outcome": outcome}, count)
             for outcome, count in outcomes.items()
         ]
-        samples.append(("headwater_delivery_pending", label, each["pending"]))
+        samples += [(f"headwater_delivery_{name}", label, each[member]) for name, member in _GAUGES.items()]
+        samples.append(("headwater_delivery_active", label, each["state"] == "active"))
+        for quantile, seconds in {"0.5": each["p50S"], "0.95": each["p95S"], "0.99": each["p99S"]}.items():
+            if seconds is not None:
+                samples.append(("headwater_delivery_latency_seconds", {**label, "quantile": quantile}, seconds))
     return samples
 
 

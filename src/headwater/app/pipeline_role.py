@@ -12,10 +12,12 @@ import msgspec
 import structlog
 
 from headwater import sqlite
+from headwater.app.accounting import account
 from headwater.app.accounts import Workers
 from headwater.app.desk import Desk
 from headwater.app.identify_feed import IdentifyFeed
 from headwater.app.place import Place
+from headwater.app.retention import retain_dead_letters
 from headwater.app.rpc import serving
 from headwater.app.serving import Server, alongside
 from headwater.app.watch import Watch
@@ -76,7 +78,8 @@ class Parts:
 
     def __init__(self, place: Place) -> None:
         """Open everything; nothing works yet."""
-        settings, self._secret = place.settings, place.secret
+        settings = self._settings = place.settings
+        self._secret = place.secret
         settings.state_dir.mkdir(parents=True, exist_ok=True)
         cursors = settings.state_dir / "cursors.db"
         self.reader = SegmentReader(settings.log_dir)
@@ -125,6 +128,8 @@ class Parts:
             "loading": self.loading.run(),
             "workers": self.workers.run(),
             "identify feed": self._feed.run(),
+            "dead letters": retain_dead_letters(self.delivery, self._settings),
+            "accounting": account(self.delivery),
         }
 
     async def _map(self) -> None:

@@ -10,8 +10,10 @@ from typing import Final
 
 import structlog
 
+from headwater import sqlite
 from headwater.clock import Clock, now
 from headwater.config import Settings
+from headwater.delivery.engine import Delivery
 from headwater.errors import CorruptLogError
 from headwater.eventlog.contract import Topic
 from headwater.eventlog.segments import SegmentLog
@@ -50,6 +52,23 @@ async def retain(stored: SegmentLog, settings: Settings) -> None:
             await asyncio.to_thread(expire, stored, settings, moment)
         except CorruptLogError as error:  # a block that cannot be read must not close the door
             log.error("retention.failed", reason=str(error))  # noqa: TRY400 - the message names file and place
+
+
+async def retain_dead_letters(delivery: Delivery, settings: Settings) -> None:
+    """Expire dead letters once an hour, for the first time after an hour; they stay counted."""
+    clock = SteadyClock()
+    while True:
+        await asyncio.sleep(_EVERY_S)
+        moment = clock.moment()
+        if moment is None:
+            log.error("retention.skipped", reason="the clock was set; restart Headwater once it is right")
+            continue
+        try:
+            count = await delivery.expire_dead_letters(moment - timedelta(days=settings.retention_days))
+        except sqlite.Error as error:  # a full disk passes; the next hour tries again
+            log.warning("retention.failed", reason=type(error).__name__)
+        else:
+            log.info("dead_letters.expired", count=count)
 
 
 def expire(stored: SegmentLog, settings: Settings, moment: datetime) -> None:
