@@ -217,8 +217,14 @@ def _print_type(entry: Thing, *, json_: bool) -> None:
         return
     printing.facts([("type", entry["slug"]), ("name", entry["name"]), ("description", entry["description"])])
     members = ("name", "type", "required", "secret", "description")
-    rows = [[option[name] for name in members] for option in entry["options"]]
+    rows = [[_told(option, name) for name in members] for option in entry["options"]]
     printing.table(("setting", *members[1:]), rows, empty="There is nothing to set.", whole=True)
+
+
+def _told(option: Thing, name: str) -> Any:
+    """Return what stands in a column; the description also tells the choices."""
+    choices = f" One of: {', '.join(option['choices'])}." if name == "description" and "choices" in option else ""
+    return f"{option[name]}{choices}" if choices else option[name]
 
 
 def _add(group: click.Group, name: str, line: str, example: str, body: Callable[..., None]) -> None:

@@ -29,6 +29,7 @@ class Option:
     Attributes:
         type: `string`, `boolean`, `number`, `array` or `map`, as Segment's catalog spells them.
         default: JSON-ready; None where there is none.
+        choices: the values it may have, () where it is free.
         hint: the Python type its value is converted to.
     """
 
@@ -40,6 +41,7 @@ class Option:
     description: str
     default: Any
     hint: Any
+    choices: tuple[str, ...] = ()
 
 
 @lru_cache(maxsize=256)
@@ -71,6 +73,7 @@ def _option(field: dataclasses.Field[Any], hint: Any) -> Option:
         description=str(field.metadata.get("description", "")),
         default=msgspec.to_builtins(default),
         hint=hint,
+        choices=tuple(typing.get_args(hint)) if typing.get_origin(hint) is typing.Literal else (),
     )
 
 
@@ -118,6 +121,9 @@ def checked(
 def _value(option: Option, value: Any) -> Any:
     if isinstance(value, str) and len(value) > _TEXT_CHARS_MAX:
         raise InvalidRequestError(f"{option.label} is too long", field=f"settings.{option.name}")
+    if option.choices and value not in option.choices:
+        choices = ", ".join(option.choices)
+        raise InvalidRequestError(f"{option.label} is one of {choices}", field=f"settings.{option.name}")
     try:
         return msgspec.to_builtins(msgspec.convert(value, option.hint))
     except msgspec.ValidationError as error:

@@ -28,6 +28,7 @@ class Field:
     required: bool
     problem: str
     checked: bool = False
+    choices: tuple[str, ...] = ()
 
 
 def fields(
@@ -39,7 +40,7 @@ def fields(
 
 def _field(option: Option, value: Any, problems: Mapping[str, str]) -> Field:
     kinds = {"boolean": "checkbox", "array": "lines", "map": "json"}
-    kind = "password" if option.secret else kinds.get(option.type, "text")
+    kind = kinds.get(option.type, "password" if option.secret else "select" if option.choices else "text")
     return Field(
         name=f"{PREFIX}{option.name}",
         label=option.label,
@@ -49,12 +50,15 @@ def _field(option: Option, value: Any, problems: Mapping[str, str]) -> Field:
         required=option.required,
         problem=problems.get(f"{PREFIX}{option.name}", ""),
         checked=value is True,
+        choices=option.choices,
     )
 
 
 def _text(option: Option, value: Any) -> str:
     if value is None or isinstance(value, bool):
         return ""
+    if option.secret and value == MASKED:
+        return MASKED
     if option.type == "array":
         return "\n".join(str(each) for each in value)
     if option.type == "map":
@@ -84,8 +88,10 @@ def emptied(options: Sequence[Option]) -> dict[str, Any]:
 
 
 def _value(option: Option, given: str) -> Any:
-    if option.secret or option.type == "string":
-        return given if given == MASKED else given.strip()
+    if option.secret and given.strip() == MASKED:
+        return MASKED
+    if option.type == "string":
+        return given.strip()
     if option.type == "array":
         return [line.strip() for line in given.splitlines() if line.strip()]
     try:

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Literal
 
 import pytest
 
@@ -25,13 +26,23 @@ class Settings:
     share: float = field(default=0.5, metadata=setting("Share"))
     names: Mapping[str, str] = field(default_factory=dict, metadata=setting("Names"))
     maybe: int | None = field(default=None, metadata=setting("Maybe"))
+    region: Literal["us", "eu"] = field(default="us", metadata=setting("Region"))
 
     def __post_init__(self):
         if self.number > 100:
             raise ConfigError("Number is at most 100.")
 
 
-GIVEN = {"fields": ["a"], "text": "", "flag": True, "number": 0, "share": 1, "names": {"a": "b"}, "maybe": 3}
+GIVEN = {
+    "fields": ["a"],
+    "text": "",
+    "flag": True,
+    "number": 0,
+    "share": 1,
+    "names": {"a": "b"},
+    "maybe": 3,
+    "region": "eu",
+}
 
 
 def test_every_type_survives_checking_and_storing():
@@ -41,7 +52,7 @@ def test_every_type_survives_checking_and_storing():
     assert type(checked["flag"]) is bool
     assert settings_of.opened(Settings, "row", settings_of.sealed(Settings, "row", checked, box), box) == GIVEN
     assert [option.type for option in settings_of.options(Settings)] == [
-        *("array", "string", "boolean", "number", "number", "map", "number")
+        *("array", "string", "boolean", "number", "number", "map", "number", "string")
     ]
 
 
@@ -58,6 +69,8 @@ def test_every_type_survives_checking_and_storing():
         {"text": 5},
         {"fields": "a"},
         {"names": ["a"]},
+        {"region": "mars"},
+        {"region": 1},
         {"maybe": "x"},
     ],
 )
@@ -77,3 +90,10 @@ def test_what_is_required_may_be_a_list_and_must_be_there():
 def test_the_classs_own_checks_speak_when_it_is_saved():
     with pytest.raises(InvalidRequestError, match="at most 100"):
         settings_of.checked(Settings, GIVEN | {"number": 101})
+
+
+def test_a_choice_names_what_there_is():
+    region = next(each for each in settings_of.options(Settings) if each.name == "region")
+    assert region.choices == ("us", "eu")
+    with pytest.raises(InvalidRequestError, match="Region is one of us, eu"):
+        settings_of.checked(Settings, GIVEN | {"region": "mars"})

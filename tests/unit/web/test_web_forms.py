@@ -1,6 +1,7 @@
 """A form gives back values of the types that the settings have, and never shows a stored secret."""
 
 from dataclasses import dataclass, field
+from typing import Literal
 
 import pytest
 
@@ -19,6 +20,10 @@ class Settings:
     ordered: bool = field(default=False, metadata=setting("Ordered", required=False))
     names: list[str] = field(default_factory=list, metadata=setting("Names", required=False))
     headers: dict[str, str] = field(default_factory=dict, metadata=setting("Headers", required=False))
+    region: Literal["us", "eu"] = field(default="us", metadata=setting("Region", required=False))
+    keys: dict[str, str] = field(
+        default_factory=dict, repr=False, metadata=setting("Keys", secret=True, required=False)
+    )
 
 
 OPTIONS = options(Settings)
@@ -52,3 +57,15 @@ def test_a_secret_is_a_password_field_that_holds_its_mask():
     shown = {each.name: each for each in fields(OPTIONS, {"url": "https://example.com", "secret": MASKED})}
     assert (shown["settings.secret"].kind, shown["settings.secret"].value) == ("password", MASKED)
     assert filled(OPTIONS, {"settings.url": "x", "settings.secret": MASKED})["secret"] == MASKED
+
+
+def test_a_choice_is_picked_from_a_list():
+    region = next(each for each in fields(OPTIONS, {"region": "eu"}) if each.name == "settings.region")
+    assert (region.kind, region.value, region.choices) == ("select", "eu", ("us", "eu"))
+
+
+def test_a_secret_map_stays_masked_until_it_is_written_anew():
+    keys = next(each for each in fields(OPTIONS, {"keys": MASKED}) if each.name == "settings.keys")
+    assert (keys.kind, keys.value) == ("json", MASKED)
+    assert filled(OPTIONS, {"settings.url": "x", "settings.keys": MASKED})["keys"] == MASKED
+    assert filled(OPTIONS, {"settings.url": "x", "settings.keys": '{"a": "b"}'})["keys"] == {"a": "b"}

@@ -123,7 +123,8 @@ def _destination_metadata(value: Entry) -> Shape:
 
 
 def _option(value: Option) -> Shape:
-    return {
+    choices = {"choices": list(value.choices)} if value.choices else {}
+    return choices | {
         "name": value.name,
         "type": value.type,
         "required": value.required,
