@@ -7,7 +7,7 @@ from headwater.web import standing
 
 
 async def test_a_role_that_hangs_or_is_away_leaves_the_rest_of_the_page(monkeypatch):
-    monkeypatch.setattr(standing, "_ANSWER_S", 0.01)
+    monkeypatch.setattr(standing, "ANSWER_S", 0.01)
 
     async def away():
         raise LogUnavailableError("away")
