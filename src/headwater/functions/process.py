@@ -30,7 +30,9 @@ _FLUSH_BYTES: Final = 256 * 1024
 _READ_BYTES: Final = 256 * 1024
 _LEFTOVER_JOBS_MAX: Final = 1_000  # ours: what code may still do after its handler has ended
 _HERE: Final = Path(__file__).parent
-_RETRY: Final = '{"kind":"retry","value":null,"message":"Its time was up after %g seconds.","log":[]}'
+_LAST_WORD_S: Final = 0.1
+_TIME_IS_UP: Final = "Its time was up after %g seconds."
+_RETRY: Final = '{"kind":"retry","value":null,"message":"%s","log":[]}'
 _FAILED: Final = '{"kind":"failed","value":null,"message":"InternalError: out of memory","log":[]}'
 
 
@@ -118,9 +120,15 @@ class Slot:
         return None if ended is None else str(ended)
 
     def stop(self) -> str:
-        """Give up the event: its time is up."""
+        """Give up the event: its time is up. What it wrote until then is kept, where the code still lets that be read."""
+        ended = None
+        try:
+            self._allow(_LAST_WORD_S)
+            ended = self._call("stop", _TIME_IS_UP % self._time_s)
+        except JSException:
+            pass
         self._renew()
-        return _RETRY % self._time_s
+        return str(ended) if ended else _RETRY % (_TIME_IS_UP % self._time_s)
 
     def wanted(self) -> list[dict[str, Any]]:
         """Return the requests that are to be sent."""

@@ -226,6 +226,10 @@
 
   const operations = {
     load, begin, answer, tick,
+    stop(message) {
+      end(current, "retry", null, message);
+      return current.ended;
+    },
     ended: () => (current ? current.ended : null),
     wanted() {
       const text = stringify(wanted);
