@@ -156,6 +156,20 @@ class Books:
             if tag_id
         ]
 
+    def tag_called(self, name: str) -> str:
+        """Return the id of a tag, which is made where there is none of this name."""
+        for tag_id, known in self.tags.items():
+            if known == name:
+                return tag_id
+        tag_id = str(next(self.ids))
+        self.tags[tag_id] = name
+        return tag_id
+
+    def values_of(self, field_id: str, value: str) -> list[Row]:
+        """Return the rows of custom fields, written by API, that hold this value."""
+        rows = (row for id_ in self._pages if self.exists(id_) for row in self.field_values(id_))
+        return [row for row in rows if (row["field"], row["value"]) == (field_id, value)]
+
     def add_tag(self, id_: int, tag_id: str) -> Row:
         """Give a contact a tag; one that it has already is left as it is."""
         for row in self.contact_tags(id_):

@@ -85,6 +85,7 @@ _TARGET: Final = "Where webhooks go besides those that are registered by API; ma
 @option("API", "--api-rate", default=5.0, type=click.FloatRange(min=0), help="Requests a second; 0 for any number.")
 @option("API", "--report-page", default=20, type=click.IntRange(0, 1_000), help="Rows of a page; 0 for all at once.")
 @choice("API", "--trackcmp", ("strict", "accept"), "Whether unknown event names are refused.")
+@share("API", "--throttles", "Share that is a 429 for no reason.")
 @share("API", "--html-answers", "Share of answers that are HTML with status 200.")
 @share("API", "--refusals", "Share that is a passing 403.")
 @share("API", "--server-errors", "Share that is a 500.")

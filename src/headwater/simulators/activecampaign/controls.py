@@ -28,7 +28,13 @@ class Controls:
 
     async def progress(self, _: web.Request) -> web.Response:
         """Answer `GET /progress`: how far the plan is, and what was asked of the API."""
-        calls = {"calls": self._gate.calls, "throttled": self._gate.throttled, "faults": self._gate.faults}
+        gate = self._gate
+        calls = {
+            "calls": gate.calls,
+            "tracked": gate.tracked,
+            "throttled": gate.throttled,
+            "faults": gate.faults,
+        }
         return web.json_response({**self._simulation.progress(), "api": calls})
 
     async def play(self, request: web.Request) -> web.Response:

@@ -47,6 +47,7 @@ class Switches:
     API:
         report_page: rows of a page of a report, 0 for all in one answer whatever page is asked for.
         trackcmp: whether unknown and too long event names are refused or accepted.
+        throttles: share of answers, also of the tracker, that are a 429 although there were not too many requests.
         html_answers, refusals, server_errors: share of API answers that are a page of HTML with status 200, a 403 that
             goes away, a 500.
     """
@@ -78,6 +79,7 @@ class Switches:
     long_url_chars: Annotated[int, msgspec.Meta(ge=0, le=200_000)] = 0
     report_page: Annotated[int, msgspec.Meta(ge=0, le=1_000)] = 20
     trackcmp: Literal["strict", "accept"] = "strict"
+    throttles: Share = 0.0
     html_answers: Share = 0.0
     refusals: Share = 0.0
     server_errors: Share = 0.0

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from aiohttp import web
 
 from headwater.simulators.activecampaign.api.answers import Row, answer, missing, number, page, refused, sent, whole
 from headwater.simulators.activecampaign.books import Books
 from headwater.simulators.activecampaign.people import FIELD_TAGS
+
+COMPANY_FIELDS: Final = (("1", "Industry", "text"), ("2", "Number of employees", "number"))
+"""Custom fields of companies: number, label, type."""
 
 
 class Fields:
@@ -64,6 +69,12 @@ class Fields:
         self._options.pop(request.match_info["id"], None)
         return web.Response(headers={"X-Ac-Error": "Code 9001"})
 
+    async def values(self, request: web.Request) -> web.Response:
+        """Answer `GET /fieldValues` with its two filters."""
+        field, value = request.query.get("filters[fieldid]", ""), request.query.get("filters[val]", "")
+        rows = self._books.values_of(field, value)
+        return answer({"fieldValues": page(rows, request), "meta": {"total": str(len(rows))}})
+
     async def set_value(self, request: web.Request) -> web.Response:
         """Answer `POST /fieldValues`."""
         given = await sent(request, "fieldValue")
@@ -92,6 +103,7 @@ class Companies:
     def __init__(self, books: Books) -> None:
         self._books = books
         self._names: dict[int, str] = {}
+        self._values: dict[int, dict[str, str]] = {}
 
     async def every(self, request: web.Request) -> web.Response:
         """Answer `GET /accounts`; `search` finds also what only begins so."""
@@ -101,14 +113,43 @@ class Companies:
 
     async def create(self, request: web.Request) -> web.Response:
         """Answer `POST /accounts`: names are unique."""
-        name = str((await sent(request, "account")).get("name", ""))
+        given = await sent(request, "account")
+        name = str(given.get("name", ""))
         if not name:
             return refused("The account name was not provided.", "/data/attributes/name", "field_missing")
         if name.lower() in (known.lower() for known in self._names.values()):
             return refused("The account name already exists.", "/data/attributes/name", "duplicate")
         id_ = next(self._books.ids)
         self._names[id_] = name
+        self._write(id_, given)
         return answer({"account": self._row(id_)}, 201)
+
+    async def change(self, request: web.Request) -> web.Response:
+        """Answer `PUT /accounts/{id}`."""
+        id_, given = number(request.match_info["id"], 0), await sent(request, "account")
+        if id_ not in self._names:
+            return missing("CustomerAccount", id_)
+        self._write(id_, given)
+        return answer({"account": self._row(id_)})
+
+    async def meta(self, request: web.Request) -> web.Response:
+        """Answer `GET /accountCustomFieldMeta`."""
+        rows = [{"id": id_, "fieldLabel": label, "fieldType": type_} for id_, label, type_ in COMPANY_FIELDS]
+        return answer({"accountCustomFieldMeta": page(rows, request), "meta": {"total": len(rows)}})
+
+    async def data(self, request: web.Request) -> web.Response:
+        """Answer `GET /accounts/{id}/accountCustomFieldData`."""
+        id_ = number(request.match_info["id"], 0)
+        rows = [
+            {"id": f"{id_}{field}", "accountId": id_, "customFieldId": int(field), "fieldValue": value}
+            for field, value in self._values.get(id_, {}).items()
+        ]
+        return answer({"customerAccountCustomFieldData": rows})
+
+    def _write(self, id_: int, given: Row) -> None:
+        fields = given.get("fields", [])
+        values = {str(each.get("customFieldId")): str(each.get("fieldValue", "")) for each in fields}
+        self._values[id_] = self._values.get(id_, {}) | values
 
     async def one(self, request: web.Request) -> web.Response:
         """Answer `GET /accounts/{id}`."""

@@ -45,7 +45,9 @@ class Gate:
         self._simulation = simulation
         self._bucket = Bucket(simulation.settings.api_per_s)
         self._chance = Random(f"{simulation.settings.seed}:faults")
+        self._storm = Random(f"{simulation.settings.seed}:storm")
         self.calls = 0
+        self.tracked = 0
         self.throttled = 0
         self.faults = 0
 
@@ -59,6 +61,18 @@ class Gate:
 
         return guarded
 
+    def tracker(self, handler: Handler) -> Handler:
+        """Return a call of the tracker, a host of its own without a key and with no rate that is known."""
+
+        async def guarded(request: web.Request) -> web.StreamResponse:
+            self.tracked += 1
+            if self._storm.random() < self._simulation.account.switches.throttles:
+                self.throttled += 1
+                return answer({"message": "Too Many Requests"}, 429, {"Retry-After": "1"})
+            return await handler(request)
+
+        return guarded
+
     def trouble(self) -> web.Response | None:
         """Return what comes instead of an answer, if anything does."""
         self.calls += 1
@@ -67,6 +81,9 @@ class Gate:
             headers = {"Retry-After": str(max(round(wait_s), 1)), "RateLimit-Limit": "5", "RateLimit-Remaining": "0"}
             return answer({"message": "Too Many Requests"}, 429, headers)
         switches, drawn = self._simulation.account.switches, self._chance.random()
+        if self._storm.random() < switches.throttles:
+            self.throttled += 1
+            return answer({"message": "Too Many Requests"}, 429, {"Retry-After": "1"})
         self.faults += 1
         if drawn < switches.html_answers:
             return web.Response(text=_HTML, content_type="text/html")

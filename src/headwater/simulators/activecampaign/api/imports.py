@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import count
 from typing import Any, Final
 
@@ -43,6 +44,16 @@ class Imports:
         email = str(given["email"])
         found = self._books.with_email(email)
         id_ = found[0] if found else self._books.create(email)
+        contact = self._books.contact(id_)
+        changed = replace(
+            contact,
+            first_name=str(given.get("first_name", contact.first_name)),
+            last_name=str(given.get("last_name", contact.last_name)),
+            phone=str(given.get("phone", contact.phone)),
+        )
+        self._books.change(changed)
+        for name in given.get("tags", []):
+            self._books.add_tag(id_, self._books.tag_called(str(name)))
         for value in given.get("fields", []):
             self._books.set_field(id_, str(value.get("id")), str(value.get("value", "")))
         left = self._books.lists_of(id_)

@@ -25,8 +25,8 @@ Routes = dict[str, Callable[[web.Request], Awaitable[web.StreamResponse]]]
 def add_api(app: web.Application, simulation: Simulation, gate: Gate, books: Books) -> None:
     """Add every call of the API to a program."""
     tracking = Tracking(simulation, books)
-    app.router.add_post("/event", tracking.event)
-    app.router.add_get("/visit", tracking.visit)
+    app.router.add_post("/event", gate.tracker(tracking.event))
+    app.router.add_get("/visit", gate.tracker(tracking.visit))
     for place, handler in {**emails(simulation), **contacts(books), **labels(books), **tracked(tracking)}.items():
         method, path = place.split(" ")
         app.router.add_route(method, f"/api/3/{path}", gate.v3(handler))
@@ -93,11 +93,15 @@ def labels(books: Books) -> Routes:
         "POST fieldRels": fields.relate,
         "POST fieldOption/bulk": fields.options,
         "DELETE fieldOptions/{id}": fields.remove_option,
+        "GET fieldValues": fields.values,
         "POST fieldValues": fields.set_value,
         "PUT fieldValues/{id}": fields.change_value,
         "GET accounts": companies.every,
         "POST accounts": companies.create,
         "GET accounts/{id}": companies.one,
+        "PUT accounts/{id}": companies.change,
+        "GET accounts/{id}/accountCustomFieldData": companies.data,
+        "GET accountCustomFieldMeta": companies.meta,
         "GET accountContacts": companies.contacts,
         "POST accountContacts": companies.join,
         "PUT accountContacts/{id}": companies.move,
