@@ -9,10 +9,12 @@ from typing import Any, Final
 import msgspec
 from msgspec import UNSET
 
+from headwater.limits import EVENT_DEPTH_MAX
 from headwater.mapping import conversions, jsonpath
 from headwater.mapping.compiler import Compiler, Directive, applied, choice, flag, text, wrong
 from headwater.mapping.work import Evaluated, MissingFieldError, Work
 from headwater.spec import paths
+from headwater.spec.parse import depth_of
 
 _PLACEHOLDER: Final = re.compile(r"\{\{\{?\s*([^{}]*?)\s*\}?\}\}")
 
@@ -129,9 +131,12 @@ def _json(argument: Any, at: str, compiler: Compiler) -> Evaluated:
 
 
 def _decoded(found: Any) -> Any:
+    if not isinstance(found, str):
+        return found
     try:
-        return msgspec.json.decode(found) if isinstance(found, str) else found
-    except (msgspec.DecodeError, RecursionError, UnicodeError):
+        line = found.encode()
+        return msgspec.json.decode(line) if depth_of(line) <= EVENT_DEPTH_MAX else None
+    except (msgspec.DecodeError, UnicodeError):
         return None
 
 

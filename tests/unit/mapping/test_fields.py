@@ -237,6 +237,13 @@ def test_a_mapping_that_makes_too_much_ends(costly):
         value_of(costly, event)
 
 
+@pytest.mark.parametrize(("levels", "is_read"), [(64, True), (65, False), (10_000, False)])
+def test_json_in_a_text_is_read_as_deep_as_an_event_may_be(levels, is_read):
+    event = {**EVENT, "properties": {"deep": "[" * levels + "]" * levels}}
+    found = value_of({"@flatten": {"value": {"@json": {"mode": "decode", "value": path("$.properties.deep")}}}}, event)
+    assert (found is not None) is is_read
+
+
 def test_an_object_stays_an_object():
     with pytest.raises(MappingError, match="properties"):
         compile_fields({"properties": path("$.userId")})(EVENT)
