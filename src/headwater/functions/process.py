@@ -120,7 +120,7 @@ class Slot:
         return None if ended is None else str(ended)
 
     def stop(self) -> str:
-        """Give up the event: its time is up. What it wrote until then is kept, where the code still lets that be read."""
+        """Give up the event: its time is up. What it wrote is kept, where the code still lets that be read."""
         ended = None
         try:
             self._allow(_LAST_WORD_S)

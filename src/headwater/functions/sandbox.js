@@ -3,6 +3,8 @@
 (function () {
   "use strict";
   const { parse, stringify } = JSON;
+  const { apply } = Reflect;
+  const { join } = Array.prototype;
   const evaluate = eval;
   const LINES_MAX = 50; // ours: console lines kept of one event, the newest
   const LINE_CHARS_MAX = 1000;
@@ -44,6 +46,11 @@
       super(message);
       this.name = "FetchError";
     }
+  }
+
+  // a long text that was put together with + cannot be handed over: the binding does not know such texts
+  function flat(...parts) {
+    return apply(join, parts, [""]);
   }
 
   function cut(text, most) {
@@ -101,8 +108,10 @@
     if (text.length > VALUE_CHARS_MAX) {
       [kind, text, message] = ["failed", "null", `It returned more than ${VALUE_CHARS_MAX} characters.`];
     }
-    event.ended =
-      `{"kind":${stringify(kind)},"value":${text},"message":${stringify(message)},"log":${stringify(event.log)}}`;
+    event.ended = flat(
+      '{"kind":', stringify(kind), ',"value":', text, ',"message":', stringify(message), ',"log":',
+      stringify(event.log), "}",
+    );
     timers = [];
     fetches = new Map();
     wanted = [];
@@ -167,7 +176,7 @@
     try {
       handlers = evaluate("\n".repeat(LINES_BEFORE) + code + `\n;({ ${named.join(", ")} })`);
     } catch (error) {
-      return `!${described(error)}`;
+      return flat("!", described(error));
     }
     return NAMES.filter((name) => handlers[name]).join(" ");
   }

@@ -140,6 +140,14 @@ async def test_what_code_written_for_segment_uses_is_there(runtime, expression, 
     assert await value_of(runtime, expression) == value
 
 
+@pytest.mark.parametrize("size", [100, 8_000, 9_000, 100_000, 500_000])
+async def test_texts_of_any_length_come_back(runtime, size):
+    text = "ä" * size
+    code = "function onTrack(event) { console.log(event.text); return {...event, more: event.text + '!'} }"
+    [ended] = await ran(runtime, code, {"type": "track", "text": text})
+    assert ended.value == {"type": "track", "text": text, "more": text + "!"}
+
+
 async def test_variables_last_from_event_to_event_and_settings_are_as_given_each_time(runtime):
     code = """let count = 0
       function onTrack(event, settings) { const was = settings.a; settings.a = 9; return [++count, was] }"""
