@@ -38,10 +38,14 @@ DISABLED_KEY = "d" * 32
 FOREIGN_KEY = "f" * 32
 SECRET = "Secret-of-the-address"
 OLD_SECRET = "Secret-before-the-rotation"
+FUNCTION_SECRET = "Secret-of-a-function"
 TOKEN = "internal-token"
 
 WEBSITE = SourceRef("src-website", "website", enabled=True)
 ACTIVECAMPAIGN = SourceRef("src-ac", "activecampaign", enabled=True, webhooks="activecampaign")
+FUNCTION = SourceRef(
+    "src-function", "function", enabled=True, webhooks="function", webhook_bytes_max=512 * 1024, keeps_headers=True
+)
 SUPPRESSED_USER = "nobody-may-know"
 
 
@@ -59,7 +63,7 @@ class Directory:
         return self.keys.get(write_key)
 
     def by_webhook_secret(self, secret: str) -> SourceRef | None:
-        return ACTIVECAMPAIGN if secret in {SECRET, OLD_SECRET} else None
+        return {SECRET: ACTIVECAMPAIGN, OLD_SECRET: ACTIVECAMPAIGN, FUNCTION_SECRET: FUNCTION}.get(secret)
 
     def settings_document(self, write_key: str) -> dict[str, Any] | None:
         if write_key not in self.keys:

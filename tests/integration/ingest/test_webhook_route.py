@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from door import KEY, OLD_SECRET, SECRET, Door, WeatherLog, open_door, track
+from door import FUNCTION_SECRET, KEY, OLD_SECRET, SECRET, Door, WeatherLog, open_door, track
 
 from headwater.errors import LogUnavailableError
 from headwater.eventlog.contract import Appended, Topic
@@ -194,3 +194,20 @@ def test_a_webhook_whose_sender_goes_away_is_not_stored(door: Door) -> None:
     door.until(lambda: door.collector.counts.disconnected == 1)
     assert door.events(Topic.INBOX) == []
     assert json.dumps(door.rejected()) == "{}"
+
+
+def test_a_source_that_keeps_headers_gets_all_but_secrets_at_its_own_address(door: Door) -> None:
+    body, secrets = b'{"a":1}', [("Authorization", "Bearer x"), ("Cookie", "a=b"), ("Proxy-Authorization", "c")]
+    headers = [("Content-Type", "application/json"), ("X-Topic", "Paid"), *secrets]
+    assert door.post(f"/webhooks/function/{FUNCTION_SECRET}?a=1", body, headers).status == 200
+    stored = door.events(Topic.INBOX)[-1]
+    assert (stored["body"], stored["query"], stored["headers"]["x-topic"]) == ('{"a":1}', "a=1", "Paid")
+    assert not {"authorization", "cookie", "proxy-authorization"} & set(stored["headers"])
+    assert door.post(f"/webhooks/function/{FUNCTION_SECRET}", b"x" * (512 * 1024 + 1), headers).status == 413
+
+
+def test_an_address_of_another_source_type_is_unknown(door: Door) -> None:
+    assert door.post(f"/webhooks/activecampaign/{FUNCTION_SECRET}", b"{}").status == 403
+    assert door.post(f"/webhooks/function/{SECRET}", b"{}").status == 403
+    assert door.post(f"/webhooks/{SECRET}", b"{}").status == 403
+    assert door.events(Topic.INBOX) == []
