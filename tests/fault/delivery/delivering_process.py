@@ -11,9 +11,10 @@ from pathlib import Path
 import msgspec
 
 from headwater.budget import Budgets
-from headwater.delivery import engine
+from headwater.delivery import backlog, engine
 from headwater.delivery.address import Policy
 from headwater.delivery.connection import Connection, Rules
+from headwater.delivery.fate import HELD_BACK, Waiting
 from headwater.delivery.http import GuardedHttp
 from headwater.delivery.ledger import Ledger
 from headwater.delivery.rooms import Outside
@@ -53,28 +54,58 @@ class DeadlyLedger(Ledger):
 
     def settle(self, settlement, now):
         self.fuse.pass_by("before settle")
+        if settlement.paused:
+            self.fuse.pass_by("before pause")
         waits = super().settle(settlement, now)
         self.fuse.pass_by("after settle")
+        if settlement.paused:
+            self.fuse.pass_by("after pause")
         return waits
 
     def _bury(self, settlement, now):
         self.fuse.pass_by("inside settle")
+        if settlement.move and settlement.move.lane in {lane.id for lane in self.backlogs(settlement.connection)}:
+            self.fuse.pass_by("inside settle of a backlog")
+        if any(isinstance(fate, Waiting) and fate.reason == HELD_BACK for _, fate in settlement.fates):
+            self.fuse.pass_by("inside settle of what is held back")
         super()._bury(settlement, now)
 
+    def finish(self, lane, now):
+        self.fuse.pass_by("before the end of a backlog")
+        super().finish(lane, now)
+        self.fuse.pass_by("after the end of a backlog")
 
-async def main(log: Path, state: Path, url: str, point: str, times: int) -> None:
+
+def deadly_split(ledger, *arguments, _split=backlog.split):
+    """The jump of new events, with points around it."""
+    ledger.fuse.pass_by("before split")
+    lane = _split(ledger, *arguments)
+    ledger.fuse.pass_by("after split")
+    return lane
+
+
+def ordered(kind, settings, room):
+    """Build a destination whose users' events must stay in order."""
+    card, destination = engine.build(kind, settings, room)
+    return dataclasses.replace(card, ordered=True), destination
+
+
+async def main(log: Path, state: Path, url: str, point: str, times: int, kind: str) -> None:
     DeadlyHttp.fuse = DeadlyLedger.fuse = Fuse(point, times)
-    engine.Ledger = DeadlyLedger
+    engine.Ledger, backlog.split = DeadlyLedger, deadly_split
     reader = SegmentReader(log)
     http = DeadlyHttp(Policy(networks=(ipaddress.ip_network("127.0.0.0/8"),)))
-    rules = Rules(chunk_max=16, in_flight=4, retry_first_s=0.01, retry_max_s=0.05, hold_max_s=0.05)
-    delivery = engine.Delivery(reader, state, Outside(http, state, Budgets()), rules=rules)
+    rules = Rules(chunk_max=16, in_flight=4, retry_first_s=0.01, retry_max_s=0.05, hold_max_s=0.05, split_events=20)
+    builder = ordered if kind == "ordered" else engine.build
+    delivery = engine.Delivery(reader, state, Outside(http, state, Budgets()), rules=rules, builder=builder)
     delivery.apply([Connection("d1", "s1", "webhook", "Mine", enabled=True, settings={"url": url})])
     running = asyncio.create_task(delivery.run())
     while True:
         await asyncio.sleep(0.02)
         (status,) = await delivery.status()
-        if status.behind == 0 and status.retrying == 0 and status.read:
+        if status.state == "paused":
+            await delivery.resume("d1")
+        if status.behind == 0 and status.retrying == 0 and status.backlog == 0 and status.read:
             break
     await delivery.stop()
     await running
@@ -83,4 +114,4 @@ async def main(log: Path, state: Path, url: str, point: str, times: int) -> None
 
 
 if __name__ == "__main__":
-    asyncio.run(main(Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3], sys.argv[4], int(sys.argv[5])))
+    asyncio.run(main(Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3], sys.argv[4], int(sys.argv[5]), sys.argv[6]))

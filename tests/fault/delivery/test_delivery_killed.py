@@ -6,13 +6,13 @@ import random
 import signal
 import sys
 from collections import Counter
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 from aiohttp import web
 
-from headwater.delivery.dead_letters import DeadLetterFilter, page
+from headwater.delivery import backlog
 from headwater.delivery.ledger import Ledger
 from headwater.eventlog.contract import Topic
 from headwater.eventlog.segments import SegmentLog
@@ -23,18 +23,28 @@ CHILD = Path(__file__).with_name("delivering_process.py")
 POINTS = ["before request", "after 2xx", "before settle", "inside settle", "after settle"]
 EVENTS = 120
 BAD = [f"m{n}" for n in range(0, EVENTS, 15)]
+OF_AN_OUTAGE = [
+    "before split", "after split", "inside settle of a backlog", "before the end of a backlog",
+    "after the end of a backlog",
+]  # fmt: skip
 
 
 class Idempotent:
-    """A receiver's own bookkeeping: holds an id once, fails some first attempts, refuses some events for good."""
+    """A receiver's own bookkeeping: holds an id once, fails some first attempts, refuses some events for good.
 
-    def __init__(self, receiver: Receiver):
+    unauthorized: what the first attempt of this event is answered with 401.
+    """
+
+    def __init__(self, receiver: Receiver, unauthorized: str = ""):
         self.receiver, self.held, self.attempts = receiver, {}, Counter()
+        self.unauthorized = unauthorized
         receiver.answer = self.answer
 
     async def answer(self, _: web.Request) -> web.Response:
         event, key = self.receiver.bodies[-1], self.receiver.headers[-1]["webhook-id"]
         self.attempts[key, event["messageId"]] += 1
+        if event["messageId"] == self.unauthorized and self.attempts[key, event["messageId"]] == 1:
+            return web.Response(status=401)
         if event["messageId"] in BAD:
             return web.Response(status=400)
         if event["properties"]["flaky"] and self.attempts[key, event["messageId"]] == 1:
@@ -43,18 +53,24 @@ class Idempotent:
         return web.Response()
 
 
-async def stored(directory: Path) -> None:
+async def stored(directory: Path, *, age: timedelta = timedelta()) -> None:
+    at = (datetime.now(UTC) - age).isoformat()
     log = SegmentLog.open(directory, disk_free_bytes_min=0, disk_reserved_bytes=0)
     for first in range(0, EVENTS, 10):
-        bodies = [body(f"m{n}", userId=f"u{n % 7}", properties={"flaky": n % 4 == 0}) for n in range(first, first + 10)]
+        bodies = [
+            body(f"m{n}", userId=f"u{n % 7}", properties={"flaky": n % 4 == 0}, receivedAt=at)
+            for n in range(first, first + 10)
+        ]
         records = [Record(one["messageId"], json.dumps(one).encode()) for one in bodies]
         await log.append(Topic.EVENTS, "s1", datetime.now(UTC), records)
     await log.close()
 
 
-async def started(tmp_path: Path, url: str, point: str = "never", times: int = 0) -> asyncio.subprocess.Process:
+async def started(
+    tmp_path: Path, url: str, point: str = "never", times: int = 0, kind: str = "usual"
+) -> asyncio.subprocess.Process:
     return await asyncio.create_subprocess_exec(
-        sys.executable, str(CHILD), str(tmp_path / "log"), str(tmp_path / "state"), url, point, str(times),
+        sys.executable, str(CHILD), str(tmp_path / "log"), str(tmp_path / "state"), url, point, str(times), kind,
         stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
     )  # fmt: skip
 
@@ -67,13 +83,13 @@ def is_exact(tmp_path: Path, status: dict, kept: Idempotent) -> None:
     assert (status["read"], status["dead"], status["retrying"], status["dropped"]) == (EVENTS, len(BAD), 0, 0)
     assert status["delivered_first_try"] + status["delivered_on_retry"] == EVENTS - len(BAD)
     ledger = Ledger(tmp_path / "state", read_only=True)
-    assert sorted(letter.message_id for letter in page(ledger, DeadLetterFilter(), None, 200)) == sorted(BAD)
-    assert ledger.balance(ledger.live_lanes("d1")[0].id).holds
+    assert sorted(ledger.rows("select message_id from dead")) == sorted((message,) for message in BAD)
+    assert backlog.balance(ledger, "d1").holds
     ledger.close()
 
 
-async def finish(tmp_path: Path, kept: Idempotent) -> None:
-    last = await started(tmp_path, kept.receiver.url)
+async def finish(tmp_path: Path, kept: Idempotent, kind: str = "usual") -> None:
+    last = await started(tmp_path, kept.receiver.url, kind=kind)
     out, err = await asyncio.wait_for(last.communicate(), 60)
     assert last.returncode == 0, err.decode()
     is_exact(tmp_path, json.loads(out.splitlines()[-1]), kept)
@@ -89,6 +105,38 @@ async def test_a_kill_between_request_and_settlement_loses_and_doubles_nothing(t
             child = await started(tmp_path, receiver.url, point, times)
             _, err = await asyncio.wait_for(child.communicate(), 60)
             assert child.returncode == -signal.SIGKILL, err.decode()
+        await finish(tmp_path, kept)
+
+
+@pytest.mark.parametrize("point", OF_AN_OUTAGE)
+async def test_a_kill_while_an_outage_is_caught_up_loses_and_doubles_nothing(tmp_path, point):
+    await stored(tmp_path / "log", age=timedelta(hours=6))
+    async with receiving() as receiver:
+        kept = Idempotent(receiver)
+        child = await started(tmp_path, receiver.url, point, 1)
+        _, err = await asyncio.wait_for(child.communicate(), 60)
+        assert child.returncode == -signal.SIGKILL, err.decode()
+        await finish(tmp_path, kept)
+
+
+async def test_a_kill_while_events_are_held_back_leaves_each_user_in_order(tmp_path):
+    await stored(tmp_path / "log")
+    async with receiving() as receiver:
+        kept = Idempotent(receiver)
+        child = await started(tmp_path, receiver.url, "inside settle of what is held back", 2, "ordered")
+        _, err = await asyncio.wait_for(child.communicate(), 60)
+        assert child.returncode == -signal.SIGKILL, err.decode()
+        await finish(tmp_path, kept, "ordered")
+
+
+@pytest.mark.parametrize("point", ["before pause", "after pause"])
+async def test_a_kill_around_a_pause_loses_and_doubles_nothing(tmp_path, point):
+    await stored(tmp_path / "log")
+    async with receiving() as receiver:
+        kept = Idempotent(receiver, unauthorized="m34")
+        child = await started(tmp_path, receiver.url, point, 1)
+        _, err = await asyncio.wait_for(child.communicate(), 60)
+        assert child.returncode == -signal.SIGKILL, err.decode()
         await finish(tmp_path, kept)
 
 
