@@ -5,7 +5,7 @@ from collections import Counter
 
 import msgspec
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from headwater.delivery.connection import Filter
@@ -79,6 +79,15 @@ def test_what_applies_is_done_in_one_order_whatever_the_order_of_the_filters(ord
     assert filters(*rules)(event(properties={"a": 1, "b": 2, "c": 3})).body["properties"] == {"b": 2}
 
 
+@pytest.mark.parametrize("order", [1, -1])
+def test_a_sample_is_taken_before_members_go(order):
+    sample = ("true", {"type": "SAMPLE", "percent": 0.5, "path": "properties.plan"})
+    trimmed = filters(*[sample, ("true", drop(properties=["plan"]))][::order])
+    for plan in range(50):
+        one = event(properties={"plan": plan})
+        assert isinstance(trimmed(one), str) == isinstance(filters(sample)(one), str)
+
+
 def test_conditions_are_asked_about_the_event_as_it_arrived():
     rules = [("true", drop(properties=["test"])), ("properties.test = true", DROP)]
     assert filters(*rules)(event(properties={"test": True})) == "FILTERED_BY_RULES"
@@ -126,6 +135,7 @@ sections = st.dictionaries(st.sampled_from(["properties", "context", "traits"]),
 paths = st.lists(st.sampled_from(["a", "b", "a.b", "c.a.b"]), max_size=3)
 
 
+@settings(deadline=None)
 @given(sections, paths, paths)
 def test_ids_times_and_the_type_stay_whatever_is_taken_out(members, dropped, allowed):
     one = event(**members)

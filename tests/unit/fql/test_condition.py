@@ -5,7 +5,7 @@ import fnmatch
 from dataclasses import fields, is_dataclass
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from headwater.errors import InvalidRequestError
@@ -204,6 +204,7 @@ def placeless(node):
     return type(node), inner
 
 
+@settings(deadline=None)
 @given(conditions)
 def test_a_condition_that_is_written_down_reads_as_itself(node):
     assert placeless(read(written(node))) == placeless(node)
@@ -223,6 +224,7 @@ texts = st.builds(
 ) | st.sampled_from(["a", "!b", "contains(a, b)", "match(a.b, '*x?')", "a and b or c"])
 
 
+@settings(deadline=None)
 @given(texts, st.dictionaries(st.sampled_from("abc"), json_values, max_size=3))
 def test_an_event_of_any_shape_gives_true_false_or_an_evaluation_error(text, body):
     try:
@@ -233,6 +235,7 @@ def test_an_event_of_any_shape_gives_true_false_or_an_evaluation_error(text, bod
         assert condition(body) in (True, False)
 
 
+@settings(deadline=None)
 @given(st.text())
 def test_any_text_is_a_condition_or_refused(text):
     with contextlib.suppress(InvalidRequestError):
@@ -256,6 +259,7 @@ def test_a_pattern_fits_the_whole_text(pattern, text, fits):
     assert Glob(pattern)(text) is fits
 
 
+@settings(deadline=None)
 @given(st.text(alphabet="ab*?", max_size=8), st.text(alphabet="ab", max_size=10))
 def test_a_pattern_fits_what_the_shell_says(pattern, text):
     assert Glob(pattern)(text) == fnmatch.fnmatchcase(text, pattern)

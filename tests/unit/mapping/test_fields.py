@@ -4,7 +4,7 @@ import copy
 
 import msgspec
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from headwater.errors import InvalidRequestError
@@ -274,6 +274,7 @@ OF_VALUE = {
 }
 
 
+@settings(deadline=None)
 @given(st.sampled_from(sorted(DIRECTIVES)), json_values)
 def test_an_event_of_any_shape_is_mapped_to_json_and_stays_as_it_was(name, value):
     event = {"type": "track", "properties": {"a": value}}

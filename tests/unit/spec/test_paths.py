@@ -3,7 +3,7 @@
 import copy
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from headwater.spec import casing
@@ -44,6 +44,7 @@ members = st.dictionaries(
 paths = st.lists(st.sampled_from("abc"), min_size=1, max_size=3).map(tuple)
 
 
+@settings(deadline=None)
 @given(members, paths, st.integers())
 def test_what_was_set_is_read_and_the_original_stays(body, names, value):
     before = copy.deepcopy(body)
@@ -56,6 +57,7 @@ def leaves(found):
     return sum(map(leaves, found)) if isinstance(found, list) else int(found is not None)
 
 
+@settings(deadline=None)
 @given(members, paths)
 def test_what_was_removed_is_not_read_and_nothing_else_is_missing(body, names):
     before = copy.deepcopy(body)
