@@ -20,7 +20,10 @@ AT = "2026-05-04T12:00:00.250Z"
 
 @dataclass
 class Service:
-    """`answers` are given one a request, in order, the last one for ever; `asked` is what came."""
+    """Gives one of `answers` a request, in order, the last one for ever.
+
+    `asked` is what came: method, path, JSON, headers with lower-case names.
+    """
 
     answers: list
     url: str = ""
@@ -29,12 +32,12 @@ class Service:
     async def handle(self, request: web.Request) -> web.Response:
         text = await request.text()
         body = json.loads(text) if text else None
-        self.asked.append((request.method, request.path_qs, body, dict(request.headers)))
+        headers = {name.lower(): each for name, each in request.headers.items()}
+        self.asked.append((request.method, request.path_qs, body, headers))
         answer = self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
-        status, told, *headers = answer(body) if callable(answer) else answer
-        return web.Response(
-            status=status, text=told if isinstance(told, str) else json.dumps(told), headers=(headers or [None])[0]
-        )
+        status, told, *more = answer(body) if callable(answer) else answer
+        text = told if isinstance(told, str) else json.dumps(told)
+        return web.Response(status=status, text=text, headers=more[0] if more else None)
 
     @property
     def bodies(self) -> list:

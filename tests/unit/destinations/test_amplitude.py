@@ -22,7 +22,7 @@ async def sent(*events, settings=SETTINGS) -> dict:
         assert kinds(await destination.send(events)) == ["Delivered"] * len(events)
         assert len(service.asked) == 1
     method, path, body, headers = service.asked[0]
-    assert (method, path, headers["Content-Type"]) == ("POST", "/2/httpapi", "application/json")
+    assert (method, path, headers["content-type"]) == ("POST", "/2/httpapi", "application/json")
     return body
 
 

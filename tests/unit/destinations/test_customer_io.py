@@ -46,7 +46,7 @@ async def test_each_call_has_its_documented_form(members, expected):
         assert await destination.send([event(1, messageId=ULID, **members)]) == [Delivered(200)]
     method, path, body, headers = service.asked[0]
     assert (method, path, body) == ("POST", "/api/v2/batch", {"batch": [expected]})
-    assert headers["Authorization"] == "Basic " + base64.b64encode(b"site:key-1").decode()
+    assert headers["authorization"] == "Basic " + base64.b64encode(b"site:key-1").decode()
 
 
 def test_an_id_is_a_ulid_of_time_and_message():

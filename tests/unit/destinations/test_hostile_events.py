@@ -16,8 +16,12 @@ from rooms import room
 
 TOOLS = {
     "amplitude": {"api_key": "k"},
+    "braze": {"api_key": "k"},
     "customer_io": {"site_id": "s", "api_key": "k"},
     "google_analytics_4": {"measurement_id": "G-ABC123DEF4", "api_secret": "s"},
+    "hubspot": {"access_token": "t", "events": {"Order Completed": "pe1_order"}, "properties": {"price": "price"}},
+    "intercom": {"access_token": "t", "attributes": ["email", "price"]},
+    "klaviyo": {"api_key": "k"},
     "mixpanel": {"token": "t"},
     "posthog": {"api_key": "k"},
 }
@@ -34,7 +38,11 @@ NAMES = st.sampled_from([
 JSON = st.recursive(LEAF, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(NAMES, inner, max_size=4))
 MEMBERS = st.fixed_dictionaries(
     {"type": st.sampled_from([str(call) for call in Call])},
-    optional=dict.fromkeys(("event", "userId", "anonymousId", "messageId", "timestamp", "receivedAt", "properties", "traits", "context", "integrations", "groupId", "previousId", "name"), JSON),
+    optional=dict.fromkeys(
+        ("event", "userId", "anonymousId", "messageId", "timestamp", "receivedAt", "properties", "traits", "context",
+         "integrations", "groupId", "previousId", "name"),
+        JSON,
+    ),
 )  # fmt: skip
 ANSWERS = st.tuples(
     st.sampled_from([200, 201, 202, 207, 400, 413, 429, 500]),

@@ -19,7 +19,7 @@ async def sent(one) -> tuple[str, dict]:
     async with playing("mixpanel", SETTINGS) as (destination, service):
         assert await destination.send([one]) == [Delivered(200)]
     method, path, (body,), headers = service.asked[0]
-    assert (method, headers["Authorization"]) == ("POST", "Basic " + base64.b64encode(b"token-1:").decode())
+    assert (method, headers["authorization"]) == ("POST", "Basic " + base64.b64encode(b"token-1:").decode())
     return path, body
 
 
