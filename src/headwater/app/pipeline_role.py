@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-import hmac
 from collections.abc import Coroutine
 from contextlib import suppress
 from typing import Any, Final
 
-import msgspec
 import structlog
 
 from headwater import sqlite
 from headwater.app.accounting import account
 from headwater.app.accounts import Workers
+from headwater.app.connections import connections
 from headwater.app.desk import Desk
 from headwater.app.identify_feed import IdentifyFeed
 from headwater.app.place import Place
@@ -26,9 +25,9 @@ from headwater.control import database
 from headwater.control.service import Control
 from headwater.control.snapshot import Snapshot
 from headwater.delivery.address import Policy
-from headwater.delivery.connection import Connection
 from headwater.delivery.engine import Delivery
 from headwater.delivery.http import GuardedHttp
+from headwater.delivery.reach import GuardedReach
 from headwater.delivery.rooms import Outside
 from headwater.eventlog.cursors import Cursors
 from headwater.eventlog.reader import SegmentReader
@@ -41,27 +40,6 @@ from headwater.loading.engine import Loading, Target
 _LAST_BATCH_S: Final = 5.0  # ours: the log may refuse it, and then it is mapped after the next start
 
 log = structlog.get_logger()
-
-
-def connections(snapshot: Snapshot, secret: bytes) -> list[Connection]:
-    """Return what delivery works on: a destination is active only while its source is, too.
-
-    A revision is keyed, because the ledger keeps it and settings hold credentials.
-    """
-    enabled = {source.id for source in snapshot.sources if source.enabled}
-    return [
-        Connection(
-            id=each.id,
-            source_id=each.source_id,
-            type=each.type,
-            name=each.name,
-            enabled=each.enabled and each.source_id in enabled,
-            settings=each.settings,
-            created_at=each.created_at,
-            revision=hmac.digest(secret, msgspec.json.encode(each.settings, order="sorted"), "sha256").hex(),
-        )
-        for each in snapshot.destinations
-    ]
 
 
 def targets(snapshot: Snapshot) -> list[Target]:
@@ -83,7 +61,8 @@ class Parts:
         settings.state_dir.mkdir(parents=True, exist_ok=True)
         cursors = settings.state_dir / "cursors.db"
         self.reader = SegmentReader(settings.log_dir)
-        self._http = GuardedHttp(Policy(settings.allow_networks))
+        policy = Policy(settings.allow_networks)
+        self._http, self._reach = GuardedHttp(policy), GuardedReach(policy)
         self._appender = RemoteAppender(place.ingest_url, place.token)
         self._runtime = Processes()
         self.mapper = InboxMapper(self.reader, self._appender, Cursors(cursors), self._mapping_of)
@@ -92,7 +71,14 @@ class Parts:
         self._feed = IdentifyFeed(
             self.reader, Cursors(cursors), workers.workspace_of, workers.saw, lambda: workers.has_accounts
         )
-        outside = Outside(self._http, settings.state_dir / "destinations", budgets, runtime=self._runtime)
+        outside = Outside(
+            self._http,
+            settings.state_dir / "destinations",
+            budgets,
+            reach=self._reach,
+            directories=settings.files_dirs,
+            runtime=self._runtime,
+        )
         self.delivery = Delivery(self.reader, settings.state_dir, outside)
         self.loading = Loading(self.reader, settings.data_dir, every_s=settings.load_every_s)
         self._delivered_to: set[str] | None = None
@@ -152,6 +138,7 @@ class Parts:
         await self.workers.close()
         await self._runtime.close()
         await self._http.close()
+        self._reach.close()
 
 
 async def run(place: Place) -> None:

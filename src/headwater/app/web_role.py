@@ -33,14 +33,15 @@ from headwater.web import app as pages
 async def run(place: Place) -> None:
     """Answer until this process is told to stop."""
     settings = place.settings
+    reader = SegmentReader(settings.log_dir)
     control = open_control(
         settings.control_url,
         place.secret,
         region=settings.region,
         source_regions=settings.source_regions,
         policy=Policy(settings.allow_networks),
+        log_end=lambda: reader.end(Topic.EVENTS),
     )
-    reader = SegmentReader(settings.log_dir)
     volume = Volume(reader, settings.state_dir / "volume.db")
     live, refused = Live(reader), Live(reader, Topic.REJECTED)
     caller = Caller(place.pipeline_url, place.token, who="pipeline role")

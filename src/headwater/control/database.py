@@ -12,6 +12,7 @@ from typing import Any, Final
 
 from pysqlite3 import dbapi2
 from sqlalchemy import (
+    BigInteger,
     Boolean,
     Column,
     Connection,
@@ -35,7 +36,7 @@ from sqlalchemy.engine import make_url
 from headwater import sqlite
 from headwater.errors import ConfigError
 
-SCHEMA: Final = "0002"
+SCHEMA: Final = "0003"
 """The newest migration's revision."""
 
 metadata = MetaData(
@@ -115,6 +116,79 @@ destinations = Table(
     Column("enabled", Boolean, nullable=False),
     Column("settings", Text, nullable=False),
     Column("created_at", String(40), nullable=False),
+    Column("tuning", Text, nullable=False, server_default="{}"),
+    Column("first_seq", BigInteger),
+)
+filters = Table(
+    "destination_filters",
+    metadata,
+    Column("id", _ID, primary_key=True),
+    _parent("workspaces"),
+    _parent("destinations"),
+    Column("title", String(200), nullable=False),
+    Column("description", Text, nullable=False),
+    Column("condition", Text, nullable=False),
+    Column("actions", Text, nullable=False),
+    Column("enabled", Boolean, nullable=False),
+    Column("created_at", String(40), nullable=False),
+    Column("updated_at", String(40), nullable=False),
+    info={"noun": "filter", "listed": "/destination/{destinationId}/filters"},
+)
+subscriptions = Table(
+    "destination_subscriptions",
+    metadata,
+    Column("id", _ID, primary_key=True),
+    _parent("workspaces"),
+    _parent("destinations"),
+    Column("name", String(200), nullable=False),
+    Column("condition", Text, nullable=False),
+    Column("fields", Text, nullable=False),
+    Column("enabled", Boolean, nullable=False),
+    Column("created_at", String(40), nullable=False),
+    info={"noun": "subscription", "listed": "/destinations/{destinationId}/subscriptions"},
+)
+functions = Table(
+    "functions",
+    metadata,
+    Column("id", _ID, primary_key=True),
+    _parent("workspaces"),
+    Column("kind", String(32), nullable=False),
+    Column("name", String(200), nullable=False),
+    Column("description", Text, nullable=False),
+    Column("logo_url", Text, nullable=False),
+    Column("settings", Text, nullable=False),
+    Column("created_at", String(40), nullable=False),
+    Column("created_by", String(200), nullable=False),
+)
+function_versions = Table(
+    "function_versions",
+    metadata,
+    Column("id", _ID, primary_key=True),
+    _parent("workspaces"),
+    _parent("functions"),
+    Column("number", Integer, nullable=False),
+    Column("code", Text, nullable=False),
+    Column("author", String(200), nullable=False),
+    Column("created_at", String(40), nullable=False),
+    Column("deployed_at", String(40)),
+    Column("in_use", Boolean, nullable=False),
+    UniqueConstraint("function_id", "number"),
+    info={"noun": "version", "listed": "/functions/{functionId}/versions"},
+)
+insert_functions = Table(
+    "insert_functions",
+    metadata,
+    Column("id", _ID, primary_key=True),
+    _parent("workspaces"),
+    _parent("functions"),
+    _parent("destinations"),
+    Column("name", String(200), nullable=False),
+    Column("enabled", Boolean, nullable=False),
+    Column("position", Integer, nullable=False),
+    Column("settings", Text, nullable=False),
+    Column("created_at", String(40), nullable=False),
+    Column("updated_at", String(40), nullable=False),
+    info={"noun": "insert function instance", "listed": "/insert-function-instances"},
 )
 warehouses = Table(
     "warehouses",

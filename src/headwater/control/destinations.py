@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any, Final
 
 from sqlalchemy import Connection, Engine, delete, insert, select, update
 
 from headwater.clock import Clock
-from headwater.control import naming, rows
+from headwater.control import naming, rows, tuning
 from headwater.control import options as settings_of
 from headwater.control.catalog import Catalog, Entry, Kind
 from headwater.control.changes import columns_of
@@ -28,10 +28,16 @@ class Destinations:
     """The destinations of all workspaces; each call names the workspace it acts in."""
 
     def __init__(
-        self, engine: Engine, box: SecretBox, catalog: Catalog, clock: Clock, policy: Policy | None = None
+        self,
+        engine: Engine,
+        box: SecretBox,
+        catalog: Catalog,
+        clock: Clock,
+        policy: Policy | None = None,
+        log_end: Callable[[], int] | None = None,
     ) -> None:
         self._engine, self._box, self._catalog, self._clock = engine, box, catalog, clock
-        self._policy = policy
+        self._policy, self._log_end = policy, log_end
 
     def all(self, workspace_id: str, source_id: str | None = None) -> list[Destination]:
         """Return the destinations of a workspace, or of one of its sources, oldest first."""
@@ -59,6 +65,7 @@ class Destinations:
         name: str | None = None,
         enabled: bool = True,
         settings: Mapping[str, Any] | None = None,
+        delivery: Mapping[str, Any] | None = None,
     ) -> Destination:
         """Connect a new destination to a source and return it; it gets what is accepted from now on.
 
@@ -69,15 +76,18 @@ class Destinations:
             name: what people see; None takes the catalog's.
             enabled: a disabled destination gets nothing.
             settings: of the type.
+            delivery: pace and patience; see `tuning`.
 
         Raises:
-            InvalidRequestError: name or settings are wrong.
+            InvalidRequestError: name, settings or delivery are wrong.
             NotFoundError: the source or the type does not exist.
             ConflictError: the workspace has as many as it may have.
         """
         entry = self._catalog.find(Kind.DESTINATION, type_)
         values = self._checked(entry, settings or {}, None)
+        tuned = tuning.checked(delivery or {})
         destination_id = naming.new_id()
+        first_seq = None if self._log_end is None else self._log_end()  # before the row: nothing falls in between
         with changing(self._engine) as connection:
             row = {
                 "id": destination_id,
@@ -88,6 +98,8 @@ class Destinations:
                 "enabled": enabled,
                 "settings": settings_of.sealed(entry.settings_class, destination_id, values, self._box),
                 "created_at": text_of(self._clock()),
+                "tuning": tuned,
+                "first_seq": first_seq,
             }
             rows.room_for_one_more(connection, destinations, workspace_id, _DESTINATIONS_MAX)
             connection.execute(insert(destinations).values(row))
@@ -101,8 +113,11 @@ class Destinations:
         name: str | None = None,
         enabled: bool | None = None,
         settings: Mapping[str, Any] | None = None,
+        delivery: Mapping[str, Any] | None = None,
     ) -> Destination:
         """Change what is not None and return the destination; settings that are not named stay.
+
+        A member of `delivery` that is None goes back to the type's own.
 
         Raises:
             NotFoundError, InvalidRequestError: as in `create`.
@@ -115,6 +130,8 @@ class Destinations:
             change = columns_of(
                 row, entry.settings_class, self._box, name=name, enabled=enabled, settings=settings, check=check
             )
+            if delivery is not None:
+                change["tuning"] = tuning.checked(delivery, row.tuning)
             if change:
                 connection.execute(update(destinations).where(destinations.c.id == row.id).values(change))
         return self.get(workspace_id, destination_id)
@@ -211,4 +228,6 @@ def _destination(row: Row, box: SecretBox, catalog: Catalog, *, reveal: bool) ->
         enabled=enabled,
         created_at=moment(row.created_at),
         settings=settings,
+        tuning=tuning.opened(row.tuning),
+        first_seq=row.first_seq,
     )

@@ -8,6 +8,8 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any, Final
 
+from headwater.delivery.connection import Tuning
+
 MASKED: Final = "••••••••"
 """Stands for a stored secret in everything that is shown; sent back unchanged, it keeps what is stored."""
 
@@ -104,6 +106,8 @@ class Destination:
     Attributes:
         type: slug of the catalog entry: the name on the shelf of destinations.
         settings: secrets are `MASKED` here; the snapshot has them.
+        tuning: what its user set of pace and patience.
+        first_seq: the log's end when it was made; None where that was not known.
     """
 
     id: str
@@ -114,6 +118,125 @@ class Destination:
     enabled: bool
     created_at: datetime
     settings: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    tuning: Tuning = field(default_factory=Tuning)
+    first_seq: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class FilterEntry:
+    """A filter of one destination.
+
+    Attributes:
+        condition: in FQL.
+        actions: as Segment's Public API writes them.
+    """
+
+    id: str
+    workspace_id: str
+    destination_id: str
+    title: str
+    description: str
+    condition: str
+    actions: tuple[Mapping[str, Any], ...]
+    enabled: bool
+    created_at: datetime
+    updated_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class SubscriptionEntry:
+    """A field mapping of one destination, which Segment calls a subscription.
+
+    Attributes:
+        trigger: in FQL.
+        fields: what is set, by dotted path in the event.
+    """
+
+    id: str
+    workspace_id: str
+    destination_id: str
+    name: str
+    trigger: str
+    fields: Mapping[str, Any]
+    enabled: bool
+    created_at: datetime
+
+
+class FunctionKind(StrEnum):
+    """Where a function stands, as Segment's `resourceType` spells it."""
+
+    SOURCE = "SOURCE"
+    DESTINATION = "DESTINATION"
+    INSERT_DESTINATION = "INSERT_DESTINATION"
+
+
+@dataclass(frozen=True, slots=True)
+class FunctionEntry:
+    """A user's function.
+
+    Attributes:
+        code: the newest; in the snapshot the code that is in use.
+        definitions: the settings that it takes, in the members of Segment's `FunctionSettingV1`.
+        settings: always empty: values belong to the place where a function is used.
+        deployed_at: when the code in use was put into use; None while none is.
+        is_latest: whether the newest code is the one in use.
+    """
+
+    id: str
+    workspace_id: str
+    kind: FunctionKind
+    name: str
+    description: str
+    logo_url: str
+    created_at: datetime
+    created_by: str
+    code: str = field(repr=False)
+    definitions: tuple[Mapping[str, Any], ...] = ()
+    settings: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    deployed_at: datetime | None = None
+    is_latest: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class FunctionVersion:
+    """One state of a function's code.
+
+    Attributes:
+        number: counts up from 1 within the function.
+        in_use: whether it is the one that runs.
+    """
+
+    id: str
+    function_id: str
+    number: int
+    author: str
+    created_at: datetime
+    in_use: bool
+    code: str = field(repr=False)
+    deployed_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class InsertEntry:
+    """A function that stands before one destination.
+
+    Attributes:
+        position: the lower, the earlier it runs.
+        settings: secrets are `MASKED` here; the snapshot has them.
+        secrets: the names of those that are secret.
+    """
+
+    id: str
+    workspace_id: str
+    function_id: str
+    destination_id: str
+    name: str
+    enabled: bool
+    position: int
+    created_at: datetime
+    updated_at: datetime
+    settings: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    secrets: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)

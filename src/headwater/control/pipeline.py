@@ -140,7 +140,7 @@ class Pipeline(Protocol):
         """Run a function once; return `kind`, `value`, `message` and `log`.
 
         Args:
-            kind: "SOURCE", "DESTINATION" or "INSERT_DESTINATION".
+            kind: "source", "destination" or "insert".
             code: JavaScript.
             settings: its second argument, secrets open.
             event: its first argument; for a source the request.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sqlalchemy import Connection, Table, func, select
+from sqlalchemy import ColumnElement, Connection, Table, func, select
 
 from headwater.control.database import Row, sources
 from headwater.errors import ConflictError, NotFoundError
@@ -14,10 +14,22 @@ def one(connection: Connection, table: Table, workspace_id: str, row_id: str) ->
     Raises:
         NotFoundError: this workspace has none of this id, or not any more.
     """
-    wanted = select(table).where(table.c.id == row_id, table.c.workspace_id == workspace_id)
+    return one_of(connection, table, workspace_id, row_id)
+
+
+def one_of(
+    connection: Connection, table: Table, workspace_id: str, row_id: str, *conditions: ColumnElement[bool]
+) -> Row:
+    """Return the row of this id that meets the conditions, too, such as standing below a given parent.
+
+    Raises:
+        NotFoundError: this workspace has none such.
+    """
+    wanted = select(table).where(table.c.id == row_id, table.c.workspace_id == workspace_id, *conditions)
     found = connection.execute(wanted).one_or_none()
     if found is None:
-        raise NotFoundError(f"There is no {table.name[:-1]} {row_id[:60]!r}; GET /{table.name} lists them.")
+        noun, listed = table.info.get("noun", table.name[:-1]), table.info.get("listed", f"/{table.name}")
+        raise NotFoundError(f"There is no {noun} {row_id[:60]!r}; GET {listed} lists them.")
     return found
 
 
@@ -40,6 +52,19 @@ def room_for_one_more(connection: Connection, table: Table, workspace_id: str, m
     Raises:
         ConflictError: it has `most` already.
     """
-    counted = select(func.count()).select_from(table).where(table.c.workspace_id == workspace_id)
-    if connection.execute(counted).scalar_one() >= most:
+    if _count(connection, table, table.c.workspace_id == workspace_id) >= most:
         raise ConflictError(f"A workspace has at most {most} {table.name}; delete one first.")
+
+
+def room_beside(connection: Connection, table: Table, beside: ColumnElement[bool], most: int) -> None:
+    """Return when a destination may have another row of `table`; `beside` chooses those it has.
+
+    Raises:
+        ConflictError: it has `most` already.
+    """
+    if _count(connection, table, beside) >= most:
+        raise ConflictError(f"A destination has at most {most} {table.info['noun']}s; delete one first.")
+
+
+def _count(connection: Connection, table: Table, which: ColumnElement[bool]) -> int:
+    return int(connection.execute(select(func.count()).select_from(table).where(which)).scalar_one())

@@ -5,7 +5,7 @@ All calls are synchronous (a few SQLite statements): inside an event loop they r
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from sqlalchemy import Engine
 
@@ -15,10 +15,14 @@ from headwater.control import database
 from headwater.control.accounts import Accounts
 from headwater.control.catalog import Catalog
 from headwater.control.destinations import Destinations
+from headwater.control.filters import Filters
+from headwater.control.functions import Functions
+from headwater.control.insert_functions import InsertFunctions
 from headwater.control.models import Caller
 from headwater.control.secrets import SecretBox, derived_key
 from headwater.control.snapshot import Snapshot, load, version
 from headwater.control.sources import Sources
+from headwater.control.subscriptions import Subscriptions
 from headwater.control.tokens import Tokens
 from headwater.control.warehouses import Warehouses
 from headwater.control.workspaces import Workspaces
@@ -35,13 +39,18 @@ class Control:
         source_regions: Mapping[str, tuple[str, ...]] | None = None,
         clock: Clock = wall.now,
         policy: Policy | None = None,
+        log_end: Callable[[], int] | None = None,
     ) -> None:
         box = SecretBox(secret_key)
         self._engine, self._box, self._secret_key = engine, box, secret_key
         self.catalog = Catalog(source_regions)
         self.workspaces = Workspaces(engine, clock)
         self.sources = Sources(engine, box, self.catalog, clock)
-        self.destinations = Destinations(engine, box, self.catalog, clock, policy)
+        self.destinations = Destinations(engine, box, self.catalog, clock, policy, log_end)
+        self.filters = Filters(engine, clock)
+        self.subscriptions = Subscriptions(engine, clock)
+        self.functions = Functions(engine, clock)
+        self.insert_functions = InsertFunctions(engine, box, clock)
         self.warehouses = Warehouses(engine, box, self.catalog, clock)
         self.accounts = Accounts(engine, box, self.catalog, clock)
         self.tokens = Tokens(engine, secret_key, clock)
@@ -75,6 +84,7 @@ def open_control(
     source_regions: Mapping[str, tuple[str, ...]] | None = None,
     clock: Clock = wall.now,
     policy: Policy | None = None,
+    log_end: Callable[[], int] | None = None,
 ) -> Control:
     """Return the control plane, its database brought up to date and with a default workspace in it.
 
@@ -85,13 +95,14 @@ def open_control(
         source_regions: the operator's widening, {slug: regions}.
         clock: stamps what is created.
         policy: where outgoing calls may go; None checks the form of an address only.
+        log_end: tells where the log ends; a new destination begins there. None: it begins by the clock.
 
     Raises:
         ConfigError: the database is newer than this program, or its secrets belong to another key.
     """
     engine = database.open_engine(url)
     database.migrate(engine)
-    control = Control(engine, secret_key, source_regions, clock, policy)
+    control = Control(engine, secret_key, source_regions, clock, policy, log_end)
     control.workspaces.first_start(region)
     control.snapshot()  # a wrong SECRET_KEY is told now, not at the first delivery
     return control

@@ -11,9 +11,22 @@ from headwater.control.accounts import read_accounts
 from headwater.control.catalog import Catalog
 from headwater.control.database import meta
 from headwater.control.destinations import read_destinations
-from headwater.control.models import AccountEntry, Destination, Source, WarehouseEntry
+from headwater.control.filters import read_filters
+from headwater.control.functions import read_functions
+from headwater.control.insert_functions import read_inserts
+from headwater.control.models import (
+    AccountEntry,
+    Destination,
+    FilterEntry,
+    FunctionEntry,
+    InsertEntry,
+    Source,
+    SubscriptionEntry,
+    WarehouseEntry,
+)
 from headwater.control.secrets import SecretBox
 from headwater.control.sources import read_sources
+from headwater.control.subscriptions import read_subscriptions
 from headwater.control.warehouses import read_warehouses
 
 
@@ -24,6 +37,10 @@ class Snapshot:
     Attributes:
         version: grows with every change.
         sources: of all workspaces; `region_allowed` says whether the door may accept for it.
+        filters: each destination's, oldest first.
+        subscriptions: each destination's field mappings, in the order in which they are tried.
+        functions: those that are in use somewhere or may be, with the code that is deployed.
+        inserts: functions before destinations, in the order in which they run.
     """
 
     version: int
@@ -31,6 +48,10 @@ class Snapshot:
     destinations: tuple[Destination, ...]
     warehouses: tuple[WarehouseEntry, ...]
     accounts: tuple[AccountEntry, ...] = ()
+    filters: tuple[FilterEntry, ...] = ()
+    subscriptions: tuple[SubscriptionEntry, ...] = ()
+    functions: tuple[FunctionEntry, ...] = ()
+    inserts: tuple[InsertEntry, ...] = ()
 
     def schemas(self, warehouse: WarehouseEntry) -> dict[str, str]:
         """Return {source id: schema name} of the sources that are loaded into a warehouse."""
@@ -56,4 +77,8 @@ def load(engine: Engine, box: SecretBox, catalog: Catalog) -> Snapshot:
             destinations=tuple(read_destinations(connection, box, catalog, reveal=True)),
             warehouses=tuple(read_warehouses(connection, box, catalog, reveal=True)),
             accounts=tuple(read_accounts(connection, box, catalog, found, reveal=True)),
+            filters=tuple(read_filters(connection)),
+            subscriptions=tuple(read_subscriptions(connection)),
+            functions=tuple(read_functions(connection, in_use=True)),
+            inserts=tuple(read_inserts(connection, box, reveal=True)),
         )
