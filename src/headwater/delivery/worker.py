@@ -220,12 +220,15 @@ class Worker:
 
     async def _replay(self) -> None:
         while not self._is_stopping:
-            for lane in await self._parts.in_ledger(self._parts.ledger.replays, self.connection.id):
-                if lane.finished_at is None and self.connection.enabled:
-                    await self._send_again(lane)
-            await self._replays.sleep(_IDLE_S)
+            lanes = await self._parts.in_ledger(self._parts.ledger.replays, self.connection.id)
+            lane = next((lane for lane in lanes if lane.finished_at is None), None)
+            if lane is not None and self.connection.enabled and await self._send_again(lane):
+                continue
+            if not self._is_stopping:  # the wake that tells of it may have ended another sleep
+                await self._replays.sleep(_IDLE_S)
 
-    async def _send_again(self, lane: Lane) -> None:
+    async def _send_again(self, lane: Lane) -> bool:
+        """Carry a replay on; return True when it has ended, False when this cannot go on now."""
         parts, course = self._parts, self._replays
         rate_per_s = await parts.in_ledger(begin, parts.ledger, lane, parts.rules.replay_per_s, parts.now())
         screen = self._screen.again(Selection.from_json(lane.selection or "{}"))
@@ -237,7 +240,7 @@ class Worker:
                 await course.sleep(hold_s)
                 continue
             if (await parts.in_ledger(parts.ledger.lane, lane.id)).finished_at is not None:
-                return  # cancelled
+                return True  # cancelled
             window = max(1, min(course.pace.window, int(rate_per_s)))
             piece = await asyncio.to_thread(stretch.take, window, screen)
             if piece is None:
@@ -247,6 +250,7 @@ class Worker:
         if stretch.is_finished:
             await parts.in_ledger(parts.ledger.finish, lane.id, parts.now())
             self._log.info("replay.finished", replay=lane.id)
+        return stretch.is_finished
 
     async def _round(
         self,
