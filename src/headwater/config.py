@@ -63,6 +63,7 @@ class Settings:
     disk_free_mb: int = DISK_FREE_BYTES_MIN // MIB
     load_every_s: float = 1.0
     allow_networks: tuple[Network, ...] = ()
+    files_dirs: tuple[Path, ...] = ()
     log_level: str = "info"
 
     @property
@@ -244,6 +245,13 @@ def _networks(text: str) -> tuple[Network, ...]:
         raise ValueError("use networks such as 10.0.0.0/8,192.168.1.0/24") from None
 
 
+def _directories(text: str) -> tuple[Path, ...]:
+    paths = tuple(Path(part.strip()) for part in text.split(",") if part.strip())
+    if not all(path.is_absolute() and path != Path(path.anchor) for path in paths):
+        raise ValueError("use whole paths of directories such as /srv/events,/mnt/archive")
+    return paths
+
+
 _PARSERS: Final[Mapping[str, Callable[[str], Any]]] = {
     "data_dir": lambda text: Path(text).absolute(),
     "port": _number(0, _PORT_MAX, 8080),
@@ -259,5 +267,6 @@ _PARSERS: Final[Mapping[str, Callable[[str], Any]]] = {
     "disk_free_mb": _number(0, 1_000_000, 512),
     "load_every_s": _seconds,
     "allow_networks": _networks,
+    "files_dirs": _directories,
     "log_level": _choice("debug", "info", "warning", "error"),
 }
