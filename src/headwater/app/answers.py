@@ -26,6 +26,7 @@ _CHOSEN: Final = {
     "until": "until",
     "destinationIds": "destination_ids",
 }
+_DIGITS: Final = 19  # of SQLite's largest row number
 
 
 def plain(value: Any) -> Answer:
@@ -102,7 +103,7 @@ def letter_number(text: str) -> int:
     Raises:
         InvalidRequestError: it is none.
     """
-    if not text.isdecimal() or len(text) > len(str(2**63 - 1)) - 1:
+    if not (text.isascii() and text.isdecimal() and len(text) < _DIGITS):
         raise InvalidRequestError(f"{text[:40]!r} is no dead letter's id; `headwater dead-letters list` shows them.")
     return int(text)
 
