@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
+from functools import lru_cache
 from typing import Final
 
 from headwater.delivery.connection import Rules
@@ -134,6 +135,11 @@ def latency_s(event: Event, now: float) -> float | None:
 def arrival(event: Event) -> float | None:
     """Return when the server received the event, epoch seconds; None when it does not say."""
     try:
-        return datetime.fromisoformat(event.body["receivedAt"]).timestamp()
+        return _epoch_s(event.body["receivedAt"])
     except (KeyError, TypeError, ValueError):
         return None
+
+
+@lru_cache(maxsize=256)  # the events of one request share it
+def _epoch_s(text: str) -> float:
+    return datetime.fromisoformat(text).timestamp()
