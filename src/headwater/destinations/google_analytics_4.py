@@ -97,11 +97,17 @@ _PAGE: Final[conventions.Fields] = {
 }
 _SESSION: Final = ("integrations.Google Analytics 4.session_id", "properties.session_id", "context.session_id")
 _CLIENT: Final = ("integrations.Google Analytics 4.client_id", "anonymousId", "userId")
-# Measurement Protocol reference, reserved event names: refused when an API sends them.
-_RESERVED: Final = re.compile(
-    r"(ad_|adunit_|app_|dynamic_link_|error\Z|firebase_|first_|ga_|google_|in_app_purchase|notification_|os_update"
-    r"|session_start|user_engagement)"
-)
+# Measurement Protocol reference, reserved names: of events, and how neither event nor parameter may begin.
+_RESERVED_EVENTS: Final = frozenset({
+    "ad_activeview", "ad_click", "ad_exposure", "ad_query", "ad_reward", "adunit_exposure", "app_background",
+    "app_clear_data", "app_exception", "app_install", "app_remove", "app_store_refund",
+    "app_store_subscription_cancel", "app_store_subscription_convert", "app_store_subscription_renew", "app_update",
+    "app_upgrade", "dynamic_link_app_open", "dynamic_link_app_update", "dynamic_link_first_open", "error",
+    "first_open", "first_visit", "in_app_purchase", "notification_dismiss", "notification_foreground",
+    "notification_open", "notification_receive", "os_update", "session_start", "session_start_with_rollout",
+    "user_engagement",
+})  # fmt: skip
+_RESERVED: Final = ("firebase_", "ga_", "google_", "gtag")
 
 CARD = Card(
     name="Google Analytics 4",
@@ -242,7 +248,8 @@ def event_name(body: Body) -> str:
             return "join_group"
     given = conventions.text(body, "event")
     name = _EVENTS.get(given.casefold()) or _spelled(given).lower()
-    return f"event_{name}"[:_NAME_CHARS_MAX] if _RESERVED.match(name) else name
+    is_reserved = name in _RESERVED_EVENTS or name.startswith(_RESERVED)
+    return f"event_{name}"[:_NAME_CHARS_MAX] if is_reserved else name
 
 
 def parameters(body: Body, name: str) -> Body:
@@ -262,7 +269,7 @@ def parameters(body: Body, name: str) -> Body:
             chosen |= {"currency": conventions.currency(body)} | ({} if amount is None else {"value": amount})
     renamed = _PARAMETERS if name in _SHOPPING | {"search"} else {}
     own = {renamed.get(given, _spelled(given)): each for given, each in properties.items()}
-    own = {given: each for given, each in own.items() if given and not _RESERVED.match(given)}
+    own = {given: each for given, each in own.items() if given and not given.startswith(_RESERVED)}
     bounded = _bounded({**own, **chosen} if len(own) + len(chosen) <= _PARAMETERS_MAX else {**chosen, **own, **chosen})
     if name in _SHOPPING and (items := _items(body)):
         bounded["items"] = items

@@ -49,7 +49,8 @@ async def test_each_call_has_its_documented_form(members, name, params):
 @pytest.mark.parametrize(
     ("given", "expected"),
     [("Signed Up", "sign_up"), ("session_start", "event_session_start"), ("Error", "event_error"),
-     ("42 Things!", "things"), ("Über uns", "ber_uns"), ("x" * 60, "x" * 40), ("\u4e2d", ""), ("ga_x", "event_ga_x")],
+     ("42 Things!", "things"), ("Über uns", "ber_uns"), ("x" * 60, "x" * 40), ("\u4e2d", ""), ("ga_x", "event_ga_x"),
+     ("First Purchase", "first_purchase")],
 )  # fmt: skip
 def test_a_name_is_one_that_google_takes(given, expected):
     assert event_name({"type": "track", "event": given}) == expected
