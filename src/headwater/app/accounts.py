@@ -142,5 +142,5 @@ def functions(snapshot: Snapshot) -> dict[tuple[str, str], Function]:
     """Return the users' functions by workspace and id."""
     return {
         (each.workspace_id, each.id): Function(each.id, each.name, each.code, each.settings)
-        for each in getattr(snapshot, "functions", ())
+        for each in snapshot.functions
     }
