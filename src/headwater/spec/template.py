@@ -23,11 +23,6 @@ def rendered(template: str, body: Mapping[str, Any], clean: Callable[[str], str]
     return _PLACE.sub(lambda found: clean(_written(value(body, *_paths(found[1])))), template)
 
 
-def paths(template: str) -> list[str]:
-    """Return the paths that a template names, in order."""
-    return [path for found in _PLACE.finditer(template) for path in _paths(found[1])]
-
-
 def _paths(place: str) -> list[str]:
     return [path.strip() for path in place.split("|") if path.strip()]
 
