@@ -212,7 +212,7 @@ class Child:
                 answer = await fetched(http, request)
             finally:
                 self._fetching -= 1
-        await self._tell([_encode({"answer": number}), _encode({"id": request["id"], **answer})])
+        await self._tell([_encode({"answer": number}), _encode({"id": request.get("id"), **answer})])
 
 
 def _pipes(process: asyncio.subprocess.Process) -> tuple[asyncio.StreamWriter, asyncio.StreamReader]:

@@ -19,7 +19,8 @@ async def fetched(http: Http, request: Mapping[str, Any]) -> dict[str, Any]:
     `retry` tells that no answer came and another try may help. Bytes that are not UTF-8 become U+FFFD.
     """
     method = str(request.get("method", "GET"))
-    headers = {str(name): str(value) for name, value in dict(request.get("headers") or {}).items()}
+    given = request.get("headers")
+    headers = {str(name): str(value) for name, value in given.items()} if isinstance(given, Mapping) else {}
     if method not in _METHODS or len(headers) > _HEADERS_MAX or not all(map(_is_header, headers, headers.values())):
         return {"error": "The method or a header of the request is not allowed.", "retry": False}
     sent = {name: value for name, value in headers.items() if name.lower() not in _OURS}
