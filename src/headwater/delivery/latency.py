@@ -1,4 +1,4 @@
-"""Latencies as counts in buckets that grow by a quarter: percentiles within 12 %, a few numbers a minute."""
+"""Latencies as counts in buckets that grow by a quarter: a percentile is at most that much too high."""
 
 from __future__ import annotations
 
