@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import re
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Final, Literal
 
@@ -154,6 +154,9 @@ class Destination:
 
     async def send(self, events: Sequence[Event]) -> list[Outcome]:
         """Write the events in their order; return each record's end."""
+        return await singled(events, self._written)
+
+    async def _written(self, events: Sequence[Event]) -> list[Outcome]:
         producer = await self._opened()
         errors = await asyncio.to_thread(self._produce, producer, events)
         if any(error is not None and error.fatal() for error in errors):
@@ -268,6 +271,28 @@ def outcome(name: str, refusal: str = "") -> Outcome:
     if name in _UNKNOWN:
         return Retry(f"Kafka does not know the topic ({name}).")
     return Retry(f"Kafka did not acknowledge the record ({name}).")
+
+
+async def singled(
+    events: Sequence[Event], send: Callable[[Sequence[Event]], Awaitable[list[Outcome]]]
+) -> list[Outcome]:
+    """Return what each event came to, once those that were refused had a try without their neighbours.
+
+    A broker refuses a whole set of records for one that is too large or invalid, and says so of each.
+    """
+    outcomes = await send(events)
+    refused = [place for place, end in enumerate(outcomes) if isinstance(end, Discarded)]
+    if len(events) == 1 or not refused:
+        return outcomes
+    middle = -(-len(refused) // 2)
+    for places in filter(None, (refused[:middle], refused[middle:])):
+        try:
+            ends = await singled([events[place] for place in places], send)
+        except RetryableError as error:  # others are out already, so it is these events' outcome
+            ends = [Retry(str(error), after_s=error.after_s)] * len(places)
+        for place, end in zip(places, ends, strict=True):
+            outcomes[place] = end
+    return outcomes
 
 
 def record(settings: Settings, event: Event) -> dict[str, Any]:

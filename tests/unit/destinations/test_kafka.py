@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from headwater.destinations.contract import Discarded, Retry, Unauthorized
-from headwater.destinations.kafka import Destination, Settings, brokers, config, outcome, record, topic
+from headwater.destinations.contract import Delivered, Discarded, Retry, Unauthorized
+from headwater.destinations.kafka import Destination, Settings, brokers, config, outcome, record, singled, topic
 from headwater.errors import ConfigError, DeliveryError
 from headwater.spec.event import Event
 from rooms import Example, room
@@ -112,3 +112,22 @@ def test_each_error_has_its_outcome(name, refusal, kind):
 async def test_a_broker_that_may_not_be_reached_is_not_dialled():
     with pytest.raises(DeliveryError):
         await Destination(Settings(**PLAIN), room(None)).check()
+
+
+@given(st.lists(st.booleans(), min_size=1, max_size=40), st.integers(1, 10))
+async def test_a_record_that_spoils_its_set_costs_no_other_and_nothing_is_written_twice(good, set_size):
+    written = []
+
+    async def broker(events):
+        outcomes = []
+        for start in range(0, len(events), set_size):
+            taken = events[start : start + set_size]
+            is_refused = not all(good[each.seq] for each in taken)
+            written.extend([] if is_refused else [each.seq for each in taken])
+            outcomes += [Discarded("too large") if is_refused else Delivered()] * len(taken)
+        return outcomes
+
+    events = [Event(seq, "s1", b"{}", {}) for seq in range(len(good))]
+    outcomes = await singled(events, broker)
+    assert [isinstance(each, Delivered) for each in outcomes] == good
+    assert sorted(written) == [seq for seq, is_good in enumerate(good) if is_good]
