@@ -24,6 +24,7 @@ from headwater.delivery.rooms import Outside
 from headwater.delivery.screen import Screen
 from headwater.delivery.selection import Selection
 from headwater.delivery.series import Metrics
+from headwater.delivery.settling import Settling
 from headwater.delivery.status import ConnectionStatus, Seen, status_of
 from headwater.delivery.thread import OwnThread
 from headwater.delivery.tryout import Tried, function_tried, tried
@@ -80,7 +81,8 @@ class Delivery:
         self._outside = dataclasses.replace(outside, http=NotedHttp(outside.http))
         self._in_ledger = OwnThread("ledger")
         self._ledger = Ledger(directory)
-        self._parts = Parts(reader, self._ledger, self._in_ledger, clock, self._rules)
+        settling = Settling(self._ledger, self._in_ledger)
+        self._parts = Parts(reader, self._ledger, self._in_ledger, clock, self._rules, settling)
         self._wanted: dict[str, Connection] = {}
         self._keepers: dict[str, Keeper] = {}
         self._letters = DeadLetters(self._ledger, self._in_ledger, self._parts.now, self._wake_all)

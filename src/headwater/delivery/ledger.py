@@ -79,16 +79,12 @@ class Ledger:
         Returns:
             whether something waits now, for each user of an ordered settlement; empty for others.
         """
+        return self.settle_all([(settlement, now)])[0]
+
+    def settle_all(self, rounds: Sequence[tuple[Settlement, float]]) -> list[Mapping[str, bool]]:
+        """Commit what several rounds lead to; all of it or nothing. As `settle`, one answer a round."""
         with self.transaction():
-            if settlement.move is not None:
-                self._move(settlement.move)
-            self._count(settlement.fates)
-            self._leave_waiting(settlement.fates)
-            self._keep_waiting(settlement)
-            self._bury(settlement, now)
-            self._note(settlement, now)
-            self.series.note(settlement, now)
-            return line_up(self.db, settlement, now) if settlement.is_ordered else {}
+            return [self._settle(settlement, now) for settlement, now in rounds]
 
     def live_lane(self, connection: str, source: str, cursor: int, now: float) -> Lane:
         """Return the connection's live lane; a new one starts at `cursor`."""
@@ -250,6 +246,17 @@ class Ledger:
             (kind, connection),
         ).fetchall()
         return [Lane(*row) for row in rows]
+
+    def _settle(self, settlement: Settlement, now: float) -> Mapping[str, bool]:
+        if settlement.move is not None:
+            self._move(settlement.move)
+        self._count(settlement.fates)
+        self._leave_waiting(settlement.fates)
+        self._keep_waiting(settlement)
+        self._bury(settlement, now)
+        self._note(settlement, now)
+        self.series.note(settlement, now)
+        return line_up(self.db, settlement, now) if settlement.is_ordered else {}
 
     def _move(self, move: Move) -> None:
         moved = self.db.execute(

@@ -23,6 +23,7 @@ from headwater.delivery.replays import begin
 from headwater.delivery.screen import Screen
 from headwater.delivery.selection import Selection, cursor_at
 from headwater.delivery.settlement import Lane, Move, Settlement
+from headwater.delivery.settling import Settling
 from headwater.delivery.stretch import Stretch
 from headwater.delivery.thread import OwnThread
 from headwater.delivery.turns import Rank, Turns
@@ -43,6 +44,7 @@ class Parts:
     in_ledger: OwnThread
     clock: Clock
     rules: Rules
+    settle: Settling
 
     def now(self) -> float:
         """Return the wall clock in epoch seconds."""
@@ -274,7 +276,7 @@ class Worker:
             is_ordered=self._queue is not None,
             overtaken=self._breaks.note(fates),
         )
-        waits = await self._parts.in_ledger(self._parts.ledger.settle, settlement, now)
+        waits = await self._parts.settle(settlement, now)
         if self._queue is not None:
             self._queue.follow(waits)
         goes_well = course.pace.note(attempts)

@@ -52,13 +52,14 @@ class DeadlyLedger(Ledger):
 
     fuse: Fuse
 
-    def settle(self, settlement, now):
+    def settle_all(self, rounds):
         self.fuse.pass_by("before settle")
-        if settlement.paused:
+        pauses = any(settlement.paused for settlement, _ in rounds)
+        if pauses:
             self.fuse.pass_by("before pause")
-        waits = super().settle(settlement, now)
+        waits = super().settle_all(rounds)
         self.fuse.pass_by("after settle")
-        if settlement.paused:
+        if pauses:
             self.fuse.pass_by("after pause")
         return waits
 
