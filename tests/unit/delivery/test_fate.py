@@ -6,7 +6,19 @@ import pytest
 
 from headwater.delivery.advice import advice
 from headwater.delivery.connection import Rules
-from headwater.delivery.fate import Attempt, Dead, Done, Held, Item, Waiting, fate_of, latency_s, wait_s
+from headwater.delivery.fate import (
+    HELD_AT,
+    Attempt,
+    Dead,
+    Done,
+    Held,
+    HeldBack,
+    Item,
+    Waiting,
+    fate_of,
+    latency_s,
+    wait_s,
+)
 from headwater.delivery.latency import bucket_of, percentile
 from headwater.delivery.pace import Pace
 from headwater.destinations.contract import Delivered, Discarded, Retry, Unauthorized
@@ -59,6 +71,18 @@ def test_the_last_try_is_at_the_end_of_the_retry_time_and_then_it_is_dead():
     assert fate_of(late, RULES, NOW) == Waiting(NOW + 10, 21, NOW - 990, "HTTP 500", 500)
     over = attempt(Retry("HTTP 500", 500, answer="oops"), attempts=21, first_at=NOW - 1000)
     assert fate_of(over, RULES, NOW) == Dead(22, NOW - 1000, "HTTP 500", 500, "oops", "")
+
+
+@pytest.mark.parametrize(("for_s", "is_dead"), [(500.0, True), (None, False), (5000.0, False)])
+def test_an_error_may_shorten_the_time_for_retries_and_not_prolong_it(for_s, is_dead):
+    fate = fate_of(attempt(Retry("TLS", for_s=for_s), attempts=9, first_at=NOW - 600), RULES, NOW)
+    assert isinstance(fate, Dead) is is_dead
+    over = fate_of(attempt(Retry("TLS", for_s=for_s), attempts=9, first_at=NOW - 1000), RULES, NOW)
+    assert isinstance(over, Dead)
+
+
+def test_what_is_held_back_burns_no_attempt_and_is_due_only_when_it_is_let_go():
+    assert fate_of(attempt(HeldBack()), RULES, NOW) == Waiting(HELD_AT, 0, None, "HELD_BACK")
 
 
 def test_a_first_try_that_a_wrong_clock_put_into_the_future_does_not_prolong_the_retries():
