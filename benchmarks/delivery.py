@@ -1,8 +1,10 @@
-"""Delivered events per second to a local trivial receiver, as a ratio to the same client in a bare loop.
+"""What delivery costs and bears: throughput, isolation of destinations, memory under a backlog.
 
-Both sides share the machine with the receiver, so ratios are what to read. Prints one JSON object.
+All sides share the machine with the receiver, so ratios are what to read. Prints a table and one JSON object.
 
-    python benchmarks/delivery.py [--events 20000]
+    python benchmarks/delivery.py throughput [--events 20000]    rate, as a ratio to a bare loop
+    python benchmarks/delivery.py isolation [--seconds 30]       lag of 15 good ones, without and with 5 bad
+    python benchmarks/delivery.py backlog [--events 1000000]     memory while one refuses, then catches up
 """
 
 from __future__ import annotations
@@ -15,12 +17,14 @@ import logging
 import multiprocessing
 import os
 import platform
+import statistics
 import tempfile
 import time
-from collections.abc import Sequence
-from datetime import UTC, datetime
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime, timedelta
 from multiprocessing.connection import Connection as Pipe
 from pathlib import Path
+from typing import Any
 
 import structlog
 import uvloop
@@ -31,16 +35,26 @@ from headwater.delivery.connection import Connection, Rules
 from headwater.delivery.engine import Delivery, build
 from headwater.delivery.http import GuardedHttp
 from headwater.delivery.rooms import Outside
+from headwater.destinations.contract import Card, Destination, Outcome, Retry, Room
 from headwater.eventlog.contract import Topic
 from headwater.eventlog.memory import MemoryLog
+from headwater.eventlog.reader import SegmentReader
+from headwater.eventlog.segments import SegmentLog
+from headwater.ingest.server import collect_seldom
 from headwater.spec.event import Event, Record
 
 ANSWER = b'HTTP/1.1 200 OK\r\ncontent-length: 16\r\n\r\n{"success":true}'
+BAD = {
+    b"500": b"HTTP/1.1 500 Internal Server Error\r\ncontent-length: 0\r\n\r\n",
+    b"429": b"HTTP/1.1 429 Too Many Requests\r\nretry-after: 30\r\ncontent-length: 0\r\n\r\n",
+}
+GOOD = 15
+ISOLATION_RATE = 20  # events a second, each to every destination
 IN_FLIGHT = Rules().in_flight
 
 
 class Trivial(asyncio.Protocol):
-    """Answers 200 to whatever has a content-length."""
+    """Answers 200 to whatever has a content-length, unless its path is a status, or `hang`."""
 
     def __init__(self) -> None:
         self._seen = b""
@@ -58,7 +72,9 @@ class Trivial(asyncio.Protocol):
             if len(self._seen) < end + 4 + length:
                 return
             self._seen = self._seen[end + 4 + length :]
-            self._transport.write(ANSWER)  # type: ignore[attr-defined]
+            status = head.split(b" ", 2)[1].removeprefix(b"/")
+            if status != b"hang":
+                self._transport.write(BAD.get(status, ANSWER))  # type: ignore[attr-defined]
 
 
 def receive(pipe: Pipe) -> None:
@@ -149,18 +165,170 @@ async def measured(port: int, count: int) -> dict[str, object]:
     return results
 
 
+class Timed:
+    """A destination that keeps how late each event was delivered, and fails as it is told.
+
+    Args of the constructor:
+        inner: what delivers.
+        lags: where the seconds are kept; None for a bad one.
+        fault: "raise" on every event, "poison" on every hundredth.
+    """
+
+    batch_max = 1
+
+    def __init__(self, inner: Destination, lags: list[float] | None, fault: str = "") -> None:
+        self._inner, self._lags, self._fault = inner, lags, fault
+
+    async def check(self) -> None:
+        """Nothing is asked."""
+
+    async def send(self, sent: Sequence[Event]) -> list[Outcome]:
+        """Deliver one event."""
+        if self._fault == "raise":
+            raise KeyError
+        if self._fault == "poison" and sent[0].seq % 100 == 0:
+            return [Retry("HTTP 500", 500)]
+        outcomes = await self._inner.send(sent)
+        if self._lags is not None:
+            self._lags.append(time.time() - datetime.fromisoformat(sent[0].body["receivedAt"]).timestamp())
+        return outcomes
+
+
+async def lags_of_good(http: GuardedHttp, url: str, seconds: float, *, with_bad: bool) -> list[float]:
+    """Return how late every event of the good destinations was, in seconds."""
+    lags: list[float] = []
+
+    def builder(kind: str, settings: Mapping[str, Any], room: Room) -> tuple[Card, Destination]:
+        card, destination = build("webhook", settings, room)
+        return card, Timed(destination, lags if kind == "good" else None, kind)
+
+    kinds = [("good", url)] * GOOD
+    if with_bad:
+        kinds += [
+            ("hang", f"{url}/hang"),
+            ("500", f"{url}/500"),
+            ("429", f"{url}/429"),
+            ("raise", url),
+            ("poison", url),
+        ]
+    log = MemoryLog()
+    with tempfile.TemporaryDirectory(dir=os.environ.get("BENCH_DIR")) as state:
+        outside = Outside(http, Path(state), Budgets())
+        delivery = Delivery(log, Path(state), outside, builder=builder, rules=Rules(drain_s=0.5))
+        delivery.apply(
+            [Connection(f"d{n}", "s1", kind, kind, True, {"url": to}) for n, (kind, to) in enumerate(kinds)]  # noqa: FBT003
+        )
+        running = asyncio.create_task(delivery.run())
+        count = int(seconds * ISOLATION_RATE)
+        for event in range(count):
+            (made,) = events(1)
+            line = json.dumps({**made.body, "messageId": f"m{event}", "userId": f"u{event % 50}"}).encode()
+            await log.append(Topic.EVENTS, "s1", datetime.now(UTC), [Record(f"m{event}", line)])
+            await asyncio.sleep(1 / ISOLATION_RATE)
+        while len(lags) < count * GOOD:  # noqa: ASYNC110 - a list has no event to wait for
+            await asyncio.sleep(0.05)
+        await delivery.stop()
+        await running
+    return lags
+
+
+async def isolation(port: int, seconds: float) -> dict[str, object]:
+    """Return the p99 lag of good destinations alone and beside bad ones, in turn, so that both see the same machine."""
+    http = GuardedHttp(Policy(networks=(ipaddress.ip_network("127.0.0.0/8"),)))
+    alone: list[float] = []
+    beside: list[float] = []
+    for _ in range(3):
+        alone += await lags_of_good(http, f"http://127.0.0.1:{port}", seconds / 3, with_bad=False)
+        beside += await lags_of_good(http, f"http://127.0.0.1:{port}", seconds / 3, with_bad=True)
+    await http.close()
+    alone_s, beside_s = (statistics.quantiles(lags, n=100)[98] for lags in (alone, beside))
+    return {
+        "good": GOOD, "deliveries": len(beside), "p99_alone_ms": round(alone_s * 1e3, 1),
+        "p99_beside_bad_ms": round(beside_s * 1e3, 1), "ratio": round(beside_s / alone_s, 3),
+    }  # fmt: skip
+
+
+def rss_mb() -> float:
+    """Return the resident memory of this process."""
+    pages = int(Path("/proc/self/statm").read_text().split()[1])
+    return pages * os.sysconf("SC_PAGE_SIZE") / 2**20
+
+
+async def fill(directory: Path, count: int) -> None:
+    """Store events that arrived six hours ago in a segment log."""
+    log = SegmentLog.open(directory, disk_free_bytes_min=0, disk_reserved_bytes=0)
+    at = datetime.now(UTC) - timedelta(hours=6)
+    template = events(1)[0].body | {"receivedAt": at.isoformat()}
+    for first in range(0, count, 1000):
+        made = [{**template, "messageId": f"m{n}", "userId": f"u{n % 1000}"} for n in range(first, first + 1000)]
+        await log.append(Topic.EVENTS, "s1", at, [Record(one["messageId"], json.dumps(one).encode()) for one in made])
+    await log.close()
+
+
+async def backlog(port: int, count: int) -> dict[str, object]:
+    """Return resident memory before, while a destination refuses everything, and while it catches up."""
+    with tempfile.TemporaryDirectory(dir=os.environ.get("BENCH_DIR")) as where:
+        filling = multiprocessing.get_context("spawn").Process(target=fill_beside, args=(where, count))
+        filling.start()
+        await asyncio.to_thread(filling.join)
+        http = GuardedHttp(Policy(networks=(ipaddress.ip_network("127.0.0.0/8"),)))
+        delivery = Delivery(SegmentReader(Path(where) / "log"), Path(where), Outside(http, Path(where), Budgets()))
+        seen = {"before": [rss_mb()], "refusing": [], "catching_up": []}
+        running = asyncio.create_task(delivery.run())
+        for name, path in (("refusing", "/500"), ("catching_up", "")):
+            settings = {"url": f"http://127.0.0.1:{port}{path}", "write_key": "key"}
+            delivery.apply([Connection("d1", "s1", "segment", "bench", True, settings, revision=name)])  # noqa: FBT003
+            for _ in range(40):
+                await asyncio.sleep(0.5)
+                seen[name].append(rss_mb())
+        (status,) = await delivery.status()
+        await delivery.stop()
+        await running
+        await http.close()
+    done = status.delivered_first_try + status.delivered_on_retry
+    figures = {f"rss_{name}_mb_max": round(max(values), 1) for name, values in seen.items()}
+    return {"events": count, "delivered": done, "left": status.backlog + status.behind, **figures}
+
+
+def fill_beside(where: str, count: int) -> None:
+    """Fill the log in a process of its own, whose memory does not count."""
+    asyncio.run(fill(Path(where) / "log", count))
+
+
+def table(results: Mapping[str, object]) -> str:
+    """Return the figures as lines, groups one after the other."""
+    lines: list[str] = []
+    for name, value in results.items():
+        if isinstance(value, dict):
+            lines += [name, *(f"  {line}" for line in table(value).splitlines())]
+        else:
+            lines.append(f"{name:<28}{value}")
+    return "\n".join(lines)
+
+
 def main() -> None:
     """Measure and print."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--events", type=int, default=20_000)
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("what", nargs="?", default="throughput", choices=["throughput", "isolation", "backlog"])
+    parser.add_argument("--events", type=int)
+    parser.add_argument("--seconds", type=float, default=30.0)
     arguments = parser.parse_args()
-    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING))
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
     here, there = multiprocessing.Pipe()
     receiver = multiprocessing.get_context("spawn").Process(target=receive, args=(there,), daemon=True)
     receiver.start()
-    results = uvloop.run(measured(here.recv(), arguments.events))
+    collect_seldom()  # as every serving process of Headwater does
+    port = here.recv()
+    runs = {
+        "throughput": lambda: measured(port, arguments.events or 20_000),
+        "isolation": lambda: isolation(port, arguments.seconds),
+        "backlog": lambda: backlog(port, arguments.events or 1_000_000),
+    }
+    results = uvloop.run(runs[arguments.what]())
     receiver.terminate()
-    print(json.dumps({"machine": f"{os.cpu_count()} cores, Python {platform.python_version()}", **results}, indent=2))
+    shown = {"machine": f"{os.cpu_count()} cores, Python {platform.python_version()}", arguments.what: results}
+    print(table(shown))
+    print(json.dumps(shown, indent=2))
 
 
 if __name__ == "__main__":
