@@ -33,6 +33,8 @@ PAGES = {
     "destination-errors": "/default/destinations/{destination}/errors",
     "destination-errors-none": "/default/destinations/{destination}/errors?event=Nothing",
     "destination-replay": "/default/destinations/{destination}/replay",
+    "destination-filters": "/default/destinations/{destination}/filters",
+    "destination-mappings": "/default/destinations/{destination}/mappings",
     "destination-test": "/default/destinations/{destination}/test",
     "destination-settings": "/default/destinations/{destination}/settings",
     "dead-letter": "/default/destinations/{destination}/dead-letters/1",
@@ -65,6 +67,20 @@ def furnished(website):
     destination = website.destination(source)
     website.line.statuses = [connection(destination, source, dead=2, retrying=3, pending=4, lastError="HTTP 422")]
     website.line.letters = [dead_letter(destination, source, number) for number in (1, 2)]
+    website.control.filters.create(
+        website.workspace.id,
+        destination.id,
+        title="No machine opens",
+        condition="properties.is_machine_open = true",
+        actions=[{"type": "DROP"}],
+    )
+    website.control.subscriptions.create(
+        website.workspace.id,
+        destination.id,
+        name="Orders",
+        trigger='event = "Order Completed"',
+        fields={"properties.total": {"@path": "$.properties.revenue"}},
+    )
     website.line.replay_runs = [
         replay_run(destination.id, id=6, state="done", passed=12_000, etaS=None),
         replay_run(destination.id),

@@ -11,6 +11,7 @@ import msgspec
 from headwater.control.models import MASKED
 from headwater.control.options import Option
 from headwater.errors import InvalidRequestError
+from headwater.spec.event import Body
 
 PREFIX: Final = "settings."
 _NUMBER: Final = "number"
@@ -109,6 +110,18 @@ def _number(given: str) -> int | float:
         return int(text)
     except ValueError:
         return float(text)
+
+
+def event(text: str) -> Body:
+    """Return the event that somebody wrote.
+
+    Raises:
+        InvalidRequestError: it is no JSON object.
+    """
+    try:
+        return msgspec.json.decode(text, type=dict[str, Any])
+    except msgspec.DecodeError as error:
+        raise InvalidRequestError(f"The event is no JSON object: {error}.", field="event") from error
 
 
 def pretty(value: Any) -> str:

@@ -5,14 +5,12 @@ from __future__ import annotations
 import asyncio
 from typing import Any, Final
 
-import msgspec
 from starlette.responses import Response
 from starlette.routing import Route
 
 from headwater.control.catalog import Kind
 from headwater.delivery import samples
-from headwater.errors import HeadwaterError, InvalidRequestError
-from headwater.spec.event import Body
+from headwater.errors import HeadwaterError
 from headwater.web import forms
 from headwater.web.destinations import headed
 from headwater.web.standing import State
@@ -81,15 +79,8 @@ async def _send(visit: Visit) -> Response:
             visit.desk.control.destinations.merged_settings, visit.workspace.id, entry.slug, {}, destination.id
         )
         tried = await visit.desk.pipeline.try_event(
-            entry.module_name, settings, _event(text), destination_id=destination.id, as_is=as_is
+            entry.module_name, settings, forms.event(text), destination_id=destination.id, as_is=as_is
         )
     except HeadwaterError as error:
         return await _page(visit, text, problem=str(error), as_is=as_is)
     return await _page(visit, text, tried=tried, as_is=as_is)
-
-
-def _event(text: str) -> Body:
-    try:
-        return msgspec.json.decode(text, type=dict[str, Any])
-    except msgspec.DecodeError as error:
-        raise InvalidRequestError(f"The event is no JSON object: {error}.", field="event") from error
