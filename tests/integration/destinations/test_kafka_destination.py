@@ -51,7 +51,8 @@ def read(brokers: str, topic: str, count: int) -> list[confluent_kafka.Message]:
     consumer = confluent_kafka.Consumer(
         {"bootstrap.servers": brokers, "group.id": uuid.uuid4().hex, "auto.offset.reset": "earliest"}
     )
-    consumer.subscribe([topic])
+    partitions = consumer.list_topics(topic, timeout=10).topics[topic].partitions
+    consumer.assign([confluent_kafka.TopicPartition(topic, each, 0) for each in partitions])
     found = []
     while len(found) < count:
         taken = consumer.consume(count - len(found), timeout=20)
