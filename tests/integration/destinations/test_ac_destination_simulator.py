@@ -1,11 +1,18 @@
 """The ActiveCampaign destination on a simulated account: what each call leaves there."""
 
+import asyncio
+import contextlib
+
 import pytest
 
+from headwater.delivery.connection import Connection
+from headwater.delivery.engine import Delivery
 from headwater.destinations.activecampaign import CARD
 from headwater.destinations.contract import Delivered, Discarded, Retry, Skipped, Unauthorized
 from headwater.errors import DeliveryError, UnauthorizedError
+from headwater.eventlog.memory import MemoryLog
 from headwater.spec.event import Call
+from receiver import QUICK, append, body, settled
 from written_account import events, identify, track, written_account
 
 ANN = "ann@example.net"
@@ -149,12 +156,8 @@ async def test_t089_a_page_is_a_visit_of_its_contact(account):
 
 
 def test_t090_screen_calls_are_not_taken_and_group_and_alias_are():
-    assert set(Call) - CARD.calls == {Call.SCREEN}
-
-
-def test_t091_the_integrations_object_spells_it_as_segment_does():
-    assert CARD.name == "ActiveCampaign"
     assert CARD.id == "55d66bb5ebe537b09c977fa3"
+    assert set(Call) - CARD.calls == {Call.SCREEN}
 
 
 async def test_t092_an_event_without_an_address_is_discarded_with_the_reason(account):
@@ -280,3 +283,46 @@ async def test_one_persons_calls_stay_in_order_and_out_of_the_import(account):
     assert await sent(account, *many, *calls) == [Delivered()] * 23
     assert await account.tracked(ANN) == [("A", "")]
     assert (await account.contact(ANN))["phone"] == "1"
+
+
+@contextlib.asynccontextmanager
+async def engine(account, log, home):
+    delivery = Delivery(log, home, account.outside, rules=QUICK)
+    settings = account.settings()
+    delivery.apply([Connection("d1", "s1", "activecampaign", "AC", enabled=True, settings=settings)])
+    task = asyncio.create_task(delivery.run())
+    try:
+        yield delivery
+    finally:
+        await delivery.stop()
+        await task
+
+
+async def test_a_storm_of_429s_and_a_restart_lose_nobody(tmp_path):
+    people = [f"p{n}@example.net" for n in range(25)]
+    log = MemoryLog()
+    async with written_account(tmp_path, throttles=0.1) as account:
+        async with engine(account, log, tmp_path) as delivery:
+            named = [identify({"email": email, "firstName": "P"}, userId=email[:3]) for email in people]
+            await append(log, *(body(f"i{n}", **each) for n, each in enumerate(named)))
+            await settled(delivery, read=25, behind=0, retrying=0, dead=0)
+        async with engine(account, log, tmp_path) as delivery:
+            bought = [track("Bought", {"acValue": str(n)}, userId=email[:3]) for n, email in enumerate(people)]
+            await append(log, *(body(f"t{n}", **each) for n, each in enumerate(bought)))
+            await settled(delivery, read=50, behind=0, retrying=0, dead=0)
+        await account.switch(throttles=0.0)
+        for n, email in enumerate(people):
+            assert await account.tracked(email) == [("Bought", str(n))]
+        assert (await account.calls())["throttled"] > 0
+
+
+async def test_t091_the_integrations_object_is_heeded_in_its_very_spelling(tmp_path):
+    log = MemoryLog()
+    async with written_account(tmp_path) as account, engine(account, log, tmp_path) as delivery:
+        off, other = {"ActiveCampaign": False}, {"activecampaign": False}
+        await append(log, body("m1", **identify(NAMED, integrations=off)))
+        bob = identify({"email": "bob@example.net", "firstName": "Bob"}, integrations=other)
+        await append(log, body("m2", **bob), body("m3", type="screen", name="Home"))
+        await settled(delivery, read=3, behind=0, retrying=0, dead=0, delivered_first_try=1)
+        assert await account.contact(ANN) is None
+        assert await account.contact("bob@example.net")
