@@ -37,7 +37,7 @@ def test_a_filter_is_tried_saved_changed_and_switched_off(website, visitor, dest
     page.get_by_label("Then").select_option("Do not send")
     page.get_by_role("button", name="Save filter").click()
     expect(page.get_by_role("cell", name="does not send")).to_be_visible()
-    page.get_by_role("button", name="Switch Without campaign names off").click()
+    page.get_by_role("button", name="Switch off Without campaign names").click()
     expect(page.get_by_role("cell", name="Off", exact=True)).to_be_visible()
     (stored,) = website.control.filters.all(website.workspace.id, destination.id)
     assert (stored.enabled, stored.actions) == (False, ({"type": "DROP"},))
