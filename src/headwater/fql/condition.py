@@ -18,6 +18,7 @@ from headwater.spec.paths import Names
 CONDITION_BYTES_MAX: Final = 5 * 1024  # Segment Public API: the `if` of a destination filter
 
 _Evaluated = Callable[[Body], Any]
+_ALWAYS: Final = "all"  # Segment Public API, preview of a destination filter: this literal stands for every event
 _ANY: Final = "any"  # the type of a field, which only an event knows
 
 
@@ -51,6 +52,8 @@ def parse(text: str) -> Condition:
         raise InvalidRequestError(f"A condition has at most {CONDITION_BYTES_MAX} bytes.", field="if")
     if not text.strip():
         raise InvalidRequestError("The condition is empty; write one such as `type = 'track'`.", field="if")
+    if text.strip() == _ALWAYS:
+        return Condition(text, lambda _: True)
     node = read(text)
     _must_be_condition(node)
     return Condition(text, _compiled(node))

@@ -242,7 +242,7 @@ def _shown_event(last: LastEvent | None) -> dict[str, Any]:
 def _webhook(visit: Visit, source: Source) -> dict[str, Any]:
     """Return the secret address that a cloud source posts to, and what else is needed to send to this source."""
     base = visit.desk.public_url.rstrip("/")
-    address = f"{base}{PREFIX}{source.webhook_secret}" if source.webhook_secret else ""
+    address = f"{base}{PREFIX}{source.type}/{source.webhook_secret}" if source.webhook_secret else ""
     return {
         "webhook_url": address,
         "webhook_url_masked": address.removesuffix(source.webhook_secret) + MASKED if address else "",

@@ -34,7 +34,10 @@ class PipelineDesk:
 
     def __init__(self):
         self.asked = []
-        self.letters = {"7": {"id": "7", "reason": "HTTP 400"}}
+        self.letters = {}
+        self.runs = []
+        self.states = []
+        self.outcome = "delivered"
         self.is_down = False
         self.is_account_away = self.is_hanging = self.is_slow = False
         self.complaints_max = 1_000
@@ -52,10 +55,16 @@ class PipelineDesk:
 
     async def connections(self):
         self._note("connections")
-        return {"connections": []}
+        return {"connections": list(self.states)}
 
-    async def dead_letters(self, destination_id=None, cursor=None, count=50):
-        self._note("dead_letters", destination_id=destination_id, cursor=cursor, count=count)
+    async def metrics(self, destination_id, *, since=None, until=None, granularity="hour"):
+        self._note("metrics", destination_id=destination_id, since=since, until=until, granularity=granularity)
+        point = {"received": 9, "filtered": {"FILTERED_BY_RULES": 2}, "deliveredFirstTry": 4, "deliveredOnRetry": 1}
+        point |= {"retried": 3, "failed": 1, "discarded": 0, "p50S": 0.1, "p95S": 0.2, "p99S": 0.3}
+        return {"granularity": granularity, "points": [{"at": since, **point}], "totals": point}
+
+    async def dead_letters(self, destination_id=None, cursor=None, count=50, *, chosen=None):
+        self._note("dead_letters", destination_id=destination_id, cursor=cursor, count=count, chosen=chosen)
         return {"deadLetters": list(self.letters.values()), "next": None}
 
     async def dead_letter(self, dead_letter_id):
@@ -63,12 +72,12 @@ class PipelineDesk:
             raise NotFoundError("There is no such dead letter.")
         return self.letters[dead_letter_id]
 
-    async def retry_dead_letters(self, ids=None, destination_id=None):
-        self._note("retry", ids=ids, destination_id=destination_id)
+    async def retry_dead_letters(self, ids=None, destination_id=None, *, chosen=None, dry_run=False):
+        self._note("retry", ids=ids, destination_id=destination_id, chosen=chosen, dry_run=dry_run)
         return {"count": len(ids or self.letters)}
 
-    async def discard_dead_letters(self, ids=None, destination_id=None):
-        self._note("discard", ids=ids, destination_id=destination_id)
+    async def discard_dead_letters(self, ids=None, destination_id=None, *, chosen=None, dry_run=False):
+        self._note("discard", ids=ids, destination_id=destination_id, chosen=chosen, dry_run=dry_run)
         return {"count": len(ids or self.letters)}
 
     async def resume(self, destination_id):
@@ -77,7 +86,30 @@ class PipelineDesk:
 
     async def replay(self, destination_id, **how):
         self._note("replay", destination_id=destination_id, **how)
-        return {"count": 3}
+        run = _replay(1, destination_id, "running")
+        if not how["dry_run"]:
+            self.runs = [run]
+        return {"count": 3, "replay": run}
+
+    async def replays(self, destination_id=None):
+        found = [run for run in self.runs if destination_id in {None, run["destinationId"]}]
+        self.runs = [run | {"state": "done", "passed": 10} if run["state"] == "running" else run for run in self.runs]
+        return {"replays": found}
+
+    async def cancel_replay(self, replay_id):
+        self._note("cancel_replay", replay_id=replay_id)
+        self.runs = [run | {"state": "cancelled"} for run in self.runs]
+        return {"cancelled": True}
+
+    async def try_event(self, type_, settings, event, *, destination_id=None, as_is=False):
+        self._note("try", type_=type_, settings=dict(settings), event=event, destination_id=destination_id, as_is=as_is)
+        exchange = {"method": "POST", "url": "https://example.com/", "request": "{}", "status": 200, "answer": "ok"}
+        told = {"outcome": self.outcome, "reason": "", "status": 200, "sent": event, "advice": ""}
+        return {**told, "exchanges": [{**exchange, "durationMs": 5}]}
+
+    async def run_function(self, kind, code, settings, event):
+        self._note("run_function", kind=kind, code=code, settings=dict(settings), event=event)
+        return {"kind": "sent", "value": {**event, "userId": "changed"}, "message": "", "log": ["hello"]}
 
     async def test_destination(self, type_, settings):
         self._note("test", type_=type_, settings=dict(settings))
@@ -200,6 +232,27 @@ class PipelineDesk:
     async def retry_unmapped(self, source_id=None):
         self._note("retry_unmapped", source_id=source_id)
         return {"mapped": 1, "stillUnmapped": 2}
+
+
+def _replay(number, destination_id, state):
+    return {
+        "id": number,
+        "destinationId": destination_id,
+        "sourceId": "s",
+        "state": state,
+        "total": 10,
+        "passed": 4,
+        "selected": 3,
+        "delivered": 2,
+        "retrying": 1,
+        "dead": 0,
+        "filtered": {},
+        "ratePerS": 500.0,
+        "etaS": 6.0,
+        "startedAt": "2026-01-01T00:00:00+00:00",
+        "finishedAt": None,
+        "selection": {"since": None, "until": None, "event": None, "userId": None},
+    }
 
 
 def _run(kind, state):

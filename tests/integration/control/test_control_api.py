@@ -243,24 +243,6 @@ def test_a_query_is_asked_of_the_default_warehouse_and_wide_numbers_keep_their_d
     assert running.refused("POST", "/query", {"sql": "select 1", "warehouseId": "nothing"})[0] == 404
 
 
-def test_dead_letters_and_replays_are_passed_on_with_resolved_ids(running, source, destination):
-    assert running.api("GET", "/dead-letters")["deadLetters"][0]["id"] == "7"
-    assert running.api("GET", "/dead-letters/7")["reason"] == "HTTP 400"
-    assert running.refused("GET", "/dead-letters/8")[0] == 404
-    assert running.api("POST", "/dead-letters/retry", {"ids": ["7"]}) == {"count": 1}
-    running.api("POST", "/dead-letters/discard", {"destinationId": destination["id"]})
-    assert running.pipeline.asked[-1] == ("discard", {"ids": None, "destination_id": destination["id"]})
-    assert running.refused("POST", "/dead-letters/retry", {})[0] == 422
-    body = {"destinationId": destination["id"], "sourceId": "website", "from": "2026-01-01T00:00:00Z", "dryRun": True}
-    assert running.api("POST", "/replay", body) == {"count": 3}
-    name, asked = running.pipeline.asked[-1]
-    assert (name, asked["source_id"], asked["since"]) == ("replay", source["id"], "2026-01-01T00:00:00+00:00")
-    assert asked["dry_run"] is True
-    for wrong in ({"from": "2026-01-01T00:00:00"}, {"from": "yesterday"}, {"to": "2025-01-01T00:00:00Z"}):
-        assert running.refused("POST", "/replay", {**body, **wrong})[0] == 422
-    assert running.refused("POST", "/replay", {**body, "destinationId": "nothing"})[0] == 404
-
-
 def test_a_pipeline_that_does_not_answer_is_told_as_unavailable(running):
     running.pipeline.is_down = True
     status, answer, headers = running.http("GET", "/connections")

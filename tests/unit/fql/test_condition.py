@@ -284,3 +284,9 @@ def test_many_stars_cost_one_search_each():
 def test_a_pattern_is_bounded():
     with pytest.raises(ValueError, match="512"):
         Glob("?" * 513)
+
+
+@pytest.mark.parametrize("text", ["all", " all "])
+def test_the_word_all_stands_for_every_event(text):
+    assert parse(text)({"type": "page"}) is True
+    assert parse("!all")({"type": "page"}) is True  # anywhere else it is a field, here one that is not there

@@ -5,12 +5,19 @@ from __future__ import annotations
 from starlette.routing import Route
 
 from headwater.control.api.accounts import AccountOperations
+from headwater.control.api.dead_letters import DeadLetterOperations
+from headwater.control.api.delivery import DeliveryOperations
 from headwater.control.api.destinations import DestinationOperations
 from headwater.control.api.door import Door, Operation
 from headwater.control.api.events import EventOperations
-from headwater.control.api.operations import StoredEventOperations
+from headwater.control.api.filters import FilterOperations
+from headwater.control.api.functions import FunctionOperations
+from headwater.control.api.insert_functions import InsertFunctionOperations
 from headwater.control.api.paging import Pager
+from headwater.control.api.queries import QueryOperations
+from headwater.control.api.replays import ReplayOperations
 from headwater.control.api.sources import SourceOperations
+from headwater.control.api.subscriptions import SubscriptionOperations
 from headwater.control.api.unmapped import UnmappedOperations
 from headwater.control.api.warehouses import WarehouseOperations
 from headwater.control.api.workspace import WorkspaceOperations
@@ -46,7 +53,14 @@ def build(
         *DestinationOperations(control, pager, pipeline).operations(),
         *WarehouseOperations(control, pager, pipeline).operations(),
         *EventOperations(control, live, rejected, volume).operations(),
-        *StoredEventOperations(control, pipeline, query).operations(),
+        *FilterOperations(control, pager).operations(),
+        *SubscriptionOperations(control, pager).operations(),
+        *FunctionOperations(control, pager, pipeline).operations(),
+        *InsertFunctionOperations(control, pager).operations(),
+        *DeliveryOperations(control, pipeline).operations(),
+        *DeadLetterOperations(control, pipeline).operations(),
+        *ReplayOperations(control, pager, pipeline).operations(),
+        *QueryOperations(control, query).operations(),
         *UnmappedOperations(control, pipeline).operations(),
     ]
     by_path: dict[str, list[Operation]] = {}

@@ -12,6 +12,7 @@ from headwater.control.api import shapes
 from headwater.control.api.door import Answer, Asked, Operation
 from headwater.control.api.paging import Pager
 from headwater.control.api.sources import given, position, refuse_empty
+from headwater.control.catalog import Kind
 from headwater.control.models import Destination, Role
 from headwater.control.pipeline import Pipeline
 from headwater.control.service import Control
@@ -25,14 +26,19 @@ class CreateDestination(msgspec.Struct, forbid_unknown_fields=True):
     settings: dict[str, Any]
     name: str | UnsetType = UNSET
     enabled: bool = True
+    delivery: dict[str, Any] = {}
 
 
 class UpdateDestination(msgspec.Struct, forbid_unknown_fields=True):
-    """What `PATCH /destinations/{destinationId}` takes; settings that are not named stay."""
+    """What `PATCH /destinations/{destinationId}` takes; settings that are not named stay.
+
+    In `delivery`, null goes back to the type's own.
+    """
 
     name: str | UnsetType = UNSET
     enabled: bool | UnsetType = UNSET
     settings: dict[str, Any] | UnsetType = UNSET
+    delivery: dict[str, Any] | UnsetType = UNSET
 
 
 class TestDestination(msgspec.Struct, forbid_unknown_fields=True):
@@ -60,7 +66,6 @@ class DestinationOperations:
             Operation("PATCH", one, Role.MEMBER, self.update, UpdateDestination),
             Operation("DELETE", one, Role.MEMBER, self.delete),
             Operation("POST", f"{one}/resume", Role.MEMBER, self.resume),
-            Operation("GET", "/connections", Role.READ_ONLY, self.connections),
         ]
 
     def list(self, asked: Asked) -> Answer:
@@ -79,6 +84,7 @@ class DestinationOperations:
             name=None if wanted.name is UNSET else wanted.name,
             enabled=wanted.enabled,
             settings=wanted.settings,
+            delivery=wanted.delivery,
         )
         return {"destination": self._shape(made)}
 
@@ -109,16 +115,13 @@ class DestinationOperations:
             wanted.settings,
             destination_id,
         )
-        return await self._pipeline.test_destination(wanted.metadataId, settings)
+        entry = self._control.catalog.find(Kind.DESTINATION, wanted.metadataId)
+        return await self._pipeline.test_destination(entry.module_name, settings)
 
     async def resume(self, asked: Asked) -> Answer:
         """Go on with a destination that was paused because its credentials were refused."""
         destination = await asyncio.to_thread(self._destination, asked)
         return await self._pipeline.resume(destination.id)
-
-    async def connections(self, _: Asked) -> Answer:
-        """Return how each destination is doing."""
-        return await self._pipeline.connections()
 
     def _destination(self, asked: Asked) -> Destination:
         return self._control.destinations.get(asked.caller.workspace_id, asked.path["destinationId"])

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
+from headwater.control import tuning
 from headwater.control.catalog import Catalog, Entry, Kind
 from headwater.control.models import Destination, Role, Source, WarehouseEntry, Workspace
 from headwater.control.moments import text_of
@@ -11,6 +12,18 @@ from headwater.control.options import Option
 from headwater.errors import NotFoundError
 
 Shape = dict[str, Any]
+
+_ACTION: Final = {
+    "id": "event",
+    "slug": "event",
+    "name": "Send the event",
+    "description": "Sends the event, with the fields of the mapping set.",
+    "platform": "CLOUD",
+    "hidden": False,
+    "defaultTrigger": None,
+    "fields": [],
+}
+"""The one action of every destination, in Segment's shape."""
 
 
 def workspace(value: Workspace) -> Shape:
@@ -45,6 +58,7 @@ def destination(value: Destination, catalog: Catalog) -> Shape:
         "metadata": _metadata(catalog, Kind.DESTINATION, value.type),
         "sourceId": value.source_id,
         "settings": dict(value.settings),
+        "delivery": tuning.shape(value.tuning),
         "createdAt": text_of(value.created_at),
     }
 
@@ -115,7 +129,7 @@ def _destination_metadata(value: Entry) -> Shape:
             "group": "group" in calls,
         },
         "supportedPlatforms": {"browser": True, "server": True, "mobile": True},
-        "actions": [],
+        "actions": [_ACTION],
         "presets": [],
         "partnerOwned": False,
         "supportedRegions": list(value.regions),

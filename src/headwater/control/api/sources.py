@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Any
+from datetime import datetime
+from typing import Any, Protocol
 
 import msgspec
 from msgspec import UNSET, UnsetType
@@ -12,7 +13,7 @@ from headwater.control.api import shapes
 from headwater.control.api.door import Answer, Asked, Operation
 from headwater.control.api.paging import Pager
 from headwater.control.connecting import Connecting
-from headwater.control.models import Destination, Role, Source, WarehouseEntry
+from headwater.control.models import Role, Source
 from headwater.control.moments import text_of
 from headwater.control.service import Control
 from headwater.errors import InvalidRequestError
@@ -122,7 +123,8 @@ class SourceOperations:
         changed = self._control.sources.rotate_webhook_secret(
             asked.caller.workspace_id, asked.path["sourceId"], at_once=asked.query.get("now", "false") != "false"
         )
-        return {"source": self._shape(asked, changed), "webhookPath": f"{PREFIX}{changed.webhook_secret}"}
+        path = f"{PREFIX}{changed.type}/{changed.webhook_secret}"
+        return {"source": self._shape(asked, changed), "webhookPath": path}
 
     def destinations(self, asked: Asked) -> Answer:
         """Return a page of the destinations connected to a source."""
@@ -149,7 +151,14 @@ class SourceOperations:
         return shapes.source(source, self._control.catalog, asked.caller.role)
 
 
-def position(value: Source | Destination | WarehouseEntry) -> str:
+class _Aged(Protocol):
+    @property
+    def id(self) -> str: ...
+    @property
+    def created_at(self) -> datetime: ...
+
+
+def position(value: _Aged) -> str:
     """Return where something stands in a list that is sorted by age."""
     return f"{text_of(value.created_at)} {value.id}"
 
