@@ -29,9 +29,11 @@ class Example:
     accepted: what its service answers when it takes everything; None for one that does not speak HTTP.
     means: statuses that mean something else than everywhere, and the class of outcome they lead to.
     members: changes to the sample events, where the service asks for more than they hold.
+    count_max: events of one call, where the service is given only so many requests a second.
     """
 
     settings: dict
     accepted: Answer | None = OK
     means: dict[int, type] = field(default_factory=dict)
     members: dict = field(default_factory=dict)
+    count_max: int = 1_000_000

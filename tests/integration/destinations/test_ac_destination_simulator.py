@@ -246,6 +246,15 @@ async def test_an_alias_changes_the_address_unless_it_is_taken(account):
     assert isinstance(end, Discarded)
 
 
+async def test_a_contact_that_was_deleted_meanwhile_is_looked_up_anew(account):
+    destination = account.destination()
+    tagged = events(identify({"email": ANN, "tags": ["t"]}, userId="ann"))
+    await destination.send(events(identify(NAMED, userId="ann")))
+    await account.call("DELETE", f"/api/3/contacts/{(await account.contact(ANN))['id']}")
+    assert [type(end) for end in await destination.send(tagged)] == [Retry]
+    assert [type(end) for end in await destination.send(tagged)] == [Skipped]
+
+
 async def test_many_contacts_are_one_import(account):
     people = [identify({"email": f"p{n}@example.net", "firstName": f"P{n}", "tags": ["x"]}) for n in range(60)]
     people[7]["traits"]["shirtSize"] = "L"

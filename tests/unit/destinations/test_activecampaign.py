@@ -29,6 +29,7 @@ EVERYTHING = {
 EXAMPLE = Example(
     {"api_url": "https://acme.api-us1.com", "api_key": "k", "event_key": "e", "actid": "1"},
     accepted=Answer(200, {}, json.dumps(EVERYTHING).encode()),
+    count_max=5,
 )
 PASTED = ["acme.api-us1.com", "https://acme.api-us1.com/api/3/", " https://acme.activehosted.com "]
 JSON = st.recursive(st.none() | st.booleans() | st.integers() | st.text(), st.lists)

@@ -26,6 +26,14 @@ _NORMAL: Final = Priority.NORMAL
 _AGAIN_ON_PURPOSE: Final = 4  # API v3, contactLists: `sourceid` of a deliberate new subscription
 
 
+class GoneError(RetryableError):
+    """The contact that was known is not there any more: look it up anew."""
+
+    def __init__(self) -> None:
+        """Say so."""
+        super().__init__("ActiveCampaign says that the contact is not there any more.")
+
+
 @dataclass(frozen=True, slots=True)
 class Field:
     """A custom field."""
@@ -111,7 +119,7 @@ class AccountApi:
             if await self.client.post("contactTags", body, priority=_NORMAL) is not None:
                 return
             self._tags.pop(name, None)
-        raise RetryableError("ActiveCampaign says that the contact is not there any more.")
+        raise GoneError
 
     async def lists_of(self, contact_id: str) -> dict[str, str]:
         """Return a contact's status on each list: "1" on it, "2" left, others as they are."""
@@ -155,12 +163,16 @@ class AccountApi:
     async def join(self, contact_id: str, company_id: str) -> None:
         """Tie a contact that has no account to one."""
         body = {"accountContact": {"contact": int(contact_id), "account": int(company_id)}}
-        await self.client.post("accountContacts", body, priority=_NORMAL)
+        if await self.client.post("accountContacts", body, priority=_NORMAL) is None:
+            self._companies.clear()  # or it is the company that is gone
+            raise GoneError
 
     async def move(self, row_id: str, company_id: str) -> None:
         """Tie a contact to another account."""
         body = {"accountContact": {"account": int(company_id)}}
-        await self.client.put(f"accountContacts/{row_id}", body, priority=_NORMAL)
+        if await self.client.put(f"accountContacts/{row_id}", body, priority=_NORMAL) is None:
+            self._companies.clear()
+            raise GoneError
 
     async def every(self, name: str) -> list[Member]:
         """Return all rows of a list."""
@@ -239,7 +251,7 @@ class AccountApi:
     async def _part(self, contact_id: str, name: str) -> list[Member]:
         answer = await self.client.get(f"contacts/{contact_id}/{name}", holds=name, priority=_NORMAL)
         if answer is None:
-            raise RetryableError("ActiveCampaign says that the contact is not there any more.")
+            raise GoneError
         return members(answer.get(name))
 
     @staticmethod

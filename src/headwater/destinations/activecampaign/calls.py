@@ -97,10 +97,8 @@ class Calls:
             id_ = await self._api.put_contact({"email": wish.email, **fields})
             known.note_contact(wish.email, id_)
             return id_
-        for id_ in (known.contact(wish.email), await self._looked_up(wish.email, known, fresh=False)):
-            if id_ and (not fields or await self._api.change_contact(id_, fields)):
-                return id_
-            known.note_contact(wish.email, "")
+        if (id_ := known.contact(wish.email)) and (not fields or await self._api.change_contact(id_, fields)):
+            return id_
         id_ = await self._looked_up(wish.email, known, fresh=True)  # one that was known may be another by now
         return id_ if id_ and (not fields or await self._api.change_contact(id_, fields)) else ""
 

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from headwater.destinations.activecampaign.account import AccountApi
+from headwater.destinations.activecampaign.account import AccountApi, GoneError
 from headwater.destinations.activecampaign.calls import NO_CONTACT, NO_NAME, Calls
 from headwater.destinations.activecampaign.imports import COUNT_MIN, Contact, Imports
 from headwater.destinations.activecampaign.known import Known
@@ -104,6 +104,9 @@ class Round:
         except UntrackedError as error:
             self._parts.tracker.forget()
             end = _QUEUED if self._is_queued(body) else Discarded(str(error))
+        except GoneError as error:
+            self.known.note_contact(self.known.email(body), "")
+            end = Retry(str(error))
         except RetryableError as error:
             end = Retry(str(error), after_s=error.after_s)
             self._failures += 1
