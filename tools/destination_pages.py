@@ -27,7 +27,7 @@ _CALLS = tuple(Call)
 def pages() -> dict[Path, str]:
     """Return every generated file and its text."""
     entries = Catalog().entries(Kind.DESTINATION)
-    found = {PAGES / f"{_file(entry)}.md": page(entry) for entry in entries}
+    found = {PAGES / f"{entry.module_name}.md": page(entry) for entry in entries}
     return found | {PAGES / "index.md": index(entries), NAV: nav(entries)}
 
 
@@ -110,7 +110,7 @@ def index(entries: list[Entry]) -> str:
     """Return the list of all destinations."""
     rows = [
         (
-            f"[{entry.name}]({_file(entry)}.md)",
+            f"[{entry.name}]({entry.module_name}.md)",
             entry.description,
             ", ".join(str(call) for call in _CALLS if call in entry.card.calls),
         )
@@ -128,13 +128,9 @@ def nav(entries: list[Entry]) -> str:
         ("Functions", "functions.md"),
         ("Adding a destination", "adding-a-destination.md"),
     )
-    made = ((entry.name, f"destinations/{_file(entry)}.md") for entry in entries)
+    made = ((entry.name, f"destinations/{entry.module_name}.md") for entry in entries)
     lines = "\n".join(f'    {{ "{name}" = "{file}" }},' for name, file in (*fixed, *made))
     return _NAV_BLOCK.sub(lambda found: found[1] + lines + found[3], NAV.read_text())
-
-
-def _file(entry: Entry) -> str:
-    return entry.module_name.replace("_", "-")
 
 
 def stale() -> Iterator[Path]:
@@ -150,6 +146,9 @@ def stale() -> Iterator[Path]:
 
 def main() -> int:
     """Write the pages, or check them."""
+    if unknown := set(sys.argv[1:]) - {"--check"}:
+        print(f"{min(unknown)} is unknown; there is only --check")
+        return 2
     if "--check" in sys.argv:
         names = [str(path.relative_to(ROOT)) for path in stale()]
         print("\n".join(f"{name} is stale: run `make destination-pages`" for name in names))
