@@ -32,7 +32,8 @@ from headwater.sources.activecampaign import events
 from headwater.spec.event import Body
 
 SECRET, KEY = "s" * 32, "k" * 32
-EMAIL, SHOP = SourceRef("src_email", "activecampaign", enabled=True), SourceRef("src_shop", "shop", enabled=True)
+EMAIL = SourceRef("src_email", "activecampaign", enabled=True, webhooks="activecampaign")
+SHOP = SourceRef("src_shop", "shop", enabled=True)
 SETTINGS = Settings(
     present=datetime(2025, 7, 1, 12, tzinfo=UTC),
     contacts=500,
