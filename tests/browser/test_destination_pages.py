@@ -116,3 +116,22 @@ def test_who_may_only_read_is_offered_no_change(website, visitor, destination):
         for name in ("Retry", "Discard", "Replay", "Add filter", "Add mapping", "Send event"):
             assert page.get_by_role("main").get_by_role("button", name=name).count() == 0
     assert json.dumps(website.line.replayed) == "[]"
+
+
+def test_pace_and_patience_are_set_and_given_back(website, visitor, destination):
+    page = visitor().goto(f"/default/destinations/{destination.id}/settings")
+    page.get_by_text("Pace and patience").click()
+    page.get_by_label("Events a second").fill("ten")
+    page.get_by_role("button", name="Save changes").click()
+    expect(page.get_by_text("This is no number.")).to_be_visible()
+    page.get_by_label("Events a second").fill("10")
+    page.get_by_label("Calls at a time").fill("2")
+    page.get_by_role("button", name="Save changes").click()
+    expect(page).to_have_url(f"{website.url}/default/destinations/{destination.id}")
+    stored = website.control.destinations.get(website.workspace.id, destination.id).tuning
+    assert (stored.concurrency, stored.rate_per_s, stored.retry_for_s) == (2, 10, None)
+    page.goto(f"{website.url}/default/destinations/{destination.id}/settings")
+    page.get_by_label("Calls at a time").fill("")
+    page.get_by_role("button", name="Save changes").click()
+    expect(page).to_have_url(f"{website.url}/default/destinations/{destination.id}")
+    assert website.control.destinations.get(website.workspace.id, destination.id).tuning.concurrency is None

@@ -96,13 +96,18 @@ def _value(option: Option, given: str) -> Any:
     if option.type == "array":
         return [line.strip() for line in given.splitlines() if line.strip()]
     try:
-        return _number(given) if option.type == _NUMBER else msgspec.json.decode(given, type=dict[str, Any])
+        return number(given) if option.type == _NUMBER else msgspec.json.decode(given, type=dict[str, Any])
     except (ValueError, msgspec.DecodeError) as error:
         what = "a number" if option.type == _NUMBER else 'JSON, such as {"name": "value"}'
         raise InvalidRequestError(f"{option.label} is {what}", field=f"{PREFIX}{option.name}") from error
 
 
-def _number(given: str) -> int | float:
+def number(given: str) -> int | float:
+    """Return the number that somebody wrote.
+
+    Raises:
+        ValueError: it is none.
+    """
     text = given.strip()
     if not text.isascii():
         raise ValueError(text)

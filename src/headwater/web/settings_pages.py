@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from starlette.responses import Response
 from starlette.routing import Route
 
+from headwater.control import tuning
 from headwater.control.catalog import Kind
 from headwater.control.connecting import Connecting
 from headwater.control.models import Destination, Source
@@ -99,16 +102,28 @@ def _is_confirmed(visit: Visit, name: str) -> bool:
     return visit.form.get("confirm", "").strip() == name.strip()
 
 
+@dataclass(frozen=True, slots=True)
+class _Filled:
+    """What the form of a destination says, or what is stored."""
+
+    name: str
+    settings: Mapping[str, Any]
+    delivery: Mapping[str, Any]
+
+
+def _stored(destination: Destination) -> _Filled:
+    return _Filled(destination.name, destination.settings, tuning.shape(destination.tuning))
+
+
 async def _destination(visit: Visit) -> Response:
     destination = await asyncio.to_thread(destinations.found, visit)
-    return await _show_destination(visit, destination, destination.name, destination.settings)
+    return await _show_destination(visit, destination, _stored(destination))
 
 
 async def _show_destination(
     visit: Visit,
     destination: Destination,
-    name: str,
-    settings: Mapping[str, Any],
+    filled: _Filled,
     *,
     error: InvalidRequestError | None = None,
     tried: Mapping[str, Any] | None = None,
@@ -116,14 +131,16 @@ async def _show_destination(
 ) -> Response:
     entry = await asyncio.to_thread(visit.desk.control.catalog.find, Kind.DESTINATION, destination.type)
     problems = {str(error.field): str(error)} if error else {}
-    fields = forms.fields(entry.options, settings, problems)
-    shown_there = {each.name for each in fields} | {"name"}
+    fields = forms.fields(entry.options, filled.settings, problems)
+    shown_there = {each.name for each in fields} | {"name"} | {f"delivery.{member}" for member in tuning.BOUNDS}
     return visit.page(
         "destination-settings.html",
         **await destinations.headed(visit, "settings"),
         entry=entry,
-        name=name,
+        name=filled.name,
         fields=fields,
+        delivery={member: "" if value is None else value for member, value in filled.delivery.items()},
+        card=entry.card,
         problems=problems,
         problem=str(error) if error and error.field not in shown_there else "",
         tried=tried,
@@ -139,22 +156,33 @@ async def _save_destination(visit: Visit) -> Response:
     entry = await asyncio.to_thread(control.catalog.find, Kind.DESTINATION, destination.type)
     name = form.get("name", "")
     raw = {option.name: form.get(f"{forms.PREFIX}{option.name}", "") for option in entry.options}
+    paced: dict[str, Any] = {member: form.get(f"delivery.{member}", "").strip() for member in tuning.BOUNDS}
     try:
         settings = forms.emptied(entry.options) | forms.filled(entry.options, form)
         if "test" in form:
             tried = await destinations.attempt(visit, entry, settings, destination.id)
-            return await _show_destination(visit, destination, name, settings, tried=tried)
-        await asyncio.to_thread(
-            control.destinations.update, visit.workspace.id, destination.id, name=name, settings=settings
-        )
+            return await _show_destination(visit, destination, _Filled(name, settings, paced), tried=tried)
+        change: dict[str, Any] = {"name": name, "settings": settings, "delivery": _paced(paced)}
+        await asyncio.to_thread(partial(control.destinations.update, visit.workspace.id, destination.id, **change))
     except InvalidRequestError as error:
-        return await _show_destination(visit, destination, name, raw, error=error)
+        return await _show_destination(visit, destination, _Filled(name, raw, paced), error=error)
     return visit.to("destinations", destination.id)
+
+
+def _paced(given: Mapping[str, str]) -> dict[str, Any]:
+    """Return how fast and how long it is tried, as the API takes it; blank is the type's own."""
+    found: dict[str, Any] = {}
+    for member, text in given.items():
+        try:
+            found[member] = forms.number(text) if text else None
+        except ValueError as error:
+            raise InvalidRequestError("This is no number.", field=f"delivery.{member}") from error
+    return found
 
 
 async def _delete_destination(visit: Visit) -> Response:
     destination = await asyncio.to_thread(destinations.found, visit)
     if not _is_confirmed(visit, destination.name):
-        return await _show_destination(visit, destination, destination.name, destination.settings, unconfirmed=True)
+        return await _show_destination(visit, destination, _stored(destination), unconfirmed=True)
     await asyncio.to_thread(visit.desk.control.destinations.delete, visit.workspace.id, destination.id)
     return visit.to("destinations")
