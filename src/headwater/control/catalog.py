@@ -103,7 +103,7 @@ class Catalog:
         settings_class = getattr(module, "Settings", None)
         return Entry(
             kind=kind,
-            id=getattr(card, "id", slug),
+            id=getattr(card, "id", "") or slug,
             slug=slug,
             module_name=module_name,
             name=card.name,
