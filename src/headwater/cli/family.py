@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import json
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -23,6 +23,19 @@ class Given(NamedTuple):
     values: tuple[str, ...]
     variables: tuple[str, ...]
 
+    def pairs(self) -> list[tuple[str, str]]:
+        """Return all of them as (name, text), those of variables with what the variables hold.
+
+        Raises:
+            UsageError: no `=`, or a variable that is not set.
+        """
+        found = [pair(each) for each in self.values]
+        for name, variable in map(pair, self.variables):
+            if variable not in os.environ:
+                raise click.UsageError(f"--set-env {name}: the variable {variable} is not set")
+            found.append((name, os.environ[variable]))
+        return found
+
 
 def settings_options(command: Callable[..., None]) -> Callable[..., None]:
     """Give a command `--set` and `--set-env`; it gets both as `given`."""
@@ -39,6 +52,14 @@ def settings_options(command: Callable[..., None]) -> Callable[..., None]:
 Thing = dict[str, Any]
 
 
+def _no_more(command: Callable[..., None]) -> Callable[..., None]:
+    @functools.wraps(command)
+    def packed(*args: Any, **kwargs: Any) -> None:
+        command(*args, more={}, **kwargs)
+
+    return packed
+
+
 @dataclass(frozen=True)
 class Family:
     """One of the three.
@@ -47,11 +68,13 @@ class Family:
         word: `source`, `destination` or `warehouse`.
         columns: of the list, as (head, value of a thing).
         details: further lines of `show`.
+        more: gives `update` further options; it gets what they change in the request's body as `more`.
     """
 
     word: str
     columns: Sequence[tuple[str, Callable[[Thing], Any]]]
     details: Sequence[tuple[str, Callable[[Thing], Any]]]
+    more: Callable[[Callable[..., None]], Callable[..., None]] = _no_more
 
     def all(self, at: Server) -> list[Thing]:
         """Return all of them."""
@@ -63,15 +86,7 @@ class Family:
         Raises:
             ClickException: there is none, or more than one.
         """
-        things = self.all(at)
-        for member in ("id", "slug", "name"):
-            found = [thing for thing in things if thing.get(member) == key]
-            if len(found) == 1:
-                return found[0]
-            if found:
-                ids = ", ".join(thing["id"] for thing in found)
-                raise click.ClickException(f"{len(found)} {self.word}s are called {key!r}; name one by its id: {ids}.")
-        raise click.ClickException(f"There is no {self.word} {key!r}; `headwater {self.word}s list` shows them.")
+        return one_called(self.all(at), key, self.word, f"headwater {self.word}s list", ("id", "slug", "name"))
 
     def show(self, thing: Thing, *, json_: bool) -> None:
         """Print one."""
@@ -87,26 +102,58 @@ class Family:
         Raises:
             UsageError: no `=`, an unknown name or variable, or a value of another type.
         """
-        pairs = [_pair(each) for each in given.values]
-        for name, variable in map(_pair, given.variables):
-            if variable not in os.environ:
-                raise click.UsageError(f"--set-env {name}: the variable {variable} is not set")
-            pairs.append((name, os.environ[variable]))
+        pairs = given.pairs()
         if not pairs:
             return {}
         entry = at.call("GET", f"/catalog/{self.word}s/{server.segment(type_)}")[f"{self.word}Metadata"]
-        types = {option["name"]: option["type"] for option in entry["options"]}
-        return {name: _value(name, text, types) for name, text in pairs}
+        return values_of(pairs, {option["name"]: option["type"] for option in entry["options"]})
 
 
-def _pair(text: str) -> tuple[str, str]:
+def one_called(things: Sequence[Thing], key: str, word: str, lists: str, members: Sequence[str]) -> Thing:
+    """Return the one of which a member is `key`, the first member that somebody has deciding.
+
+    Args:
+        things: among which it is looked for.
+        key: what was typed.
+        word: what such a thing is called.
+        lists: the command that shows them.
+        members: by which it can be called.
+
+    Raises:
+        ClickException: there is none, or more than one.
+    """
+    for member in members:
+        found = [thing for thing in things if thing.get(member) == key]
+        if len(found) == 1:
+            return found[0]
+        if found:
+            ids = ", ".join(thing["id"] for thing in found)
+            raise click.ClickException(f"{len(found)} {word}s are called {key!r}; name one by its id: {ids}.")
+    raise click.ClickException(f"There is no {word} {key!r}; `{lists}` shows them.")
+
+
+def values_of(pairs: Sequence[tuple[str, str]], types: Mapping[str, str]) -> dict[str, Any]:
+    """Return settings as JSON values, by the types of what takes them.
+
+    Raises:
+        UsageError: an unknown name, or a value of another type.
+    """
+    return {name: _value(name, text, types) for name, text in pairs}
+
+
+def pair(text: str) -> tuple[str, str]:
+    """Return name and value of `NAME=VALUE`.
+
+    Raises:
+        UsageError: it is not of this form.
+    """
     name, equals, value = text.partition("=")
     if not equals or not name:
         raise click.UsageError(f"{text[:40]!r} is not of the form NAME=VALUE")
     return name, value
 
 
-def _value(name: str, text: str, types: dict[str, str]) -> Any:
+def _value(name: str, text: str, types: Mapping[str, str]) -> Any:
     if name not in types:
         raise click.UsageError(f"There is no setting {name!r}; known are: {', '.join(types) or 'none'}")
     if types[name] == "string":
@@ -159,14 +206,15 @@ def _add_update(group: click.Group, family: Family) -> None:
     @click.argument("key", metavar=word.upper())
     @click.option("--name", help="What people see.")
     @settings_options
+    @family.more
     @json_option
     @server.options
-    def update(at: Server, key: str, name: str | None, *, given: Given, json_: bool) -> None:
+    def update(at: Server, key: str, name: str | None, *, given: Given, json_: bool, more: Thing) -> None:
         thing = family.find(at, key)
         settings = family.settings(at, thing["metadata"]["slug"], given)
-        if name is None and not settings:
+        if name is None and not settings and not more:
             raise click.UsageError("Nothing to change; use --name or --set.")
-        body = ({} if name is None else {"name": name}) | ({"settings": settings} if settings else {})
+        body = ({} if name is None else {"name": name}) | ({"settings": settings} if settings else {}) | more
         changed = at.call("PATCH", f"/{word}s/{server.segment(thing['id'])}", body)[word]
         family.show(changed, json_=json_)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import shutil
 import sys
@@ -61,6 +62,19 @@ def facts(pairs: Iterable[tuple[str, Any]]) -> None:
     width = max((len(name) for name, _ in values), default=0)
     for name, value in values:
         click.echo(f"{click.style(name.ljust(width), dim=True)}  {text_of(value, None)}")
+
+
+def block(text: str, *, indent: int = 2) -> None:
+    """Print a text of several lines, indented; JSON readably."""
+    with contextlib.suppress(ValueError, RecursionError):
+        text = json.dumps(json.loads(text), indent=2, ensure_ascii=False)
+    lines(text, indent=indent)
+
+
+def lines(text: str, *, indent: int = 0) -> None:
+    """Print a text of several lines as it is, tabs as blanks."""
+    for line in text.splitlines():
+        click.echo(" " * indent + text_of(line.expandtabs(4), None))
 
 
 def text_of(value: Any, chars_max: int | None = _CELL_CHARS_MAX) -> str:

@@ -20,25 +20,26 @@ _MINUTE_S: Final = 60
 _HOUR_S: Final = 3_600
 
 
-def follow(look: Callable[[], Run], *, hint: str) -> Run:
+def follow(look: Callable[[], Run], *, hint: str, tell: Callable[[Run], str] | None = None) -> Run:
     """Return the run once it is over, with its progress on stderr meanwhile.
 
     Args:
         look: asks the server for the run as it is; may raise ClickException while the server is away.
         hint: what to do when this command is left before the run is over.
+        tell: a run in one line; `described` by default.
 
     Raises:
         ClickException: the server has been away for too long.
         Exit: with status 1, after Ctrl-C; the run goes on.
     """
-    line = _Line()
+    line, tell = _Line(), tell or described
     heard = time.monotonic()
     try:
         while True:
             try:
                 run = look()
                 heard = time.monotonic()
-                line.show(described(run))
+                line.show(tell(run))
                 if run["state"] in OVER:
                     return run
             except click.ClickException:
@@ -57,9 +58,8 @@ def follow(look: Callable[[], Run], *, hint: str) -> Run:
 def described(run: Run) -> str:
     """Return one line: bar, campaigns, rows, calls and about how long it will take."""
     total, done = run["campaigns"]["total"], run["campaigns"]["done"]
-    filled = _BAR_CHARS * done // total if total else 0
     parts = [
-        f"[{'#' * filled}{'.' * (_BAR_CHARS - filled)}]",
+        bar(done, total),
         f"{done:,}/{total:,} campaigns",
         f"{run['rows']:,} rows",
         f"{run['calls']:,} calls",
@@ -69,6 +69,12 @@ def described(run: Run) -> str:
     elif run.get("etaS") and run["state"] not in OVER:
         parts.append(f"{about(run['etaS'])} left")
     return "  ".join(parts)
+
+
+def bar(done: int, total: int) -> str:
+    """Return a bar as far as `done` is of `total`; empty when there is nothing to do."""
+    filled = _BAR_CHARS * done // total if total else 0
+    return f"[{'#' * filled}{'.' * (_BAR_CHARS - filled)}]"
 
 
 def about(seconds: float) -> str:

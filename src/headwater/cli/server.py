@@ -109,10 +109,10 @@ class Server:
                 raise click.ClickException(f"{self.url} does not answer like Headwater; check --url.") from None
             return data
 
-    def pages(self, path: str, member: str) -> list[dict[str, Any]]:
-        """Return every item of a list, page by page."""
+    def pages(self, path: str, member: str, asked: Mapping[str, Any] | None = None) -> list[dict[str, Any]]:
+        """Return every item of a list, page by page; `asked` is what chooses them."""
         items: list[dict[str, Any]] = []
-        query: dict[str, Any] = {"pagination.count": 1_000}
+        query: dict[str, Any] = {"pagination.count": 1_000, **(asked or {})}
         while True:
             found = self.call("GET", path, query=query)
             items += found[member]
