@@ -40,7 +40,7 @@ def fields(
 
 
 def _field(option: Option, value: Any, problems: Mapping[str, str]) -> Field:
-    kinds = {"boolean": "checkbox", "array": "lines", "map": "json"}
+    kinds = {"boolean": "checkbox", "array": "lines", "map": "pairs"}
     kind = kinds.get(option.type, "password" if option.secret else "select" if option.choices else "text")
     return Field(
         name=f"{PREFIX}{option.name}",
@@ -63,7 +63,7 @@ def _text(option: Option, value: Any) -> str:
     if option.type == "array":
         return "\n".join(str(each) for each in value)
     if option.type == "map":
-        return msgspec.json.format(msgspec.json.encode(value)).decode() if value else ""
+        return "\n".join(f"{name}={each}" for name, each in value.items())
     return str(value)
 
 
@@ -96,10 +96,25 @@ def _value(option: Option, given: str) -> Any:
     if option.type == "array":
         return [line.strip() for line in given.splitlines() if line.strip()]
     try:
-        return number(given) if option.type == _NUMBER else msgspec.json.decode(given, type=dict[str, Any])
-    except (ValueError, msgspec.DecodeError) as error:
-        what = "a number" if option.type == _NUMBER else 'JSON, such as {"name": "value"}'
-        raise InvalidRequestError(f"{option.label} is {what}", field=f"{PREFIX}{option.name}") from error
+        return number(given) if option.type == _NUMBER else _pairs(given)
+    except ValueError as error:
+        what = "is a number" if option.type == _NUMBER else "has one name=value a line, each name once"
+        raise InvalidRequestError(f"{option.label} {what}", field=f"{PREFIX}{option.name}") from error
+
+
+def _pairs(given: str) -> dict[str, str]:
+    """Return the names and values of lines such as `name=value`; a value may hold further `=`.
+
+    Raises:
+        ValueError: a line without name or `=`, or a name that is there twice.
+    """
+    found: dict[str, str] = {}
+    for line in filter(str.strip, given.splitlines()):
+        name, equals, value = (part.strip() for part in line.partition("="))
+        if not equals or not name or name in found:
+            raise ValueError(line)
+        found[name] = value
+    return found
 
 
 def number(given: str) -> int | float:

@@ -12,11 +12,11 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from headwater.control import naming
+from headwater.control.accounts import webhook_path
 from headwater.control.catalog import Entry, Kind
 from headwater.control.models import MASKED, Source
 from headwater.control.volume import LastEvent, Summary
 from headwater.errors import ConflictError, InvalidRequestError, NotFoundError
-from headwater.ingest.webhooks import PREFIX
 from headwater.web import charts, standing, steps
 from headwater.web.rendering import HEADERS
 from headwater.web.visit import Desk, Visit, action, page
@@ -242,7 +242,7 @@ def _shown_event(last: LastEvent | None) -> dict[str, Any]:
 def _webhook(visit: Visit, source: Source) -> dict[str, Any]:
     """Return the secret address that a cloud source posts to, and what else is needed to send to this source."""
     base = visit.desk.public_url.rstrip("/")
-    address = f"{base}{PREFIX}{source.type}/{source.webhook_secret}" if source.webhook_secret else ""
+    address = f"{base}{webhook_path(source, visit.desk.control.catalog)}" if source.webhook_secret else ""
     return {
         "webhook_url": address,
         "webhook_url_masked": address.removesuffix(source.webhook_secret) + MASKED if address else "",
