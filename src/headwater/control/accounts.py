@@ -21,6 +21,7 @@ from headwater.control.moments import moment, text_of
 from headwater.control.secrets import SecretBox
 from headwater.control.sources import read_sources
 from headwater.errors import ConflictError, InvalidRequestError, NotFoundError
+from headwater.ingest.webhooks import PREFIX
 
 TYPE: Final = "activecampaign"
 """The source type that has accounts."""
@@ -251,6 +252,15 @@ class Accounts:
 
     def _opened(self, owner: Row) -> dict[str, Any]:
         return settings_of.opened(self._entry.settings_class, owner.id, owner.settings, self._box)
+
+
+def webhook_path(source: Source, catalog: Catalog) -> str:
+    """Return where a source's webhooks arrive; it ends in the source's webhook secret.
+
+    The address names the type that maps them: the source's own, or that of the account connected to it.
+    """
+    own = source.type if catalog.find(Kind.SOURCE, source.type).webhooks else TYPE
+    return f"{PREFIX}{own}/{source.webhook_secret}"
 
 
 def checked_key(api_key: str) -> str:

@@ -14,6 +14,7 @@ from headwater.control import database
 from headwater.control.accounts import Place
 from headwater.control.secrets import SecretBox
 from headwater.control.service import open_control
+from headwater.delivery.connection import Tuning
 
 KEY = b"k" * 32
 AT = "2026-01-31T08:00:00.000000Z"
@@ -56,7 +57,9 @@ def test_everything_is_there_after_the_upgrade_and_accounts_can_be_connected(url
     assert (email.id, email.webhook_secret, email.settings) == ("s1", "W" * 32, {"time_zone": "Europe/Berlin"})
     assert (email.former_webhook_secret, email.former_until, email.write_keys) == ("", None, ("key1",))
     assert (site.webhook_secret, site.write_keys) == ("", ("key2",))
-    assert [each.id for each in snapshot.destinations] == ["d1"]
+    assert [(each.id, each.tuning, each.first_seq) for each in snapshot.destinations] == [("d1", Tuning(), None)]
+    assert (snapshot.filters, snapshot.subscriptions, snapshot.functions, snapshot.inserts) == ((), (), (), ())
+    assert control.filters.create("w1", "d1", title="A", condition="all", actions=[{"type": "DROP"}]).enabled
     assert snapshot.schemas(snapshot.warehouses[0]) == {"s1": "email", "s2": "site"}
     assert snapshot.accounts == ()
     made = control.accounts.connect(
@@ -67,7 +70,10 @@ def test_everything_is_there_after_the_upgrade_and_accounts_can_be_connected(url
     assert control.snapshot().sources[0].former_webhook_secret == "W" * 32
 
 
-@pytest.mark.parametrize("statement", ["CREATE TABLE accounts", "ALTER TABLE sources ADD COLUMN former_until"])
+@pytest.mark.parametrize(
+    "statement",
+    ["CREATE TABLE accounts", "ALTER TABLE sources ADD COLUMN former_until", "CREATE TABLE insert_functions"],
+)
 def test_a_kill_in_the_middle_of_the_upgrade_leaves_the_former_release_whole(url, statement):
     script = f"""
 import os

@@ -35,14 +35,14 @@ def test_each_value_gets_its_type():
         "settings.batch": "25",
         "settings.ordered": "on",
         "settings.names": "a\n\nb\n",
-        "settings.headers": '{"x-team": "shop"}',
+        "settings.headers": " x-team = shop \n\nx-sum=1+1=2\n",
     }
     assert filled(OPTIONS, form) == {
         "url": "https://example.com",
         "batch": 25,
         "ordered": True,
         "names": ["a", "b"],
-        "headers": {"x-team": "shop"},
+        "headers": {"x-team": "shop", "x-sum": "1+1=2"},
     }
 
 
@@ -66,6 +66,21 @@ def test_a_choice_is_picked_from_a_list():
 
 def test_a_secret_map_stays_masked_until_it_is_written_anew():
     keys = next(each for each in fields(OPTIONS, {"keys": MASKED}) if each.name == "settings.keys")
-    assert (keys.kind, keys.value) == ("json", MASKED)
+    assert (keys.kind, keys.value) == ("pairs", MASKED)
     assert filled(OPTIONS, {"settings.url": "x", "settings.keys": MASKED})["keys"] == MASKED
-    assert filled(OPTIONS, {"settings.url": "x", "settings.keys": '{"a": "b"}'})["keys"] == {"a": "b"}
+    assert filled(OPTIONS, {"settings.url": "x", "settings.keys": "a=b"})["keys"] == {"a": "b"}
+
+
+@pytest.mark.parametrize("text", ["x-team", "=shop", "a=1\na=2"])
+def test_a_line_that_is_no_name_and_value_is_refused_by_name(text):
+    with pytest.raises(InvalidRequestError, match="one name=value a line") as refused:
+        filled(OPTIONS, {"settings.url": "x", "settings.headers": text})
+    assert refused.value.field == "settings.headers"
+
+
+def test_a_map_is_shown_as_it_is_written():
+    (shown,) = [
+        each for each in fields(OPTIONS, {"headers": {"a": "1", "b": "x=y"}}) if each.name == "settings.headers"
+    ]
+    assert (shown.kind, shown.value) == ("pairs", "a=1\nb=x=y")
+    assert filled(OPTIONS, {"settings.url": "x", shown.name: shown.value})["headers"] == headers

@@ -9,6 +9,7 @@ from typing import Any, Protocol
 import msgspec
 from msgspec import UNSET, UnsetType
 
+from headwater.control.accounts import webhook_path
 from headwater.control.api import shapes
 from headwater.control.api.door import Answer, Asked, Operation
 from headwater.control.api.paging import Pager
@@ -17,7 +18,6 @@ from headwater.control.models import Role, Source
 from headwater.control.moments import text_of
 from headwater.control.service import Control
 from headwater.errors import InvalidRequestError
-from headwater.ingest.webhooks import PREFIX
 
 
 class CreateSource(msgspec.Struct, forbid_unknown_fields=True):
@@ -123,8 +123,7 @@ class SourceOperations:
         changed = self._control.sources.rotate_webhook_secret(
             asked.caller.workspace_id, asked.path["sourceId"], at_once=asked.query.get("now", "false") != "false"
         )
-        path = f"{PREFIX}{changed.type}/{changed.webhook_secret}"
-        return {"source": self._shape(asked, changed), "webhookPath": path}
+        return {"source": self._shape(asked, changed), "webhookPath": webhook_path(changed, self._control.catalog)}
 
     def destinations(self, asked: Asked) -> Answer:
         """Return a page of the destinations connected to a source."""

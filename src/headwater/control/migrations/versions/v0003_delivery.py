@@ -49,6 +49,13 @@ def _table(name: str, parents: tuple[str, ...], *columns: sa.schema.SchemaItem) 
 
 def upgrade() -> None:
     """Make the tables, and room for a destination's tuning and its first event."""
+    _add_filters_and_mappings()
+    _add_functions()
+    op.add_column("destinations", sa.Column("tuning", sa.Text, nullable=False, server_default="{}"))
+    op.add_column("destinations", sa.Column("first_seq", sa.BigInteger, nullable=True))
+
+
+def _add_filters_and_mappings() -> None:
     _table(
         "destination_filters",
         ("workspaces", "destinations"),
@@ -66,6 +73,9 @@ def upgrade() -> None:
         _flag("enabled"),
         _text("created_at", 40),
     )
+
+
+def _add_functions() -> None:
     _table(
         "functions",
         ("workspaces",),
@@ -96,5 +106,3 @@ def upgrade() -> None:
         _text("created_at", 40),
         _text("updated_at", 40),
     )
-    op.add_column("destinations", sa.Column("tuning", sa.Text, nullable=False, server_default="{}"))
-    op.add_column("destinations", sa.Column("first_seq", sa.BigInteger, nullable=True))
