@@ -79,8 +79,7 @@ def test_a_line_that_is_no_name_and_value_is_refused_by_name(text):
 
 
 def test_a_map_is_shown_as_it_is_written():
-    (shown,) = [
-        each for each in fields(OPTIONS, {"headers": {"a": "1", "b": "x=y"}}) if each.name == "settings.headers"
-    ]
+    headers = {"a": "1", "b": "x=y"}
+    shown = next(each for each in fields(OPTIONS, {"headers": headers}) if each.name == "settings.headers")
     assert (shown.kind, shown.value) == ("pairs", "a=1\nb=x=y")
     assert filled(OPTIONS, {"settings.url": "x", shown.name: shown.value})["headers"] == headers
