@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -35,7 +36,10 @@ def requests(sizes: Sequence[int], *, count_max: int, bytes_max: int) -> Iterato
 
 
 async def divided(
-    items: Sequence[T], send: Callable[[Sequence[T]], Awaitable[list[R]]], is_spoilt: Callable[[list[R]], bool]
+    items: Sequence[T],
+    send: Callable[[Sequence[T]], Awaitable[list[R]]],
+    is_spoilt: Callable[[list[R]], bool],
+    unsent: Callable[[RetryableError], R] | None = None,
 ) -> list[R]:
     """Send items together and return what each came to; a request that is refused whole is halved and sent again.
 
@@ -45,12 +49,32 @@ async def divided(
         items: at least one.
         send: returns one result an item.
         is_spoilt: whether results mean that the request was refused for what it held.
+        unsent: the result of what is left once a half got no answer: the other half may be in and must not go again.
+            Without it the error is raised.
+
+    Raises:
+        RetryableError: of `send`, while nothing can be in.
     """
-    results = await send(items)
-    if len(items) == 1 or not is_spoilt(results):
-        return results
-    middle = len(items) // 2
-    return await divided(items[:middle], send, is_spoilt) + await divided(items[middle:], send, is_spoilt)
+    ends: list[R] = []
+    waiting: list[Sequence[T]] = [items]
+    failed: R | None = None
+    while waiting:
+        some = waiting.pop()
+        if failed is None:
+            try:
+                results = await send(some)
+            except RetryableError as error:
+                if unsent is None or some is items:
+                    raise
+                failed = unsent(error)
+        if failed is not None:
+            ends += [failed] * len(some)
+        elif len(some) > 1 and is_spoilt(results):
+            middle = len(some) // 2
+            waiting += [some[middle:], some[:middle]]
+        else:
+            ends += results
+    return ends
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,17 +92,18 @@ class Part:
 
 async def carried(
     parts: Sequence[Part | R],
-    send: Callable[[str, Sequence[bytes]], Awaitable[Sequence[R]]],
+    send: Callable[[str, Sequence[bytes]], Awaitable[list[R]]],
     *,
     count_max: int,
     bytes_max: int,
     too_large: R,
     unsent: Callable[[RetryableError], R],
+    is_spoilt: Callable[[list[R]], bool],
 ) -> list[R]:
     """Return what each part came to, in order; whatever is no part is a result already.
 
-    The parts for one place go together, in order, in as many requests as its limits need. Once a request gets no
-    answer the others are not sent: each might take its whole deadline.
+    The parts for one place go together, in order, in as many requests as its limits need; a request that is refused
+    whole is divided. Once a request gets no answer the others are not sent: each might take its whole deadline.
 
     Args:
         parts: what is to be sent, or what became of it before.
@@ -87,6 +112,7 @@ async def carried(
         bytes_max: bytes of parts a request may hold, with a comma each.
         too_large: the result of a part that fits into no request.
         unsent: the result of parts whose request got no answer.
+        is_spoilt: see `divided`.
     """
     results = [too_large if isinstance(part, Part) else part for part in parts]
     fitting = [(at, part) for at, part in enumerate(parts) if isinstance(part, Part) and len(part.body) < bytes_max]
@@ -96,7 +122,9 @@ async def carried(
         for places in requests([len(body) + 1 for _, body in group], count_max=count_max, bytes_max=bytes_max):
             if not failed:
                 try:
-                    ends = await send(to, [group[place][1] for place in places])
+                    ends = await divided(
+                        [group[place][1] for place in places], functools.partial(send, to), is_spoilt, unsent
+                    )
                 except RetryableError as error:
                     failed.append(unsent(error))
             for place, end in zip(places, failed * len(places) if failed else ends, strict=True):

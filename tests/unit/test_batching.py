@@ -1,5 +1,6 @@
 """Requests within their limits, the one bad item found, and every part with a result at its place."""
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -25,6 +26,28 @@ async def test_each_bad_item_ends_up_alone_and_the_others_go_through(count, bad)
     assert results == [item not in bad for item in range(count)]
 
 
+async def test_after_a_half_without_an_answer_the_other_is_not_sent_again():
+    sent = []
+
+    async def send(items):
+        sent.append(list(items))
+        if items == [2, 3]:
+            raise RetryableError("no answer")
+        return ["spoilt" if len(items) > 2 else "in"] * len(items)
+
+    results = await divided(list(range(8)), send, lambda results: "spoilt" in results, str)
+    assert results == ["in"] * 2 + ["no answer"] * 6
+    assert sent == [list(range(8)), [0, 1, 2, 3], [0, 1], [2, 3]]
+
+
+async def test_without_an_answer_at_all_nothing_is_in():
+    async def send(_):
+        raise RetryableError("no answer")
+
+    with pytest.raises(RetryableError):
+        await divided([1, 2], send, bool, str)
+
+
 class Sending:
     """Answers with place and body; `fails` names the requests, from 0, that get no answer."""
 
@@ -38,9 +61,15 @@ class Sending:
         return [f"{to}:{body.decode()}" for body in bodies]
 
 
+def is_spoilt(results):
+    return any("bad" in result for result in results)
+
+
 async def sent(parts, *fails):
     sending = Sending(*fails)
-    results = await carried(parts, sending, count_max=2, bytes_max=10, too_large="large", unsent=str)
+    results = await carried(
+        parts, sending, count_max=2, bytes_max=10, too_large="large", unsent=str, is_spoilt=is_spoilt
+    )
     return results, sending.sent
 
 
@@ -53,6 +82,12 @@ async def test_parts_go_together_by_place_and_results_keep_their_order():
     results, requests_made = await sent(parts)
     assert results == ["a:1", "done", "b:2", "a:3", "large", "a:5"]
     assert requests_made == [("a", ["1", "3"]), ("a", ["5"]), ("b", ["2"])]
+
+
+async def test_a_request_that_is_refused_whole_is_divided():
+    results, requests_made = await sent([part("a", "bad"), part("a", "2")])
+    assert results == ["a:bad", "a:2"]
+    assert requests_made == [("a", ["bad", "2"]), ("a", ["bad"]), ("a", ["2"])]
 
 
 async def test_after_a_request_without_an_answer_nothing_more_is_sent():

@@ -12,7 +12,7 @@ from typing import Any, ClassVar, Final, Literal
 
 import msgspec
 
-from headwater.batching import Part, carried, divided, told
+from headwater.batching import Part, carried, told
 from headwater.destinations.contract import (
     Answer,
     Card,
@@ -22,6 +22,7 @@ from headwater.destinations.contract import (
     Room,
     Rule,
     Unauthorized,
+    is_spoilt,
     outcome_of,
     setting,
 )
@@ -33,6 +34,7 @@ _HOSTS: Final = {"us": "https://api2.amplitude.com", "eu": "https://api.eu.ampli
 _REQUEST_BYTES: Final = 1_000_000 - 1_024  # HTTP V2 API: under 1 MB; room for the envelope
 _BAD_REQUEST: Final = 400
 _TOO_MANY: Final = 429
+_THROTTLED_S: Final = 30.0  # HTTP V2 API: how long a throttled user or device pauses
 _ID_CHARS_MIN: Final = 1  # the API's own default of 5 refuses short ids of a database
 _NO_ID: Final = Discarded("Amplitude needs a userId, an anonymousId or a context.device.id.")
 _NAMELESS: Final = Discarded("A track call needs an event name.")
@@ -154,23 +156,24 @@ class Destination:
         """Send up to 100 events, in as many requests as the limits of size need."""
         return await carried(
             [self._part(event.body) for event in events],
-            lambda _, bodies: divided(bodies, self._deliver, _is_spoilt),
+            self._deliver,
             count_max=self.batch_max,
             bytes_max=_REQUEST_BYTES,
             too_large=_TOO_LARGE,
             unsent=lambda error: Retry(str(error), after_s=error.after_s),
+            is_spoilt=is_spoilt,
         )
 
     def _part(self, body: Body) -> Part | Outcome:
         made = payload(body, self._settings.group_type)
         return Part("events", msgspec.json.encode(made)) if isinstance(made, dict) else made
 
-    async def _deliver(self, bodies: Sequence[bytes]) -> list[Outcome]:
+    async def _deliver(self, to: str, bodies: Sequence[bytes]) -> list[Outcome]:
         answer = await self._post(bodies)
         refused = refusals(answer, len(bodies))
         rest = [place for place in range(len(bodies)) if place not in refused]
         if refused and rest:
-            refused |= zip(rest, await self._deliver([bodies[place] for place in rest]), strict=True)
+            refused |= zip(rest, await self._deliver(to, [bodies[place] for place in rest]), strict=True)
         return [refused.get(place, meaning(answer)) for place in range(len(bodies))]
 
     async def _post(self, bodies: Sequence[bytes]) -> Answer:
@@ -236,7 +239,7 @@ def refusals(answer: Answer, count: int) -> dict[int, Outcome]:
     """Return what became of the events that an answer names, by their place in the request."""
     body = told(answer.body)
     if answer.status == _TOO_MANY:
-        throttled = Retry("Amplitude takes 30 events a second of one user or device.", answer.status)
+        throttled = Retry("Amplitude takes 30 events a second of one user or device.", answer.status, _THROTTLED_S)
         return dict.fromkeys(_places(body.get("throttled_events"), count), throttled)
     refused: dict[int, Outcome] = {}
     for member, why in _REFUSED.items() if answer.status == _BAD_REQUEST else ():
@@ -258,8 +261,3 @@ def meaning(answer: Answer) -> Outcome:
     if answer.status == _BAD_REQUEST and b"api key" in answer.body.lower().replace(b"_", b" "):
         return Unauthorized("HTTP 400: invalid API key", answer.status)  # the answer repeats the key: it is left out
     return outcome_of(answer)
-
-
-def _is_spoilt(outcomes: Sequence[Outcome]) -> bool:
-    """Tell whether a request was refused for one of its events without saying which."""
-    return all(isinstance(outcome, Discarded) and outcome.status == _BAD_REQUEST for outcome in outcomes)

@@ -12,7 +12,7 @@ from typing import Any, ClassVar, Final, Literal
 
 import msgspec
 
-from headwater.batching import Part, carried, divided, told
+from headwater.batching import Part, carried, told
 from headwater.destinations.contract import (
     Answer,
     Card,
@@ -22,6 +22,7 @@ from headwater.destinations.contract import (
     Room,
     Rule,
     Unauthorized,
+    is_spoilt,
     outcome_of,
     setting,
 )
@@ -30,7 +31,8 @@ from headwater.spec import conventions
 from headwater.spec.event import Body, Call, Event
 
 Instance = Literal[
-    "us-01", "us-02", "us-03", "us-04", "us-05", "us-06", "us-07", "us-08", "us-10", "eu-01", "eu-02", "au-01", "id-01"
+    "us-01", "us-02", "us-03", "us-04", "us-05", "us-06", "us-07", "us-08", "us-10", "eu-01", "eu-02", "au-01", "id-01",
+    "jp-01", "kr-01",
 ]  # fmt: skip
 _HOSTS: Final = {
     **{f"us-{n:02}": f"https://rest.iad-{n:02}.braze.com" for n in range(1, 9)},
@@ -39,10 +41,16 @@ _HOSTS: Final = {
     "eu-02": "https://rest.fra-02.braze.eu",
     "au-01": "https://rest.au-01.braze.com",
     "id-01": "https://rest.id-01.braze.com",
+    "jp-01": "https://rest.jp-01.braze.com",
+    "kr-01": "https://rest.kr-01.braze.com",
 }
 _ALIASES: Final = "aliases_to_identify"
 _REQUEST_BYTES: Final = 2_000_000  # ours: Braze documents 4 MB a request
 _PRODUCTS_MAX: Final = 75  # User track: purchases a request
+_QUANTITY_MAX: Final = 100  # Purchase object
+# Logging custom events, Logging purchases: names that properties may not have.
+_RESERVED: Final = frozenset({"time", "event_name"})
+_RESERVED_OF_PURCHASES: Final = _RESERVED | {"product_id", "quantity", "price", "currency"}
 _ALIAS_LABEL: Final = "anonymous_id"
 _BAD_REQUEST: Final = 400
 _TOO_MANY: Final = 429
@@ -73,8 +81,8 @@ CARD = Card(
     api="https://www.braze.com/docs/api/endpoints/user_data/post_user_track",
     mapping=(
         Rule("all calls", "userId", "external_id"),
-        Rule("all calls", "anonymousId", "user_alias", f"Without a userId, under the label `{_ALIAS_LABEL}`."),
-        Rule("all calls", "traits.email, context.traits.email", "email", "Without both."),
+        Rule("all calls", "traits.email, context.traits.email", "email", "Without a userId."),
+        Rule("all calls", "anonymousId", "user_alias", f"Without both, under the label `{_ALIAS_LABEL}`."),
         *(Rule("identify", f"traits.{names[0]}", f"attributes.{name}") for name, names in _TRAITS.items()),
         Rule("identify", "other traits", "attributes", "As custom attributes."),
         Rule("track", "event", "events.name"),
@@ -85,7 +93,12 @@ CARD = Card(
             "track `Order Completed`", "properties.products[].product_id", "purchases.product_id", "Else `sku`, `name`."
         ),
         Rule("track `Order Completed`", "properties.products[].price", "purchases.price"),
-        Rule("track `Order Completed`", "properties.products[].quantity", "purchases.quantity", "1 where none is."),
+        Rule(
+            "track `Order Completed`",
+            "properties.products[].quantity",
+            "purchases.quantity",
+            "1 where none is; above 100 the price is that of all, and the quantity 1.",
+        ),
         Rule("track `Order Completed`", "properties.currency", "purchases.currency", "USD where there is none."),
         Rule("track `Order Completed`", "other properties", "purchases.properties"),
         Rule("group", "groupId", "attributes.ab_segment_group_ID", "Set to true, as Segment does."),
@@ -93,6 +106,9 @@ CARD = Card(
     ),
     notes=(
         "An event without any id becomes a dead letter.",
+        "Whoever has no userId yet is found by the e-mail address, so that `Email Opened` reaches the right profile.",
+        "A profile known by its address only stays beside that of a userId that comes later: merge them in Braze.",
+        "Properties that Braze reserves are left out, such as `time`, and a `$` at the beginning of their names.",
         "Braze names what it refuses of a request; the others are in.",
         "An order without products that have a price goes as a custom event.",
         "Braze has no key to recognise a repeated event by; the messageId goes along as `message_id`.",
@@ -148,11 +164,12 @@ class Destination:
         """Send up to 50 events: a request for each kind of object, and one for each order."""
         return await carried(
             [part(event.body, place) for place, event in enumerate(events)],
-            lambda kind, bodies: divided(bodies, lambda some: self._deliver(kind, some), _is_spoilt),
+            self._deliver,
             count_max=self.batch_max,
             bytes_max=_REQUEST_BYTES,
             too_large=_TOO_LARGE,
             unsent=lambda error: Retry(str(error), after_s=error.after_s),
+            is_spoilt=is_spoilt,
         )
 
     async def _deliver(self, kind: str, bodies: Sequence[bytes]) -> list[Outcome]:
@@ -212,10 +229,11 @@ def part(body: Body, place: int) -> Part | Outcome:
 def _person(body: Body) -> Body:
     if user := conventions.user_id(body):
         return {"external_id": user}
-    if anonymous := conventions.anonymous_id(body):
-        return {"user_alias": {"alias_name": anonymous, "alias_label": _ALIAS_LABEL}, "_update_existing_only": False}
-    address = conventions.email({**body, "properties": None})  # an address in properties may be somebody else's
-    return {"email": address} if address else {}
+    if address := conventions.email({**body, "properties": None}):  # one in properties may be somebody else's
+        return {"email": address}
+    anonymous = conventions.anonymous_id(body)
+    alias = {"alias_name": anonymous, "alias_label": _ALIAS_LABEL}
+    return {"user_alias": alias, "_update_existing_only": False} if anonymous else {}
 
 
 def attributes(body: Body) -> Body:
@@ -230,8 +248,15 @@ def attributes(body: Body) -> Body:
 
 def action(body: Body, who: Mapping[str, Any], name: str) -> Body:
     """Return a track, page or screen call as a custom event."""
-    properties = {**conventions.mapping(body, "properties"), "message_id": conventions.text(body, "messageId")}
+    properties = _named(body, conventions.mapping(body, "properties"), _RESERVED)
     return {**who, "name": name, "time": conventions.timestamp(body), "properties": properties}
+
+
+def _named(body: Body, properties: Mapping[str, Any], reserved: frozenset[str]) -> Body:
+    """Return the properties whose names Braze takes, and the messageId."""
+    spelled = {name.lstrip("$"): each for name, each in properties.items()}
+    taken = {name: each for name, each in spelled.items() if name and name not in reserved}
+    return {**taken, "message_id": conventions.text(body, "messageId")}
 
 
 def purchases(body: Body, who: Mapping[str, Any]) -> list[Body]:
@@ -245,12 +270,9 @@ def purchases(body: Body, who: Mapping[str, Any]) -> list[Body]:
         name, price = conventions.text(product, "product_id", "sku", "name"), conventions.number(product, "price")
         if name and price is not None:
             quantity = max(1, int(conventions.number(product, "quantity") or 1))
-            properties = {**order, **product, "message_id": conventions.text(body, "messageId")}
+            if quantity > _QUANTITY_MAX:
+                price, quantity = conventions.number({"all": price * quantity}, "all") or price, 1
+            properties = _named(body, {**order, **product}, _RESERVED_OF_PURCHASES)
             own = {"product_id": name, "price": price, "quantity": quantity, "properties": properties}
             bought.append({**who, **shared, **own})
     return bought
-
-
-def _is_spoilt(outcomes: Sequence[Outcome]) -> bool:
-    """Tell whether a request was refused for one of its events without saying which."""
-    return all(isinstance(outcome, Discarded) and outcome.status == _BAD_REQUEST for outcome in outcomes)

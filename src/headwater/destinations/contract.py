@@ -32,6 +32,7 @@ __all__ = [
     "Rule",
     "Skipped",
     "Unauthorized",
+    "is_spoilt",
     "outcome_of",
     "retry_after_s",
     "setting",
@@ -208,6 +209,7 @@ class Destination(Protocol):
 
 
 _ANSWER_CHARS: Final = 1_000
+_SPOILS: Final = frozenset({400, 413, 422})  # RFC 9110: bad request, content too large, unprocessable content
 
 
 def outcome_of(answer: Answer) -> Outcome:
@@ -226,3 +228,13 @@ def outcome_of(answer: Answer) -> Outcome:
     if answer.status in {408, 425, 429} or 500 <= answer.status < 600:  # noqa: PLR2004
         return Retry(reason, answer.status, retry_after_s(answer.headers), text)
     return Discarded(reason, answer.status, text)
+
+
+def is_spoilt(outcomes: Sequence[Outcome]) -> bool:
+    """Tell whether a request was refused for what it held and not for its address, without a word on which event.
+
+    The reasons are then those of `outcome_of`: another one says which event it is about.
+    """
+    return all(
+        isinstance(each, Discarded) and each.status in _SPOILS and each.reason.startswith("HTTP ") for each in outcomes
+    )

@@ -11,11 +11,12 @@ import hashlib
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import ClassVar, Final, Literal
+from datetime import datetime
+from typing import Any, ClassVar, Final, Literal
 
 import msgspec
 
-from headwater.batching import Part, carried, divided, told
+from headwater.batching import Part, carried, told
 from headwater.destinations.contract import (
     Card,
     Discarded,
@@ -24,6 +25,7 @@ from headwater.destinations.contract import (
     Room,
     Rule,
     Unauthorized,
+    is_spoilt,
     outcome_of,
     setting,
 )
@@ -36,7 +38,6 @@ _BATCH: Final = "/api/v2/batch"
 _REQUEST_BYTES: Final = 500 * 1_000 - 64  # Send multiple requests: 500 kB; room for the envelope
 _ITEM_BYTES: Final = 32 * 1_000  # the same, each operation
 _SOME_FAILED: Final = 207
-_BAD_REQUEST: Final = 400
 _ULID: Final = re.compile(r"[0-7][0-9A-HJKMNP-TV-Z]{25}\Z")
 _ULID_LETTERS: Final = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 _ULID_BITS: Final = 80  # of chance, below 48 bits of time
@@ -49,9 +50,9 @@ _TOO_LARGE: Final = Discarded("The event is larger than 32 kB, the most that Cus
 _ATTRIBUTES: Final[conventions.Fields] = {
     "first_name": ("firstName", "first_name"),
     "last_name": ("lastName", "last_name"),
-    "created_at": ("createdAt", "created_at"),
 }
-_RENAMED: Final = frozenset({"firstName", "lastName", "createdAt", "id"})
+_CREATED: Final = ("createdAt", "created_at")
+_RENAMED: Final = frozenset({"firstName", "lastName", "id", *_CREATED})
 _ACTIONS: Final[Mapping[str, str]] = {Call.TRACK: "event", Call.PAGE: "page", Call.SCREEN: "screen"}
 
 CARD = Card(
@@ -63,7 +64,7 @@ CARD = Card(
     mapping=(
         Rule("all calls", "userId", "identifiers.id"),
         Rule("all calls", "traits.email, context.traits.email", "identifiers.email", "Without a userId."),
-        Rule("track, page, screen", "anonymousId", "anonymous_id", "Without a userId and an address."),
+        Rule("track, page, screen", "anonymousId", "identifiers.anonymous_id", "Without a userId and an address."),
         Rule("track, page, screen", "messageId, timestamp", "id", "A ULID made of both: the same for each attempt."),
         Rule("track, page, screen", "timestamp", "timestamp", "Seconds."),
         Rule("track", "event", "name"),
@@ -72,6 +73,7 @@ CARD = Card(
         Rule("screen", "name", "name"),
         Rule("identify", "traits", "attributes"),
         *(Rule("identify", f"traits.{names[0]}", f"attributes.{name}") for name, names in _ATTRIBUTES.items()),
+        Rule("identify, group", "traits.createdAt", "attributes.created_at", "Seconds."),
         Rule("identify", "anonymousId", "attributes.anonymous_id", "Joins what was done before."),
         Rule("group", "groupId, traits", "object_id, attributes", "An object of the settings' type, with the person."),
         Rule("alias", "userId, previousId", "primary.id, secondary.id", "Merges the second into the first."),
@@ -131,19 +133,23 @@ class Destination:
                 raise RetryableError(f"Customer.io does not work at the moment ({reason}); try again later.")
             case Discarded(reason):
                 raise DeliveryError(f"Nothing speaks Customer.io's Track API there ({reason}); compare the endpoint.")
-        region = told(answer.body).get("region", self._settings.region)
-        if region != self._settings.region:
-            raise DeliveryError(f"The account's data resides in the region {str(region)[:10]!r}; choose that one.")
+        body = told(answer.body)
+        region = (
+            conventions.text(body, "region", "data_center") or self._settings.region
+        )  # once it was called otherwise
+        if region.lower() != self._settings.region:
+            raise DeliveryError(f"The account's data resides in the region {region[:10]!r}; choose that one.")
 
     async def send(self, events: Sequence[Event]) -> list[Outcome]:
         """Send up to 100 events, in as many requests as the limits of size need."""
         return await carried(
             [self._part(event.body) for event in events],
-            lambda path, bodies: divided(bodies, lambda some: self._deliver(path, some), _is_spoilt),
+            self._deliver,
             count_max=self.batch_max,
             bytes_max=_REQUEST_BYTES,
             too_large=_TOO_LARGE,
             unsent=lambda error: Retry(str(error), after_s=error.after_s),
+            is_spoilt=is_spoilt,
         )
 
     def _part(self, body: Body) -> Part | Outcome:
@@ -191,7 +197,7 @@ def _person(body: Body) -> dict[str, str]:
 def _identified(body: Body, person: dict[str, str]) -> Body:
     traits = conventions.person_traits(body)
     attributes: Body = {name: each for name, each in traits.items() if name not in _RENAMED}
-    attributes |= conventions.picked(traits, _ATTRIBUTES)
+    attributes |= conventions.picked(traits, _ATTRIBUTES) | _created(traits)
     if anonymous := conventions.anonymous_id(body):
         attributes["anonymous_id"] = anonymous
     return {"type": "person", "identifiers": person, "action": "identify", "attributes": attributes}
@@ -203,10 +209,21 @@ def _grouped(body: Body, person: dict[str, str], object_type: str) -> Body | Dis
         return _NO_GROUP
     identifiers = {"object_type_id": object_type, "object_id": group}
     made: Body = {"type": "object", "identifiers": identifiers, "action": "identify"}
-    made["attributes"] = dict(conventions.mapping(body, "traits"))
+    traits = conventions.mapping(body, "traits")
+    made["attributes"] = {name: each for name, each in traits.items() if name not in _CREATED} | _created(traits)
     if person:
         made["cio_relationships"] = [{"identifiers": person}]
     return made
+
+
+def _created(traits: Mapping[str, Any]) -> Body:
+    """Return when somebody signed up, as the seconds that Customer.io takes for a time; what is no time stays."""
+    given = conventions.value(traits, *_CREATED)
+    try:
+        seconds = int(datetime.fromisoformat(given).timestamp()) if isinstance(given, str) else None
+    except (ValueError, OverflowError):
+        seconds = None
+    return {} if given is None else {"created_at": given if seconds is None else seconds}
 
 
 def _acted(body: Body, person: dict[str, str]) -> Body | Discarded:
@@ -220,11 +237,10 @@ def _acted(body: Body, person: dict[str, str]) -> Body | Discarded:
         return _NAMELESS
     if not person and not anonymous:
         return _NO_ID
-    who = {"identifiers": person} if person else {"anonymous_id": anonymous}
     what = {"id": ulid(body), "timestamp": conventions.epoch_s(body)}
     return {
         "type": "person",
-        **who,
+        "identifiers": person or {"anonymous_id": anonymous},
         "action": action,
         "name": name,
         **what,
@@ -240,8 +256,3 @@ def ulid(body: Body) -> str:
     moment = max(0, conventions.epoch_ms(body)) << _ULID_BITS
     bits = moment | int.from_bytes(hashlib.sha256(given.encode()).digest()[: _ULID_BITS // 8], "big")
     return "".join(_ULID_LETTERS[(bits >> shift) & 31] for shift in range(125, -1, -5))
-
-
-def _is_spoilt(outcomes: Sequence[Outcome]) -> bool:
-    """Tell whether a request was refused for one of its events without saying which."""
-    return all(isinstance(outcome, Discarded) and outcome.status == _BAD_REQUEST for outcome in outcomes)

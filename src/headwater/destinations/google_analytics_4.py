@@ -1,11 +1,13 @@
 """Google Analytics 4: events of a web data stream by the Measurement Protocol, one a request.
 
 Source: Google Analytics, Measurement Protocol reference (fields, limits, reserved names); Send Measurement Protocol
-events (timestamps, limitations); Validate events; Recommended events (names and parameters of e-commerce).
+events (timestamps, limitations); Validate events; Recommended events (names and parameters of e-commerce);
+Analytics help, Best practices to avoid sending personally identifiable information.
 """
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -40,6 +42,10 @@ _ITEMS_MAX: Final = 200  # Recommended events
 _NAME_CHARS_MAX: Final = 40  # Measurement Protocol limitations, of events and parameters
 _TEXT_CHARS_MAX: Final = 100  # Measurement Protocol limitations, of a parameter's value
 _WEB_TEXT_CHARS_MAX: Final = {"page_location": 1_000, "page_referrer": 420, "page_title": 300}  # the same
+# Best practices to avoid sending personally identifiable information: addresses, also as they stand in a URL.
+_ADDRESS: Final = re.compile(r"[\w.+-]{1,64}(?:@|%40)[\w.-]{1,255}")
+_ADDRESS_CHARS_MAX: Final = 64 + 3 + 255
+_HIDDEN: Final = "(address)"
 _MEASUREMENT_ID: Final = re.compile(r"G-[A-Z0-9]{4,20}\Z")
 _NO_ID: Final = Discarded(
     "Google Analytics needs a client id: an anonymousId, a userId or the integration's client_id."
@@ -116,8 +122,8 @@ CARD = Card(
     categories=("Analytics",),
     api="https://developers.google.com/analytics/devguides/collection/protocol/ga4",
     mapping=(
-        Rule("all calls", ", ".join(_CLIENT), "client_id", "The first that is there."),
-        Rule("all calls", "userId", "user_id"),
+        Rule("all calls", ", ".join(_CLIENT), "client_id", "The first that is there; an e-mail address is hashed."),
+        Rule("all calls", "userId", "user_id", "An e-mail address is hashed."),
         Rule("all calls", "timestamp", "timestamp_micros", "Not older than 72 hours."),
         Rule("all calls", "context.ip", "ip_override"),
         Rule("all calls", ", ".join(_SESSION), "params.session_id"),
@@ -142,6 +148,8 @@ CARD = Card(
         "The check asks the validation server, which looks at the form of a request and not at the secret.",
         "Events older than 72 hours become dead letters, because Google would give them another time.",
         "Traits are not sent: Google's terms forbid addresses and names. For the same reason there is no identify.",
+        "An id that is an e-mail address, as those of ActiveCampaign's events are, is sent as its salted SHA-256.",
+        f"An e-mail address within another text, such as a page's URL, is replaced by `{_HIDDEN}`.",
         "Repeated events are counted twice, except purchases: they are recognised by `transaction_id`.",
         "The messageId goes along as the parameter `message_id`.",
         "At most 25 parameters an event, in the order they were sent; nested objects and lists are left out.",
@@ -179,7 +187,7 @@ class Destination:
         self._http, self._clock = room.http, room.clock
         self._base = (settings.endpoint or _HOSTS[settings.region]).rstrip("/")
         named = {"measurement_id": settings.measurement_id.strip(), "api_secret": settings.api_secret.strip()}
-        self._query = urlencode(named)
+        self._query, self._salt = urlencode(named), named["measurement_id"]
 
     async def check(self) -> None:
         """Have a sample validated; nothing is collected.
@@ -206,7 +214,7 @@ class Destination:
     async def _deliver(self, body: Body) -> Outcome:
         if conventions.happened_at(body) < self._clock() - _AGE_MAX:
             return _TOO_OLD
-        made = payload(body)
+        made = payload(body, self._salt)
         if isinstance(made, Discarded):
             return made
         encoded = msgspec.json.encode(made)
@@ -219,22 +227,33 @@ class Destination:
         return await self._http.request("POST", url, body=body, headers={"content-type": "application/json"})
 
 
-def payload(body: Body) -> Body | Discarded:
-    """Return the event as the Measurement Protocol takes it, or why it cannot be sent."""
-    client, name = conventions.text(body, *_CLIENT), event_name(body)
+def payload(body: Body, salt: str) -> Body | Discarded:
+    """Return the event as the Measurement Protocol takes it, or why it cannot be sent; see `disguised` for `salt`."""
+    client, name = disguised(conventions.text(body, *_CLIENT), salt), event_name(body)
     if not client:
         return _NO_ID
     if not name:
         return _NAMELESS
     if name == "join_group" and body.get("type") == Call.GROUP and not conventions.text(body, "groupId"):
         return _NO_GROUP
-    ids = {"user_id": conventions.user_id(body), "ip_override": conventions.text(body, "context.ip")}
+    ids = {"user_id": disguised(conventions.user_id(body), salt), "ip_override": conventions.text(body, "context.ip")}
     return {
         "client_id": client,
         **{member: each for member, each in ids.items() if each},
         "timestamp_micros": conventions.epoch_ms(body) * 1_000,
         "events": [{"name": name, "params": parameters(body, name)}],
     }
+
+
+def disguised(given: str, salt: str) -> str:
+    """Return an id, and for one that holds an e-mail address its SHA-256: the same for the same person and salt.
+
+    Source: Google Analytics, Best practices to avoid sending personally identifiable information (SHA-256 at least,
+    with a salt of eight characters or more).
+    """
+    if not _ADDRESS.search(given):
+        return given
+    return hashlib.sha256(f"{salt}\0{given.casefold()}".encode()).hexdigest()
 
 
 def event_name(body: Body) -> str:
@@ -291,7 +310,8 @@ def _bounded(chosen: Mapping[str, Any]) -> Body:
     plain: Body = {}
     for name, each in chosen.items():
         if isinstance(each, str) and each:
-            plain[name] = each[: _WEB_TEXT_CHARS_MAX.get(name, _TEXT_CHARS_MAX)]
+            most = _WEB_TEXT_CHARS_MAX.get(name, _TEXT_CHARS_MAX)
+            plain[name] = _ADDRESS.sub(_HIDDEN, each[: most + _ADDRESS_CHARS_MAX])[:most]
         elif isinstance(each, bool | int | float):
             plain[name] = each
         if len(plain) == _PARAMETERS_MAX:

@@ -26,6 +26,7 @@ from headwater.destinations.contract import (
     Skipped,
     Unauthorized,
     outcome_of,
+    retry_after_s,
     setting,
 )
 from headwater.errors import ConfigError, DeliveryError, RetryableError, UnauthorizedError
@@ -40,6 +41,7 @@ _WINDOW_S: Final = 10.0  # the same: how long a private app that asked too often
 _DAY_RESET_S: Final = 3_600.0  # ours: over the daily limit, look once an hour
 _NOT_FOUND: Final = 404
 _CONFLICT: Final = 409
+_EXISTING: Final = re.compile(r"Existing ID: (\d{1,20})")  # Contacts: what a conflict says
 _TOO_MANY: Final = 429
 _LATER: Final = frozenset({423, 477})  # Error handling: locked, account moves
 _NO_EMAIL: Final = Discarded("HubSpot needs an e-mail address.")
@@ -159,14 +161,18 @@ class Destination:
         return meaning(await self._ask("POST", _EVENTS, completion(body, event, address))) if address else _NO_EMAIL
 
     async def _upsert(self, address: str, properties: Body) -> Outcome:
-        """Update a contact; create one where there is none, and update again if somebody else just did."""
+        """Update a contact; create one where there is none.
+
+        A conflict then names the contact that has the address, as a further one or because somebody was quicker.
+        """
         path = f"{_CONTACTS}/{quote(address, safe='')}?idProperty=email"
         made = {"properties": properties}
         answer = await self._ask("PATCH", path, made)
         if answer.status == _NOT_FOUND:
             answer = await self._ask("POST", _CONTACTS, {"properties": {"email": address, **properties}})
         if answer.status == _CONFLICT:
-            answer = await self._ask("PATCH", path, made)
+            existing = _EXISTING.search(answer.body.decode("utf-8", "replace"))
+            answer = await self._ask("PATCH", f"{_CONTACTS}/{existing[1]}" if existing else path, made)
         return meaning(answer)
 
     async def _ask(self, method: str, path: str, body: Body | None = None) -> Answer:
@@ -206,7 +212,7 @@ def meaning(answer: Answer) -> Outcome:
     """Return what an answer means; HubSpot tells which limit was reached and what it refuses."""
     outcome, body = outcome_of(answer), told(answer.body)
     if answer.status in _LATER:
-        return Retry(f"HTTP {answer.status}", answer.status, _WINDOW_S)
+        return Retry(f"HTTP {answer.status}", answer.status, retry_after_s(answer.headers) or _WINDOW_S)
     if answer.status == _TOO_MANY and isinstance(outcome, Retry) and outcome.after_s is None:
         return replace(outcome, after_s=_DAY_RESET_S if body.get("policyName") == "DAILY" else _WINDOW_S)
     category = conventions.text(body, "category")[:100]

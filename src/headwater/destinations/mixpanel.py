@@ -15,7 +15,7 @@ from typing import ClassVar, Final, Literal
 
 import msgspec
 
-from headwater.batching import Part, carried, divided, told
+from headwater.batching import Part, carried, told
 from headwater.destinations.contract import (
     Answer,
     Card,
@@ -26,6 +26,7 @@ from headwater.destinations.contract import (
     Room,
     Rule,
     Unauthorized,
+    is_spoilt,
     outcome_of,
     setting,
 )
@@ -158,11 +159,12 @@ class Destination:
         """Send up to 200 events: a request for what was done, one for people, one for groups."""
         return await carried(
             [self._part(event.body) for event in events],
-            lambda path, bodies: divided(bodies, lambda some: self._deliver(path, some), _is_spoilt),
+            self._deliver,
             count_max=self.batch_max,
             bytes_max=_REQUEST_BYTES,
             too_large=_TOO_LARGE,
             unsent=lambda error: Retry(str(error), after_s=error.after_s),
+            is_spoilt=is_spoilt,
         )
 
     def _part(self, body: Body) -> Part | Outcome:
@@ -244,10 +246,6 @@ def meaning(answer: Answer) -> Outcome:
     """Return what an answer means for every event of its request; profiles are refused with 200 and `status` 0."""
     body = told(answer.body)
     if body.get("status") == 0 and "error" in body and not isinstance(outcome_of(answer), Retry | Unauthorized):
-        return Discarded("Mixpanel refuses the profile.", _BAD_REQUEST, str(body["error"])[:1_000])
+        reason = f"HTTP {answer.status}: Mixpanel refuses a profile."
+        return Discarded(reason, _BAD_REQUEST, str(body["error"])[:1_000])
     return outcome_of(answer)
-
-
-def _is_spoilt(outcomes: Sequence[Outcome]) -> bool:
-    """Tell whether a request was refused for one of its events without saying which."""
-    return all(isinstance(outcome, Discarded) and outcome.status == _BAD_REQUEST for outcome in outcomes)

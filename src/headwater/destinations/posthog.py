@@ -13,7 +13,7 @@ from typing import ClassVar, Final, Literal
 
 import msgspec
 
-from headwater.batching import Part, carried, divided, told
+from headwater.batching import Part, carried, told
 from headwater.destinations.contract import (
     Answer,
     Card,
@@ -23,6 +23,7 @@ from headwater.destinations.contract import (
     Room,
     Rule,
     Unauthorized,
+    is_spoilt,
     outcome_of,
     setting,
 )
@@ -32,7 +33,6 @@ from headwater.spec.event import Body, Call, Event
 
 _HOSTS: Final = {"us": "https://us.i.posthog.com", "eu": "https://eu.i.posthog.com"}
 _REQUEST_BYTES: Final = 20 * 1024 * 1024 - 1_024  # POST-only public endpoints: 20 MB; room for the envelope
-_BAD_REQUEST: Final = 400
 _IDS: Final = uuid.UUID("6f1a8a0c-7a35-5d57-9f0e-0c3c6c1a2f44")  # ours: the name space of ids made of messageIds
 _NO_ID: Final = Discarded("PostHog needs a userId or an anonymousId.")
 _NAMELESS: Final = Discarded("A track call needs an event name.")
@@ -156,11 +156,12 @@ class Destination:
         """Send up to 100 events in one request."""
         return await carried(
             [self._part(event.body) for event in events],
-            lambda path, bodies: divided(bodies, lambda some: self._deliver(path, some), _is_spoilt),
+            self._deliver,
             count_max=self.batch_max,
             bytes_max=_REQUEST_BYTES,
             too_large=_TOO_LARGE,
             unsent=lambda error: Retry(str(error), after_s=error.after_s),
+            is_spoilt=is_spoilt,
         )
 
     def _part(self, body: Body) -> Part | Outcome:
@@ -239,8 +240,3 @@ def meaning(answer: Answer) -> Outcome:
     if isinstance(limited, list) and "events" in limited and answer.status == _OVER_QUOTA.status:
         return _OVER_QUOTA
     return outcome_of(answer)
-
-
-def _is_spoilt(outcomes: Sequence[Outcome]) -> bool:
-    """Tell whether a request was refused for one of its events without saying which."""
-    return all(isinstance(outcome, Discarded) and outcome.status == _BAD_REQUEST for outcome in outcomes)

@@ -26,6 +26,7 @@ from headwater.destinations.contract import (
     Room,
     Rule,
     Unauthorized,
+    is_spoilt,
     outcome_of,
     setting,
 )
@@ -112,7 +113,7 @@ class Destination:
         sizes = [len(bodies[place]) + 1 for place in fitting]  # with a comma each
         for chosen in requests(sizes, count_max=self.batch_max, bytes_max=_BATCH_BYTES):
             places = [fitting[each] for each in chosen]
-            ends = await divided([bodies[place] for place in places], self._deliver, _is_spoilt)
+            ends = await divided([bodies[place] for place in places], self._deliver, is_spoilt)
             for place, outcome in zip(places, ends, strict=True):
                 outcomes[place] = outcome
         return outcomes
@@ -162,8 +163,3 @@ def _rejected(body: bytes) -> list[tuple[int, str]]:
         return [(int(item["index"]), str(item["code"])) for item in told(body)["rejected"]]
     except (KeyError, TypeError, ValueError):
         return []
-
-
-def _is_spoilt(outcomes: Sequence[Outcome]) -> bool:
-    """Tell whether a request was refused for what it held; a receiver may refuse a whole batch for one bad event."""
-    return all(isinstance(each, Discarded) and each.status in {_BAD_REQUEST, _TOO_LARGE} for each in outcomes)

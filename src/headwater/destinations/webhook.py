@@ -21,12 +21,12 @@ from headwater.batching import divided, requests
 from headwater.destinations.contract import (
     Card,
     Delivered,
-    Discarded,
     Outcome,
     Retry,
     Room,
     Rule,
     Unauthorized,
+    is_spoilt,
     outcome_of,
     setting,
 )
@@ -81,7 +81,6 @@ _HEADER_CHARS_MAX: Final = 4_096  # ours
 _SECRET_PREFIX: Final = "whsec_"  # noqa: S105 - what every Standard Webhooks secret begins with
 _SECRET_BYTES_MIN: Final = 24  # Standard Webhooks: 24 to 64 bytes
 _SECRET_BYTES_MAX: Final = 64
-_SPOILS: Final = frozenset({400, 413, 422})  # said of what a request holds, not of its address
 _NAME: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # RFC 9110, token
 _TEXT: Final = re.compile(r"[\t\x20-\x7e]*")
 _OURS: Final = frozenset(
@@ -181,7 +180,7 @@ class Destination:
         outcomes: list[Outcome] = []
         sizes = [len(event.line) + 1 for event in events]
         for places in requests(sizes, count_max=self.batch_max, bytes_max=_BATCH_BYTES_MAX):
-            outcomes += await divided([events[place] for place in places], self._deliver, _is_spoilt)
+            outcomes += await divided([events[place] for place in places], self._deliver, is_spoilt)
         return outcomes
 
     async def _deliver(self, events: Sequence[Event]) -> list[Outcome]:
@@ -249,10 +248,6 @@ def checked(headers: Mapping[str, str]) -> dict[str, str]:
             raise ConfigError(f"The header {name} is set by Headwater, or given twice; leave it out.")
         known[lower] = text
     return known
-
-
-def _is_spoilt(outcomes: Sequence[Outcome]) -> bool:
-    return all(isinstance(each, Discarded) and each.status in _SPOILS for each in outcomes)
 
 
 def _key(secret: str) -> bytes:

@@ -87,12 +87,22 @@ async def test_events_that_amplitude_names_are_discarded_and_the_rest_is_sent_ag
 async def test_throttled_events_wait_and_the_others_go():
     told = {"code": 429, "error": "Too many requests for some devices and users", "throttled_events": [1]}
     async with playing("amplitude", SETTINGS, (429, told), (200, {})) as (destination, _):
-        assert kinds(await destination.send([event(n) for n in range(3)])) == ["Delivered", "Retry", "Delivered"]
+        outcomes = await destination.send([event(n) for n in range(3)])
+    assert kinds(outcomes) == ["Delivered", "Retry", "Delivered"]
+    assert outcomes[1].after_s == 30
 
 
-async def test_a_request_that_is_refused_without_a_reason_is_halved():
+async def test_events_that_are_all_named_are_not_sent_again():
+    told = {"code": 400, "events_with_invalid_fields": {"time": [0, 1, 2]}}
+    async with playing("amplitude", SETTINGS, (400, told)) as (destination, service):
+        assert kinds(await destination.send([event(n) for n in range(3)])) == ["Discarded"] * 3
+    assert len(service.asked) == 1
+
+
+@pytest.mark.parametrize("status", [400, 413])
+async def test_a_request_that_is_refused_without_a_reason_is_halved(status):
     def answer(body):
-        return (400 if any(one["insert_id"] == "m5" for one in body["events"]) else 200), "<html>"
+        return (status if any(one["insert_id"] == "m5" for one in body["events"]) else 200), "<html>"
 
     async with playing("amplitude", SETTINGS, answer) as (destination, _):
         assert (

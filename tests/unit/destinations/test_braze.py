@@ -12,7 +12,7 @@ SETTINGS = EXAMPLE.settings
 USER = {"external_id": "u1"}
 TRAITS = {"email": "ann@example.com", "firstName": "Ann", "gender": "Female", "birthday": "1990-01-02",
           "address": {"city": "Bonn", "country": "DE"}, "plan": {"a": 1}}  # fmt: skip
-PRODUCTS = [{"product_id": "p1", "price": "4.5", "quantity": 2}, {"x": 1}]
+PRODUCTS = [{"product_id": "p1", "price": "4.5", "quantity": 2, "$size": "L"}, {"x": 1}]
 ORDER = {"order_id": "o1", "currency": "eur", "products": PRODUCTS}
 
 
@@ -22,15 +22,18 @@ ORDER = {"order_id": "o1", "currency": "eur", "products": PRODUCTS}
         ({"type": "identify", "traits": TRAITS}, "/users/track",
          {"attributes": [{**USER, "email": "ann@example.com", "first_name": "Ann", "gender": "F", "dob": "1990-01-02",
                           "home_city": "Bonn", "country": "DE", "plan": {"a": 1}}]}),
-        ({"properties": {"a": 1}}, "/users/track",
+        ({"properties": {"$a": 1, "time": "x", "event_name": "x", "$": 1, "": 1}}, "/users/track",
          {"events": [{**USER, "name": "Email Opened", "time": AT, "properties": {"a": 1, "message_id": "m1"}}]}),
         ({"type": "page", "name": "Home"}, "/users/track",
          {"events": [{**USER, "name": "Viewed Home Page", "time": AT, "properties": {"message_id": "m1"}}]}),
         ({"event": "Order Completed", "properties": ORDER}, "/users/track",
          {"purchases": [{**USER, "time": AT, "currency": "EUR", "product_id": "p1", "price": 4.5, "quantity": 2,
-                         "properties": {"order_id": "o1", "currency": "eur", "product_id": "p1", "price": "4.5",
-                                        "quantity": 2, "message_id": "m1"}}]}),
+                         "properties": {"order_id": "o1", "size": "L", "message_id": "m1"}}]}),
         ({"type": "group", "groupId": "g1"}, "/users/track", {"attributes": [{**USER, "ab_segment_group_g1": True}]}),
+        ({"userId": None, "anonymousId": "ann@example.com", "context": {"traits": {"email": "ann@example.com"}}},
+         "/users/track",
+         {"events": [{"email": "ann@example.com", "name": "Email Opened", "time": AT,
+                      "properties": {"message_id": "m1"}}]}),
         ({"type": "alias", "previousId": "old"}, "/users/identify",
          {"aliases_to_identify": [{**USER, "user_alias": {"alias_name": "old", "alias_label": "anonymous_id"}}]}),
         ({"userId": None, "anonymousId": "a1"}, "/users/track",
@@ -53,6 +56,37 @@ async def test_kinds_are_gathered_and_each_order_has_its_own_request():
     assert [{kind: len(objects) for kind, objects in body.items()} for body in service.bodies] == [
         {"events": 2}, {"attributes": 1}, {"purchases": 1}, {"purchases": 1},
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("price", "quantity", "expected"),
+    [(2.5, 100, (2.5, 100)), (2.5, 101, (252.5, 1)), (2, 0, (2, 1)), (2.5, "1e308", (2.5, 1)), (2, 10**400, (2, 1))],
+)
+async def test_more_than_a_hundred_of_a_product_are_one_purchase_of_their_price(price, quantity, expected):
+    product = {"product_id": "p1", "price": price, "quantity": quantity}
+    async with playing("braze", SETTINGS, (201, {})) as (destination, service):
+        await destination.send([event(1, event="Order Completed", properties={"products": [product]})])
+    (bought,) = service.bodies[0]["purchases"]
+    assert (bought["price"], bought["quantity"]) == expected
+
+
+async def test_what_is_in_is_not_sent_again_when_the_rest_gets_no_answer():
+    def answer(body):
+        names = [one["name"] for one in body["events"]]
+        return (400 if len(names) > 2 else 201), {"message": "invalid"}
+
+    async with playing("braze", SETTINGS, answer) as (destination, _):
+
+        class Cut:
+            async def request(self, method, url, **given):
+                if b'"E2"' in given["body"] and b'"E0"' not in given["body"]:
+                    raise RetryableError("no answer")
+                return await http.request(method, url, **given)
+
+        http = destination._http
+        destination._http = Cut()
+        outcomes = await destination.send([event(n, event=f"E{n}") for n in range(4)])
+    assert kinds(outcomes) == ["Delivered", "Delivered", "Retry", "Retry"]
 
 
 async def test_objects_that_are_named_as_refused_are_discarded_and_the_others_are_in():

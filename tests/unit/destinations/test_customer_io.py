@@ -14,7 +14,7 @@ EXAMPLE = Example({"site_id": "site", "api_key": "key-1"})
 SETTINGS = EXAMPLE.settings
 ULID = "01HZX3V5Q7T9W1Y3A5C7E9G1J3"
 ACTED = {"type": "person", "identifiers": {"id": "u1"}, "id": ULID, "timestamp": 1_777_896_000}
-TRAITS = {"email": "a@x.example", "firstName": "Ann", "createdAt": "2026-01-01", "plan": "x"}
+TRAITS = {"email": "a@x.example", "firstName": "Ann", "createdAt": "2026-01-01T00:00:00Z", "plan": "x"}
 
 
 @pytest.mark.parametrize(
@@ -25,18 +25,19 @@ TRAITS = {"email": "a@x.example", "firstName": "Ann", "createdAt": "2026-01-01",
          {**ACTED, "action": "page", "name": "https://x.example/", "attributes": {"url": "https://x.example/"}}),
         ({"type": "screen", "name": "Main"}, {**ACTED, "action": "screen", "name": "Main", "attributes": {}}),
         ({"userId": None, "anonymousId": "a1"},
-         {"type": "person", "anonymous_id": "a1", "id": ULID, "timestamp": 1_777_896_000, "action": "event",
-          "name": "Email Opened", "attributes": {}}),
+         {**ACTED, "identifiers": {"anonymous_id": "a1"}, "action": "event", "name": "Email Opened",
+          "attributes": {}}),
         ({"userId": None, "context": {"traits": {"email": "a@x.example"}}},
          {**ACTED, "identifiers": {"email": "a@x.example"}, "action": "event", "name": "Email Opened",
           "attributes": {}}),
         ({"type": "identify", "traits": TRAITS, "anonymousId": "a1"},
          {"type": "person", "identifiers": {"id": "u1"}, "action": "identify",
-          "attributes": {"email": "a@x.example", "first_name": "Ann", "created_at": "2026-01-01", "plan": "x",
+          "attributes": {"email": "a@x.example", "first_name": "Ann", "created_at": 1_767_225_600, "plan": "x",
                          "anonymous_id": "a1"}}),
-        ({"type": "group", "groupId": "g1", "traits": {"name": "N"}},
+        ({"type": "group", "groupId": "g1", "traits": {"name": "N", "created_at": 1_700_000_000}},
          {"type": "object", "identifiers": {"object_type_id": "1", "object_id": "g1"}, "action": "identify",
-          "attributes": {"name": "N"}, "cio_relationships": [{"identifiers": {"id": "u1"}}]}),
+          "attributes": {"name": "N", "created_at": 1_700_000_000},
+          "cio_relationships": [{"identifiers": {"id": "u1"}}]}),
         ({"type": "alias", "previousId": "old"},
          {"type": "person", "action": "merge", "primary": {"id": "u1"}, "secondary": {"id": "old"}}),
     ],
@@ -95,7 +96,9 @@ async def test_an_answer_for_the_whole_request_is_for_all(status, kind):
 
 @pytest.mark.parametrize(
     ("answer", "error"),
-    [((200, {"region": "us"}), None), ((200, {"region": "eu"}), DeliveryError), ((401, {}), UnauthorizedError),
+    [((200, {"region": "us"}), None), ((200, {"region": "eu"}), DeliveryError),
+     ((200, {"data_center": "us"}), None), ((200, {"data_center": "eu"}), DeliveryError),
+     ((401, {}), UnauthorizedError),
      ((500, {}), RetryableError), ((404, {}), DeliveryError)],
 )  # fmt: skip
 async def test_a_check_asks_for_the_region(answer, error):

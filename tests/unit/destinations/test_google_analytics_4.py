@@ -46,6 +46,23 @@ async def test_each_call_has_its_documented_form(members, name, params):
     }  # fmt: skip
 
 
+async def test_an_address_becomes_a_hash_or_is_left_out():
+    address = "Ann.B+x@example.com"
+    told = {"Recipient": f"to {address}, soon", "n": 1}
+    page = {"url": "https://x.example/?m=ann.b%40example.com&a=1"}
+    sent = []
+    for members in ({"userId": None, "anonymousId": address}, {"userId": address.lower(), "anonymousId": "a1"}):
+        async with playing("google_analytics_4", SETTINGS, (204, "")) as (destination, service):
+            await destination.send([event(1, properties=told, context={"page": page}, **members)])
+        sent.append(service.bodies[0])
+    assert sent[0]["client_id"] == sent[1]["user_id"]
+    assert len(sent[0]["client_id"]) == 64
+    assert sent[1]["client_id"] == "a1"
+    params = sent[0]["events"][0]["params"]
+    assert params["page_location"] == "https://x.example/?m=(address)&a=1"
+    assert params["Recipient"] == "to (address), soon"
+
+
 @pytest.mark.parametrize(
     ("given", "expected"),
     [("Signed Up", "sign_up"), ("session_start", "event_session_start"), ("Error", "event_error"),

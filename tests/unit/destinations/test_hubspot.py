@@ -39,6 +39,13 @@ async def test_a_contact_is_updated_or_created(statuses, asked):
     assert service.asked[0][3]["authorization"] == "Bearer pat-1"
 
 
+async def test_a_conflict_names_the_contact_that_has_the_address_as_a_further_one():
+    told = {"category": "CONFLICT", "message": "Contact already exists. Existing ID: 4711"}
+    async with playing("hubspot", SETTINGS, (404, {}), (409, told), (200, {})) as (destination, service):
+        assert await destination.send([IDENTIFY]) == [Delivered(200)]
+    assert service.asked[2][:3] == ("PATCH", "/crm/v3/objects/contacts/4711", {"properties": MADE})
+
+
 async def test_a_track_is_the_completion_of_the_event_that_the_settings_name():
     async with playing("hubspot", SETTINGS, (204, "")) as (destination, service):
         assert await destination.send([TRACK]) == [Delivered(204)]
@@ -62,7 +69,8 @@ async def test_what_hubspot_has_no_place_for_is_not_sent(members, kind):
 @pytest.mark.parametrize(
     ("answer", "after_s"),
     [((429, {"policyName": "TEN_SECONDLY_ROLLING"}), 10), ((429, {"policyName": "DAILY"}), 3600),
-     ((429, {}, {"Retry-After": "3"}), 3), ((423, {}), 10), ((477, {}), 10), ((502, {}), None)],
+     ((429, {}, {"Retry-After": "3"}), 3), ((423, {}), 10), ((477, {}), 10),
+     ((477, {}, {"Retry-After": "7200"}), 7200), ((502, {}), None)],
 )  # fmt: skip
 async def test_a_limit_is_waited_for(answer, after_s):
     async with playing("hubspot", SETTINGS, answer) as (destination, _):
