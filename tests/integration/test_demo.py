@@ -60,6 +60,17 @@ def test_the_destination_receives_signed_events(demo):
     assert within_a_minute(delivered) > 0
 
 
+def test_what_people_do_in_the_shop_goes_to_the_account(demo):
+    def account():
+        known = json.loads(demo.cli("destinations", "list", "--json"))
+        return [each["id"] for each in known if each["metadata"]["slug"] == "activecampaign"]
+
+    [destination] = within_a_minute(account)
+    labels = {"destination": destination, "outcome": "delivered_first_try"}
+    assert within_a_minute(lambda: demo.metric("headwater_delivery_events_total", **labels)) > 0
+    assert demo.metric("headwater_delivery_dead_letters", destination=destination) == 0
+
+
 def test_the_pages_are_open_to_everybody_on_this_machine(demo):
     status, page = demo.http("GET", "/default/sources")
     assert status == 200

@@ -1,4 +1,8 @@
-"""`headwater demo`: the service plus a simulated ActiveCampaign account, set up through the API that everybody has."""
+"""`headwater demo`: the service plus a simulated ActiveCampaign account, set up through the API that everybody has.
+
+Both directions run: email events come from the account and go to a receiver, what people do in the shop goes to the
+account's contacts.
+"""
 
 from __future__ import annotations
 
@@ -20,6 +24,7 @@ from headwater.app.supervisor import Supervisor, listen
 from headwater.clock import now
 from headwater.config import Settings
 from headwater.errors import ConfigError, HeadwaterError
+from headwater.simulators.activecampaign.api.tracking import ACTID, EVENT_KEY
 
 DIRECTORY: Final = "headwater-demo"
 _LOOPBACK: Final = ("127.0.0.1", "::1", "localhost")
@@ -29,7 +34,7 @@ _QUERY: Final = "select event, count(*) from activecampaign.tracks group by 1"
 
 def demo(*, speed: float, **flags: Any) -> None:
     """Run the demo until it is told to stop."""
-    os.environ.setdefault("HEADWATER_ALLOW_NETWORKS", "127.0.0.0/8")  # its destination is on this machine
+    os.environ.setdefault("HEADWATER_ALLOW_NETWORKS", "127.0.0.0/8")  # its destinations are on this machine
     os.environ.setdefault("HEADWATER_LOG_LEVEL", "warning")
     settings = config.read({**flags, "data_dir": flags.get("data_dir") or DIRECTORY})
     if settings.host not in _LOOPBACK:
@@ -44,7 +49,7 @@ def demo(*, speed: float, **flags: Any) -> None:
 
 
 def _set_up(supervisor: Supervisor, url: str, settings: Settings, story: list[str]) -> None:
-    """Make sources and destination where they are missing, start the simulated account, connect it, read its past."""
+    """Make sources and destinations where they are missing, start the simulated account, connect it, read its past."""
     try:
         shop = Api(url, settings)
         shop.wait()
@@ -71,6 +76,10 @@ def _set_up(supervisor: Supervisor, url: str, settings: Settings, story: list[st
             },
         )
         shop.connect(account, api_key, email)
+        keys = {"api_key": api_key, "event_key": EVENT_KEY, "actid": ACTID}
+        shop.destination(
+            website["id"], "activecampaign", "ActiveCampaign", {**keys, "api_url": account, "tracking_url": account}
+        )
     except (OSError, HeadwaterError, KeyError) as error:
         click.echo(f"headwater: the demo could not be set up: {error}", err=True)
         return
@@ -94,7 +103,8 @@ def _greet(url: str, account: str) -> None:
   The account           {click.style(f"{url}/default/apps/activecampaign", fg="cyan")}
   Watch events arrive   {click.style(f"{url}/default/sources/activecampaign/debugger", fg="cyan")}
   All pages             {click.style(url, fg="cyan")}
-  The destination       {click.style(f"{account}/receiver", fg="cyan")}
+  Its destinations      {click.style(f"{url}/default/destinations", fg="cyan")}  shop events go back to the account
+  What one received     {click.style(f"{account}/receiver", fg="cyan")}
   Ask the warehouse     {click.style(f'{_typed()} query "{_QUERY}"', fg="cyan")}
 """
     )
