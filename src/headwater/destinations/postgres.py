@@ -81,7 +81,8 @@ _STATEMENT_S: Final = 15  # ours: the server gives up a statement then
 _PORT_MAX: Final = 65_535
 _REFUSED: Final = ("28", "3D", "42501", "3F")  # authorization, no such database, no privilege, no such schema
 _MISSHAPEN: Final = ("42P01", "42703", "42P10", "42804")  # no such table, column, unique index; another type
-_SPOILS: Final = ("22", "23")  # data exception, constraint of the table's owner
+# data exception, constraint of the table's owner, a limit such as that of an index of the owner's on a property
+_SPOILS: Final = ("22", "23", "54")
 _REFUSED_WORDS: Final = ("authentication failed", "pg_hba.conf", "does not exist", "no password", "not permitted")
 
 
@@ -163,7 +164,7 @@ class Destination:
             except psycopg.Error as error:
                 if not _sqlstate(error).startswith(_SPOILS):
                     await self._close()
-                return [_outcome(error)] * len(events)
+                return [meaning(error)] * len(events)
             except RetryableError as error:  # of `reach`; another part of the batch may be in already
                 return [Retry(str(error), after_s=error.after_s)] * len(events)
             except UnauthorizedError as error:
@@ -319,7 +320,7 @@ def _is_refused(error: Exception) -> bool:
     return code.startswith(_REFUSED) or (not code and any(each in words for each in _REFUSED_WORDS))
 
 
-def _outcome(error: Exception) -> Outcome:
+def meaning(error: Exception) -> Outcome:
     """Return what an error means; its own words may hold addresses and values, so they stay out."""
     code = _sqlstate(error)
     if _is_refused(error):
@@ -336,7 +337,7 @@ def _coded(code: str) -> str:
 
 
 def _raised(error: Exception) -> DeliveryError:
-    match _outcome(error):
+    match meaning(error):
         case Unauthorized(reason):
             return UnauthorizedError(f"{reason} Compare user, password and database.")
         case Retry(reason):

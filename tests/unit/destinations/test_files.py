@@ -166,6 +166,9 @@ async def test_a_request_is_signed_as_amazons_library_signs_it(endpoint):
     ("answer", "kind"),
     [(Answer(403, {}, b"<Code>InvalidAccessKeyId</Code>"), Unauthorized),
      (Answer(403, {}, b"<Code>RequestTimeTooSkewed</Code>"), Retry), (Answer(404, {}, b""), Unauthorized),
+     (Answer(400, {}, b"<Code>RequestTimeout</Code>"), Retry),
+     (Answer(400, {}, b"<Code>AuthorizationHeaderMalformed</Code>"), Unauthorized),
+     (Answer(409, {}, b"<Code>OperationAborted</Code>"), Retry),
      (Answer(301, {}, b""), Unauthorized), (Answer(503, {}, b"<Code>SlowDown</Code>"), Retry)],
 )  # fmt: skip
 async def test_no_event_is_given_up_for_what_storage_answers(answer, kind):

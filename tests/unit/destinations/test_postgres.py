@@ -2,9 +2,11 @@
 
 import json
 
+import psycopg
 import pytest
 
-from headwater.destinations.postgres import Destination, Settings, row
+from headwater.destinations.contract import Discarded, Retry, Unauthorized
+from headwater.destinations.postgres import Destination, Settings, meaning, row
 from headwater.errors import ConfigError, DeliveryError
 from headwater.spec.event import Event
 from rooms import Example, room
@@ -55,6 +57,17 @@ def test_settings_that_cannot_work_are_refused(wrong):
 async def test_a_host_that_may_not_be_reached_is_not_dialled():
     with pytest.raises(DeliveryError):
         await Destination(Settings(**EXAMPLE.settings), room(None)).check()
+
+
+@pytest.mark.parametrize(
+    ("code", "kind"),
+    [("22003", Discarded), ("23514", Discarded), ("54000", Discarded), ("28P01", Unauthorized), ("42501", Unauthorized),
+     ("42P01", Retry), ("40001", Retry), ("53100", Retry), ("57014", Retry)],
+)  # fmt: skip
+def test_only_what_an_event_holds_makes_it_a_dead_letter(code, kind):
+    error = psycopg.errors.lookup(code)("details of a row")
+    assert isinstance(meaning(error), kind)
+    assert "details" not in meaning(error).reason
 
 
 def test_the_password_is_not_shown():

@@ -88,6 +88,8 @@ _REGION: Final = re.compile(r"[a-z0-9-]{1,40}")
 _PART_CHARS_MAX: Final = 100  # ours: a folder's name
 _FOLDERS_MAX: Final = 50  # ours: files that one batch may make; more events wait for the next
 _CLOCK_SKEWED: Final = b"RequestTimeTooSkewed"
+# Amazon S3 API, Error responses: of the upload, not of keys or bucket
+_PASSING: Final = (b"<Code>RequestTimeout<", b"<Code>IncompleteBody<", b"<Code>BadDigest<", b"<Code>OperationAborted<")
 
 
 @dataclass(frozen=True, slots=True)
@@ -232,6 +234,8 @@ def meaning(answer: Answer) -> Outcome:
             return Retry(reason, answer.status, after_s, said)
         case _ if _CLOCK_SKEWED in answer.body:
             return Retry(f"{reason} This machine's clock is wrong; correct it.", answer.status)
+        case Discarded(answer=said) if any(code in answer.body for code in _PASSING):
+            return Retry(reason, answer.status, answer=said)
         case Unauthorized(answer=said) | Discarded(answer=said):
             return Unauthorized(f"{reason} The keys, the bucket or the region are refused.", answer.status, said)
         case outcome:
