@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import string
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -10,7 +11,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from headwater.delivery.engine import build
+from headwater.destinations import kafka, postgres
 from headwater.destinations.contract import Answer
+from headwater.destinations.files import folder
+from headwater.destinations.files.formats import parquet
 from headwater.spec.event import Call, Event
 from rooms import room
 
@@ -24,6 +28,9 @@ TOOLS = {
     "klaviyo": {"api_key": "k"},
     "mixpanel": {"token": "t"},
     "posthog": {"api_key": "k"},
+    "segment": {"write_key": "k"},
+    "slack": {"url": "https://hooks.example.com/x", "template": "{{ properties.a.b | properties | event | type }}"},
+    "webhook": {"url": "https://example.com/x", "batch_size": 3},
 }
 NOW = datetime(2026, 5, 4, 13, 0, tzinfo=UTC)
 LEAF = (
@@ -72,7 +79,26 @@ def test_every_tool_here_has_its_file():
 @given(bodies=st.lists(MEMBERS, min_size=1, max_size=4), answer=ANSWERS)
 def test_each_event_has_one_outcome_whatever_it_holds(name, bodies, answer):
     card, destination = build(name, TOOLS[name], room(Wire(*answer), clock=lambda: NOW))
-    events = [Event(n, "s1", b"", body) for n, body in enumerate(bodies) if body["type"] in card.calls]
+    events = [
+        Event(n, "s1", json.dumps(body).encode(), body) for n, body in enumerate(bodies) if body["type"] in card.calls
+    ]
     for start in range(0, len(events), destination.batch_max):
         some = events[start : start + destination.batch_max]
         assert len(asyncio.run(destination.send(some))) == len(some)
+
+
+@settings(max_examples=200, deadline=None)
+@given(MEMBERS)
+def test_what_is_stored_elsewhere_has_a_form_for_every_event(body):
+    event = Event(1, "s1", json.dumps(body).encode(), body)
+    record = kafka.record(kafka.Settings("b:1", "t.{{ properties | event }}", security="PLAINTEXT"), event)
+    assert set(record["topic"]) <= set(string.ascii_letters + string.digits + "._-")
+    assert len(record["topic"]) <= 249
+    assert "\0" not in "".join(each for each in postgres.row(event).values() if each is not None)
+    assert folder("{event}/{date}/{hour}", event).count("/") == 2
+
+
+@settings(max_examples=5, deadline=None)
+@given(st.lists(MEMBERS, min_size=1, max_size=20))
+def test_parquet_holds_every_event(bodies):
+    assert parquet([Event(n, "s1", json.dumps(body).encode(), body) for n, body in enumerate(bodies)])[:4] == b"PAR1"
