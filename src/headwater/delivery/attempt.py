@@ -11,6 +11,7 @@ from typing import Final
 from headwater.delivery.address import parse
 from headwater.delivery.connection import SEND_DEADLINE_S
 from headwater.delivery.fate import EXCERPT_CHARS, Attempt, Held, HeldBack, Item
+from headwater.delivery.masking import Mask
 from headwater.delivery.order import Queue, user_of
 from headwater.delivery.turns import Rank, Turns
 from headwater.destinations.contract import (
@@ -93,20 +94,22 @@ class Sender:
         failed: told about an error of the destination's own code.
         rank: what this one carries.
         queue: whose events must wait; None where order does not matter.
+        mask: what no reason, request or answer may hold.
     """
 
     def __init__(
         self,
         destination: Destination,
         turns: Turns,
-        failed: Callable[[Exception], None],
+        failed: Callable[[BaseException], None],
         *,
         rank: Rank = Rank.LIVE,
         queue: Queue | None = None,
+        mask: Mask | None = None,
         deadline_s: float = SEND_DEADLINE_S,
     ) -> None:
         self._destination, self._turns, self._failed, self._deadline_s = destination, turns, failed, deadline_s
-        self._rank, self._queue = rank, queue
+        self._rank, self._queue, self._mask = rank, queue, mask or Mask()
         self._halted = False
         self._running: set[asyncio.Task[None]] = set()
         self._queued: set[asyncio.Task[None]] = set()
@@ -163,8 +166,10 @@ class Sender:
                 continue
             async with self._turn(len(places)):
                 round_.note(places, [_STOPPED] * len(places))
+                _request.set("")  # a call that sends nothing has no request of the one before
                 outcomes = await self._send([round_.items[place].event for place in places])
-            round_.note(places, outcomes, _request.get())
+            is_well = all(isinstance(outcome, Delivered) for outcome in outcomes)
+            round_.note(places, outcomes, "" if is_well else self._mask(_request.get()))
             round_.count(outcomes)
             if self._queue is not None:
                 waiting |= {user_of(round_.items[place].event) for place in places if round_.is_to_wait(place)} - {""}
@@ -193,19 +198,43 @@ class Sender:
             self._queued.discard(task)
 
     async def _send(self, events: Sequence[Event]) -> Sequence[Outcome]:
+        return [self._mask.outcome(outcome) for outcome in await self._outcomes(events)]
+
+    async def _outcomes(self, events: Sequence[Event]) -> Sequence[Outcome]:
         try:
             async with asyncio.timeout(self._deadline_s):
                 outcomes = await self._destination.send(events)
             if len(outcomes) != len(events):
                 raise ValueError(f"{len(outcomes)} outcomes for {len(events)} events")  # noqa: TRY301 - as its other mistakes
+            if not all(map(_is_sound, outcomes)):
+                raise TypeError("what is no outcome cannot be settled")  # noqa: TRY301 - as above
         except DeliveryError as error:
             return [_outcome(error)] * len(events)
         except TimeoutError:
             return [Retry(f"No outcome within {self._deadline_s:g} s.")] * len(events)
-        except Exception as error:  # noqa: BLE001 - a mistake in one destination's code must not stop the others
+        except BaseException as error:
+            # A mistake in one destination's code must not stop the others: a driver may cancel itself, or exit.
+            if isinstance(error, KeyboardInterrupt) or _is_cancelled():
+                raise
             self._failed(error)
             return [Retry(f"The destination's own code failed ({type(error).__name__}).")] * len(events)
         return outcomes
+
+
+def _is_sound(outcome: object) -> bool:
+    """Tell whether this can be settled: what the ledger cannot store would fail its round again and again."""
+    match outcome:
+        case Delivered() | Skipped(str()) | Discarded(str(), int() | None, str()) | Unauthorized(str(), int() | None):
+            return True
+        case Retry(str(), int() | None, int() | float() | None, str(), int() | float() | None):
+            return True
+        case _:
+            return False
+
+
+def _is_cancelled() -> bool:
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0
 
 
 def _outcome(error: DeliveryError) -> Outcome:

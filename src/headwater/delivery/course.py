@@ -10,6 +10,7 @@ from typing import Any
 
 from headwater.delivery.attempt import Sender
 from headwater.delivery.connection import Rules
+from headwater.delivery.masking import Mask
 from headwater.delivery.order import Queue
 from headwater.delivery.pace import Pace
 from headwater.delivery.turns import Rank, Turns
@@ -25,11 +26,13 @@ class Course:
         destination: Destination,
         rules: Rules,
         turns: Turns,
-        failed: Callable[[Exception], None],
+        failed: Callable[[BaseException], None],
         queue: Queue | None,
+        *,
+        mask: Mask,
     ) -> None:
         self.name = rank.name.lower()
-        self.sender = Sender(destination, turns, failed, rank=rank, queue=queue)
+        self.sender = Sender(destination, turns, failed, rank=rank, queue=queue, mask=mask)
         self.pace = Pace(rules, time.monotonic, destination.batch_max)
         self.changed = asyncio.Event()
 

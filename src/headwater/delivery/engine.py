@@ -18,6 +18,7 @@ from headwater.delivery.connection import Connection, Rules
 from headwater.delivery.dead_letters import DeadLetter, DeadLetterFilter, DeadLetters, Which
 from headwater.delivery.keeper import Built, Keeper
 from headwater.delivery.ledger import Ledger
+from headwater.delivery.masking import mask_of
 from headwater.delivery.prepared import prepared
 from headwater.delivery.replays import Replay, Replays
 from headwater.delivery.rooms import Outside
@@ -228,9 +229,11 @@ class Delivery:
             ConfigError, UnauthorizedError, RetryableError, DeliveryError: why they do not work.
         """
         room = self._outside.room()
-        async with room.closing:
-            _, destination = self._build(kind, settings, room)
-            await destination.check()
+        mask = mask_of(Connection("", "", kind, kind, enabled=True, settings=settings))
+        with mask.errors():
+            async with room.closing:
+                _, destination = self._build(kind, settings, room)
+                await destination.check()
 
     async def try_event(
         self,

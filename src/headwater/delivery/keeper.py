@@ -9,6 +9,7 @@ import structlog
 
 from headwater.delivery.backlog import fold
 from headwater.delivery.connection import Connection
+from headwater.delivery.masking import mask_of
 from headwater.delivery.order import Queue
 from headwater.delivery.rooms import Outside
 from headwater.delivery.selection import cursor_at
@@ -106,7 +107,7 @@ class Keeper:
         try:
             card, destination = self._build(connection, room)
         except ConfigError as error:
-            self.unusable = str(error)
+            self.unusable = mask_of(connection)(str(error))
             return None
         self.unusable = None
         ledger = self._parts.ledger

@@ -8,16 +8,15 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Final
-from urllib.parse import quote, urlsplit
 from uuid import uuid4
 
 import msgspec
 
-from headwater import shelf
 from headwater.delivery.advice import advice
 from headwater.delivery.attempt import Sender
 from headwater.delivery.connection import Connection
 from headwater.delivery.fate import Item
+from headwater.delivery.masking import Mask, mask_of
 from headwater.delivery.prepared import prepared
 from headwater.delivery.screen import Screen
 from headwater.delivery.turns import Turns
@@ -39,11 +38,8 @@ from headwater.outgoing import Answer
 from headwater.spec.event import Body, Event
 from headwater.spec.stamp import Arrival, stamp
 
-SHELF: Final = "headwater.destinations"
 EXCHANGES_MAX: Final = 20  # ours: requests of one try that are shown
 SHOWN_CHARS: Final = 16_000  # ours: of a request or an answer
-MASK: Final = "••••"
-_SECRET_CHARS_MIN: Final = 4  # ours: what is shorter would be masked in the middle of words
 SAMPLE_PREFIX: Final = "headwater-sample-"
 
 FILTERED: Final = "filtered"
@@ -112,7 +108,8 @@ async def tried(
         ConfigError: the settings cannot be used.
         InvalidRequestError: it is no event; `field` is `event` or a member of it.
     """
-    watch = WatchedHttp(room.http, secrets_of(connection))
+    mask = mask_of(connection)
+    watch = WatchedHttp(room.http, mask)
     room = dataclasses.replace(room, http=watch)
     card, destination = build(connection.type, connection.settings, room)
     found = _stamped(event, connection.source_id, moment)
@@ -122,10 +119,10 @@ async def tried(
             return Tried(FILTERED, screened, advice=advice(screened, None))
         found = screened
     heard = _Overheard(destination)
-    errors: list[Exception] = []
+    errors: list[BaseException] = []
     whole = heard if as_is else prepared(heard, connection, room)
-    (attempt,) = await Sender(whole, Turns(1), errors.append).attempt([Item(0, found)])
-    return _told(attempt.outcome, heard.sent, watch)
+    (attempt,) = await Sender(whole, Turns(1), errors.append, mask=mask).attempt([Item(0, found)])
+    return _told(attempt.outcome, mask.value(heard.sent), watch)
 
 
 async def function_tried(
@@ -155,10 +152,10 @@ async def function_tried(
 class WatchedHttp:
     """`outgoing.Http` that notes each exchange, without headers, queries and secrets."""
 
-    def __init__(self, http: Http, secrets: Sequence[str]) -> None:
-        """Take the client and the texts that are masked."""
+    def __init__(self, http: Http, mask: Mask) -> None:
+        """Take the client and what masks secrets."""
         self.exchanges: list[Exchange] = []
-        self._http, self._secrets = http, secrets
+        self._http, self._mask = http, mask
 
     async def request(
         self, method: str, url: str, *, body: bytes = b"", headers: Mapping[str, str] | None = None
@@ -173,17 +170,11 @@ class WatchedHttp:
         self._note(method, url, body, answer.status, _text(answer.body), began)
         return answer
 
-    def masked(self, text: str) -> str:
-        """Return the text with every secret masked."""
-        for secret in self._secrets:
-            text = text.replace(secret, MASK)
-        return text
-
     def _note(self, method: str, url: str, body: bytes, status: int | None, answer: str, began: float) -> None:
         if len(self.exchanges) < EXCHANGES_MAX:
-            shown = self.masked(url.partition("?")[0].partition("#")[0])
+            shown = self._mask(url.partition("?")[0].partition("#")[0])
             took_ms = round((time.monotonic() - began) * 1000)
-            exchange = Exchange(method, shown, self.masked(_text(body)), status, self.masked(answer), took_ms)
+            exchange = Exchange(method, shown, self._mask(_text(body)), status, self._mask(answer), took_ms)
             self.exchanges.append(exchange)
 
 
@@ -204,39 +195,6 @@ class _Overheard:
     async def send(self, events: Sequence[Event]) -> list[Outcome]:
         self.sent = events[0].body
         return await self.destination.send(events)
-
-
-def secrets_of(connection: Connection) -> list[str]:
-    """Return what of a connection's settings may be shown nowhere, longest first, as it is and as addresses spell it.
-
-    Of an address only path and query are secret: where a request went stays visible.
-    """
-    texts = {text for function in connection.inserts for text in _texts(function.settings)}
-    for name in _secret_settings(connection.type):
-        texts |= {_secret_part(text) for text in _texts(connection.settings.get(name))}
-    spelled = {spelling for text in texts for spelling in (text, quote(text), quote(text, safe=""), _in_json(text))}
-    return sorted((text for text in spelled if len(text) >= _SECRET_CHARS_MIN), key=len, reverse=True)
-
-
-def _secret_settings(kind: str) -> list[str]:
-    if kind not in shelf.names(SHELF):
-        return []
-    return [each.name for each in dataclasses.fields(shelf.take(SHELF, kind).Settings) if each.metadata.get("secret")]
-
-
-def _texts(value: object) -> set[str]:
-    if isinstance(value, Mapping):
-        return {text for each in value.values() for text in _texts(each)}
-    return {value} if isinstance(value, str) else set()
-
-
-def _secret_part(text: str) -> str:
-    parts = urlsplit(text) if "://" in text else None
-    return text if parts is None or len(parts.path) < _SECRET_CHARS_MIN else parts.path.lstrip("/")
-
-
-def _in_json(text: str) -> str:
-    return msgspec.json.encode(text).decode()[1:-1]
 
 
 def _text(body: bytes) -> str:
@@ -261,9 +219,9 @@ def _told(outcome: object, sent: Body | None, watch: WatchedHttp) -> Tried:
     is_well = isinstance(outcome, Delivered)
     return Tried(
         outcome=_NAMES.get(type(outcome), "retry"),
-        reason=watch.masked(reason),
+        reason=reason,
         status=status,
         sent=sent,
-        advice="" if is_well else advice(watch.masked(reason), status),
+        advice="" if is_well else advice(reason, status),
         exchanges=tuple(watch.exchanges),
     )

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Final
 
 import structlog
 
+from headwater import sqlite
 from headwater.clock import Clock
 from headwater.delivery import backlog
 from headwater.delivery.attempt import why_ended
@@ -18,6 +19,7 @@ from headwater.delivery.connection import Connection, Rules
 from headwater.delivery.course import Course
 from headwater.delivery.fate import Attempt, Dead, Done, Fate, Filtered, Item, Waiting, fate_of
 from headwater.delivery.ledger import Ledger
+from headwater.delivery.masking import mask_of
 from headwater.delivery.order import Breaks, Queue
 from headwater.delivery.replays import begin
 from headwater.delivery.screen import Screen
@@ -74,9 +76,9 @@ class Worker:
         self._screen = Screen(connection, card)
         self._log = structlog.get_logger().bind(destination=connection.id, source=connection.source_id)
         self._failures_logged: set[str] = set()
-        turns = Turns(self._rules.in_flight, self._rules.rate_per_s)
+        turns, mask = Turns(self._rules.in_flight, self._rules.rate_per_s), mask_of(connection)
         self._live, self._retries, self._backlog, self._replays = self._courses = tuple(
-            Course(rank, destination, self._rules, turns, self._code_failed, queue) for rank in Rank
+            Course(rank, destination, self._rules, turns, self._code_failed, queue, mask=mask) for rank in Rank
         )
         self._is_stopping = self._is_paused = False
         self._stretch: Stretch | None = None
@@ -155,8 +157,12 @@ class Worker:
         Only while the destination takes events: until then the backlog costs nothing, and would be jumped over twice.
         """
         parts, rules = self._parts, self._rules
-        late_at = parts.now() - rules.split_after_s
-        end = await asyncio.to_thread(stretch.end_of_backlog, late_at, rules.split_events)
+        now, late_s = parts.now(), rules.split_after_s
+        if await asyncio.to_thread(stretch.end_of_backlog, now - late_s, rules.split_events) is None:
+            return stretch
+        # Twice as late for each one that is still carried: what is always slower than its input would add ever more.
+        late_s *= 2.0 ** len(await parts.in_ledger(parts.ledger.backlogs, self.connection.id))
+        end = await asyncio.to_thread(stretch.end_of_backlog, now - late_s, rules.split_events)
         if end is None:
             return stretch
         lane = await parts.in_ledger(backlog.split, parts.ledger, self._lane.id, stretch.settled, end, parts.now())
@@ -276,13 +282,26 @@ class Worker:
             is_ordered=self._queue is not None,
             overtaken=self._breaks.note(fates),
         )
-        waits = await self._parts.settle(settlement, now)
+        waits = await self._settled(course, settlement, now)
         if self._queue is not None:
             self._queue.follow(waits)
         goes_well = course.pace.note(attempts)
         self._learn(course, refusal, goes_well=goes_well)
         self._report(course, settlement, time.monotonic() - started)
         return goes_well
+
+    async def _settled(self, course: Course, settlement: Settlement, now: float) -> Mapping[str, bool]:
+        """Commit a round as soon as the disk lets it: what was delivered is not sent again because it is full."""
+        wait_s = _FAILURE_WAIT_S
+        while True:
+            try:
+                return await self._parts.settle(settlement, now)
+            except sqlite.OperationalError as error:
+                if self._is_stopping:
+                    raise
+                self._log.error("delivery.unsettled", course=course.name, error=type(error).__name__)  # noqa: TRY400 - as the others here
+                await course.sleep(wait_s)
+                wait_s = min(_FAILURE_WAIT_MAX_S, wait_s * 2)
 
     def _fate(self, attempt: Attempt, now: float) -> Fate:
         fate = fate_of(attempt, self._rules, now)
@@ -319,10 +338,13 @@ class Worker:
         hold_s = course.pace.wait_s()
         if self._is_paused or hold_s > 0:
             await course.sleep(max(hold_s, _IDLE_S) if self._is_paused else hold_s)
+            # A pause that was ended while its round was still being settled would go on here for ever.
+            if self._is_paused and await self._parts.in_ledger(self._parts.ledger.pause, self.connection.id) is None:
+                self.resume()
             return True
         return False
 
-    def _code_failed(self, error: Exception) -> None:
+    def _code_failed(self, error: BaseException) -> None:
         if type(error).__name__ not in self._failures_logged:
             self._failures_logged.add(type(error).__name__)
             self._log.error("destination.failed", error=type(error).__name__)
