@@ -6,6 +6,7 @@ attributes object, Event object, Purchase object; API overview (REST endpoints o
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar, Final, Literal
@@ -71,6 +72,9 @@ _TRAITS: Final[conventions.Fields] = {
     "country": ("address.country",),
 }
 _RENAMED: Final = frozenset({"firstName", "lastName", "birthday", "address"} | _TRAITS.keys())
+# User attributes object: who is meant; what somebody's browser sends as traits must not say so.
+_IDENTIFIERS: Final = frozenset({"external_id", "braze_id", "user_alias", "_update_existing_only", "push_token_import"})
+_DATE: Final = re.compile(r"\d{4}-\d{2}-\d{2}")
 _GENDERS: Final = {"male": "M", "m": "M", "female": "F", "f": "F", "other": "O", "o": "O"}
 
 CARD = Card(
@@ -108,6 +112,7 @@ CARD = Card(
         "An event without any id becomes a dead letter.",
         "Whoever has no userId yet is found by the e-mail address, so that `Email Opened` reaches the right profile.",
         "A profile known by its address only stays beside that of a userId that comes later: merge them in Braze.",
+        "Traits that say who is meant, such as `braze_id`, are left out: a browser must not choose somebody else.",
         "Properties that Braze reserves are left out, such as `time`, and a `$` at the beginning of their names.",
         "Braze names what it refuses of a request; the others are in.",
         "An order without products that have a price goes as a custom event.",
@@ -239,10 +244,12 @@ def _person(body: Body) -> Body:
 def attributes(body: Body) -> Body:
     """Return what an identify call tells as attributes: those that Braze knows by its names, the others by theirs."""
     traits = conventions.person_traits(body)
-    made: Body = {name: each for name, each in traits.items() if name not in _RENAMED}
+    made: Body = {name: each for name, each in traits.items() if name not in _RENAMED | _IDENTIFIERS}
     made |= {name: each for name, paths in _TRAITS.items() if (each := conventions.text(traits, *paths))}
     if (gender := made.pop("gender", "")) and (known := _GENDERS.get(str(gender).casefold())):
         made["gender"] = known
+    if born := _DATE.match(made.pop("dob", "")):
+        made["dob"] = born[0]
     return made
 
 

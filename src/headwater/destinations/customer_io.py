@@ -52,7 +52,7 @@ _ATTRIBUTES: Final[conventions.Fields] = {
     "last_name": ("lastName", "last_name"),
 }
 _CREATED: Final = ("createdAt", "created_at")
-_RENAMED: Final = frozenset({"firstName", "lastName", "id", *_CREATED})
+_RENAMED: Final = frozenset({"firstName", "lastName", "id", "cio_id", *_CREATED})
 _ACTIONS: Final[Mapping[str, str]] = {Call.TRACK: "event", Call.PAGE: "page", Call.SCREEN: "screen"}
 
 CARD = Card(

@@ -40,6 +40,7 @@ _HOSTS: Final = {
 }
 _VERSION: Final = "2.13"
 _METADATA_MAX: Final = 20  # Submit a data event: keys of metadata
+_FOREIGN: Final = re.compile(r"""[.$~`!@#%^&*'{}|\\"\0]+""")  # Set up event tracking: what no key of metadata holds
 _TEXT_CHARS_MAX: Final = 255  # Data attributes: texts are cut there
 _CONFLICT: Final = 409
 _NOT_FOUND: Final = 404
@@ -85,7 +86,7 @@ CARD = Card(
         Rule("track", "traits.email, context.traits.email, properties.email", "email", "Without a userId."),
         Rule("track", "event", "event_name"),
         Rule("track", "timestamp", "created_at", "Seconds."),
-        Rule("track", "properties", "metadata", "Texts, numbers and booleans, up to 20."),
+        Rule("track", "properties", "metadata", "Texts, numbers and booleans, up to 20; in names `_` for punctuation."),
         Rule("track", "properties.revenue, properties.currency", "metadata.price", "In cents."),
         Rule("track", "messageId", "metadata.message_id"),
         Rule("group", "groupId", "company_id", "The person of the userId is attached to the company."),
@@ -241,7 +242,7 @@ def action(body: Body) -> Body:
     metadata: Body = {"message_id": conventions.text(body, "messageId")}
     if (revenue := conventions.revenue(body)) is not None:
         metadata["price"] = {"amount": round(revenue * _CENTS), "currency": conventions.currency(body).lower()}
-    plain = _plain(conventions.mapping(body, "properties"))
+    plain = _named(_plain(conventions.mapping(body, "properties")))
     metadata |= {name: plain[name] for name in list(plain)[: _METADATA_MAX - len(metadata)] if name not in metadata}
     return {
         "event_name": conventions.event_name(body),
@@ -249,6 +250,18 @@ def action(body: Body) -> Body:
         **who,
         "metadata": metadata,
     }
+
+
+def _named(plain: Body) -> Body:
+    """Return metadata whose keys Intercom takes; what it shows as a date, by the key's end, is a time in seconds."""
+    named: Body = {}
+    for given, each in plain.items():
+        name = _FOREIGN.sub("_", given)
+        is_date = name.endswith("_date") and isinstance(each, str)
+        seconds = conventions.epoch_s({"timestamp": each}) if is_date else 0
+        if name:
+            named[name] = seconds if seconds > 0 else each
+    return named
 
 
 def _custom(traits: Any, attributes: Sequence[str]) -> Body:

@@ -10,7 +10,9 @@ from service import AT, NOW, event, kinds, playing
 EXAMPLE = Example({"api_key": "key-1"})
 SETTINGS = EXAMPLE.settings
 USER = {"external_id": "u1"}
-TRAITS = {"email": "ann@example.com", "firstName": "Ann", "gender": "Female", "birthday": "1990-01-02",
+TRAITS = {"email": "ann@example.com", "firstName": "Ann", "gender": "Female", "birthday": "1990-01-02T00:00:00Z",
+          "braze_id": "other", "external_id": "other", "user_alias": {"alias_name": "a", "alias_label": "b"},
+          "_update_existing_only": True,
           "address": {"city": "Bonn", "country": "DE"}, "plan": {"a": 1}}  # fmt: skip
 PRODUCTS = [{"product_id": "p1", "price": "4.5", "quantity": 2, "$size": "L"}, {"x": 1}]
 ORDER = {"order_id": "o1", "currency": "eur", "products": PRODUCTS}

@@ -14,7 +14,13 @@ EXAMPLE = Example({"site_id": "site", "api_key": "key-1"})
 SETTINGS = EXAMPLE.settings
 ULID = "01HZX3V5Q7T9W1Y3A5C7E9G1J3"
 ACTED = {"type": "person", "identifiers": {"id": "u1"}, "id": ULID, "timestamp": 1_777_896_000}
-TRAITS = {"email": "a@x.example", "firstName": "Ann", "createdAt": "2026-01-01T00:00:00Z", "plan": "x"}
+TRAITS = {
+    "email": "a@x.example",
+    "firstName": "Ann",
+    "cio_id": "other",
+    "createdAt": "2026-01-01T00:00:00Z",
+    "plan": "x",
+}
 
 
 @pytest.mark.parametrize(

@@ -49,6 +49,14 @@ async def test_a_track_submits_a_data_event(members, who, metadata):
     assert service.asked[0][:3] == ("POST", "/events", {**named, **who})
 
 
+async def test_metadata_has_names_and_dates_as_intercom_takes_them():
+    given = {"a.b$": 1, "sent_date": "2026-05-04T12:00:00.250Z", "no_date": "soon", "due": "2026-05-04", "\0": True}
+    async with playing("intercom", SETTINGS, (202, "")) as (destination, service):
+        assert await destination.send([event(1, properties=given)]) == [Delivered(202)]
+    wanted = {"message_id": "m1", "a_b_": 1, "sent_date": SECONDS, "no_date": "soon", "due": "2026-05-04", "_": True}
+    assert service.bodies[0]["metadata"] == wanted
+
+
 async def test_metadata_has_twenty_keys_at_most():
     async with playing("intercom", SETTINGS) as (destination, service):
         await destination.send([event(1, properties={f"p{n}": n for n in range(50)})])
