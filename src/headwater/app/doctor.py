@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import os
 import shutil
@@ -15,11 +16,14 @@ from pathlib import Path
 from typing import Any, Final
 
 from pysqlite3 import dbapi2
+from sqlalchemy import select
+from sqlalchemy.exc import SQLAlchemyError
 
 from headwater import config, sqlite
 from headwater.app.rpc import Caller, internal_token
 from headwater.clock import now
 from headwater.config import Settings
+from headwater.control.database import destinations, open_engine
 from headwater.delivery.conservation import Comparison, accounts, compare
 from headwater.delivery.ledger import FILE, Ledger
 from headwater.errors import ConfigError, HeadwaterError
@@ -156,7 +160,24 @@ async def _pipeline(settings: Settings, url: str) -> list[Finding]:
         warehouses = (await caller.method("warehouses"))["warehouses"]
     finally:
         await caller.close()
-    return [*map(_account, accounts), *map(_connection, connections), *map(_warehouse, warehouses)]
+    called = _names(settings)
+    delivered = [_connection(status, called) for status in connections]
+    return [*map(_account, accounts), *delivered, *map(_warehouse, warehouses)]
+
+
+def _names(settings: Settings) -> dict[str, str]:
+    """Return what people call each destination, by id; nothing while the configuration cannot be read."""
+    engine = open_engine(settings.control_url)
+    try:
+        if not Path(engine.url.database or "").exists():
+            return {}
+        with engine.connect() as connection:
+            known = connection.execute(select(destinations.c.id, destinations.c.name)).tuples()
+            return {destination_id: f"{name} ({destination_id})" for destination_id, name in known}
+    except SQLAlchemyError:
+        return {}
+    finally:
+        engine.dispose()
 
 
 def _account(status: dict[str, Any]) -> Finding:
@@ -170,9 +191,9 @@ def _account(status: dict[str, Any]) -> Finding:
     )
 
 
-def _connection(status: dict[str, Any]) -> Finding:
+def _connection(status: dict[str, Any], called: Mapping[str, str]) -> Finding:
     """Tell the gravest of what is to know about a destination, as the engine words it."""
-    name = f"destination {status['destinationId']}"
+    name = f"destination {called.get(status['destinationId'], status['destinationId'])}"
     grave = next((each for each in status["warnings"] if each["code"] not in _HARMLESS), None)
     if grave is not None:
         return Finding(name, status["state"], grave["message"])
@@ -188,20 +209,19 @@ def _conservation(settings: Settings) -> Iterator[Finding]:
         return
     try:
         ledger = Ledger(settings.state_dir, read_only=True)
-    except sqlite.Error as error:
-        yield Finding("conservation", f"the ledger cannot be read ({error})", "Start the service once, then try again.")
+        with contextlib.closing(ledger):
+            found = accounts(ledger)
+    except (ConfigError, sqlite.Error) as error:
+        yield Finding("conservation", f"the ledger cannot be read ({error})", "Start the service: it says what to do.")
         return
-    reader = SegmentReader(settings.log_dir)
-    try:
-        yield from map(_compared, compare(reader, accounts(ledger)))
-    finally:
-        reader.close()
-        ledger.close()
+    with contextlib.closing(SegmentReader(settings.log_dir)) as reader:
+        called = _names(settings)
+        yield from (_compared(each, called) for each in compare(reader, found))
 
 
-def _compared(found: Comparison) -> Finding:
+def _compared(found: Comparison, called: Mapping[str, str]) -> Finding:
     account = found.account
-    name = f"conservation {account.connection}"
+    name = f"conservation {called.get(account.connection, account.connection)}"
     held = f"{account.read:,} events read, {found.logged:,} in the log up to there"
     if not found.is_well:
         return Finding(name, held, "Report this: events were passed without being read, or read twice. Then replay.")

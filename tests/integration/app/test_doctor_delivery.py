@@ -70,4 +70,4 @@ async def test_a_ledger_that_is_none_is_told_with_the_next_step(installation):
 def test_only_what_somebody_must_see_to_is_advice(warnings, advice):
     status = {"destinationId": "d1", "state": "active", "warnings": warnings, "backlog": 3, "read": 2, "pending": 3}
     status |= {"deliveredFirstTry": 1, "deliveredOnRetry": 0, "filtered": {"X": 1}}
-    assert doctor._connection(status).advice == advice
+    assert doctor._connection(status, {}).advice == advice
