@@ -172,5 +172,5 @@ def test_a_destination_from_its_first_event_to_a_clean_account(program, receiver
     assert all(len(each) == 1 for each in ids.values()), "an event has one id, in every attempt and replay"
     until(lambda: connection(program)["dead"] == 0)
     told = json.loads(program.cli("doctor", "--json"))
-    assert any(each["name"].startswith("conservation") for each in told["findings"])
+    assert f"conservation Hook ({hook['id']})" in [each["name"] for each in told["findings"]]
     assert told["ok"]
