@@ -55,6 +55,7 @@ class Desk:
     ) -> Answer:
         """Return what happened to a destination's events over time, and the totals."""
         begin, end = _instant(since, "since"), _instant(until, "until")
+        await self._newest()
         return answers.metrics(await self._delivery.metrics(destination_id, begin, end, granularity))
 
     async def dead_letters(
@@ -123,6 +124,7 @@ class Desk:
         dry_run: bool = False,
     ) -> Answer:
         """Deliver stored events again; `count` is how many there are, as far as 20 seconds of reading suffice."""
+        await self._newest()
         wanted = Selection(_instant(since, "since"), _instant(until, "until"), event, user_id)
         again = partial(self._delivery.replay, destination_id, wanted, source_id=source_id, rate_per_s=rate_per_s)
         counted = await again(dry_run=True)
@@ -148,6 +150,7 @@ class Desk:
         as_is: bool = False,
     ) -> Answer:
         """Send one event and return each request with its answer; nothing is counted or tried again."""
+        await self._newest()
         end = await self._delivery.try_event(type_, settings, event, destination_id=destination_id, as_is=as_is)
         return answers.tried(end)
 
@@ -204,8 +207,7 @@ class Desk:
 
     async def account_settle(self, connection_id: str) -> Answer:
         """Bring an account's webhook into the wanted state now: what was stored a moment ago counts."""
-        if self._refresh is not None:
-            await self._refresh()
+        await self._newest()
         return await self._with_lag(await self._worker.settle(connection_id))
 
     async def account_status(self, connection_id: str) -> Answer:
@@ -263,6 +265,11 @@ class Desk:
         """Map it once more."""
         again = await self._mapper.retry_quarantined(source_id)
         return {"mapped": again["mapped"], "stillUnmapped": again["stillQuarantined"]}
+
+    async def _newest(self) -> None:
+        """Return once what was stored before this call is in use: people change a thing and try it at once."""
+        if self._refresh is not None:
+            await self._refresh()
 
     @property
     def _worker(self) -> Worker:

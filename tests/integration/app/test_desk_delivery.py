@@ -22,14 +22,19 @@ FIGURES |= {"p50S", "p95S", "p99S"}
 
 
 @contextlib.asynccontextmanager
-async def desk_of(tmp_path, *connections):
+async def desk_of(tmp_path, *connections, newest=()):
+    """Yield a desk; `newest` is configured, and in use only after somebody has asked for the newest."""
     log, http = MemoryLog(), GuardedHttp(LOOPBACK)
     delivery = Delivery(log, tmp_path, outside(http, tmp_path), rules=QUICK)
     delivery.apply(connections)
     task = asyncio.create_task(delivery.run())
     mapper = InboxMapper(log, log, Cursors(tmp_path / "cursors.db"), lambda _: None)
+
+    async def refresh():
+        delivery.apply([*connections, *newest])
+
     try:
-        yield log, delivery, Desk(log, mapper, delivery, Loading(log, tmp_path))
+        yield log, delivery, Desk(log, mapper, delivery, Loading(log, tmp_path), refresh=refresh)
     finally:
         await delivery.stop()
         await task
@@ -123,6 +128,19 @@ async def test_a_try_shows_the_exchange(office):
     assert tried.keys() == {"outcome", "reason", "status", "sent", "advice", "exchanges"}
     assert exchange.keys() == {"method", "url", "request", "status", "answer", "durationMs"}
     assert (tried["outcome"], tried["sent"]["event"]) == ("delivered", "Order Completed")
+
+
+@pytest.mark.parametrize("ask", ["try_event", "metrics", "replay"])
+async def test_what_was_made_a_moment_ago_can_be_tried_at_once(tmp_path, ask):
+    async with receiving() as receiver, desk_of(tmp_path, newest=[webhook(receiver)]) as (_, _, desk):
+        match ask:
+            case "try_event":
+                found = await desk.try_event("webhook", {"url": receiver.url}, SAMPLES["track"], destination_id="d1")
+                assert found["outcome"] == "delivered"
+            case "metrics":
+                assert (await desk.metrics("d1"))["totals"]["received"] == 0
+            case _:
+                assert (await desk.replay("d1", dry_run=True))["count"] == 0
 
 
 async def test_a_function_cannot_run_where_nothing_runs_functions(office):
