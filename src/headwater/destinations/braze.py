@@ -48,6 +48,7 @@ _HOSTS: Final = {
 _ALIASES: Final = "aliases_to_identify"
 _REQUEST_BYTES: Final = 2_000_000  # ours: Braze documents 4 MB a request
 _PRODUCTS_MAX: Final = 75  # User track: purchases a request
+_TEXT_CHARS_MAX: Final = 255  # Event object, Purchase object: names and texts
 _QUANTITY_MAX: Final = 100  # Purchase object
 # Logging custom events, Logging purchases: names that properties may not have.
 _RESERVED: Final = frozenset({"time", "event_name"})
@@ -114,6 +115,7 @@ CARD = Card(
         "A profile known by its address only stays beside that of a userId that comes later: merge them in Braze.",
         "Traits that say who is meant, such as `braze_id`, are left out: a browser must not choose somebody else.",
         "Properties that Braze reserves are left out, such as `time`, and a `$` at the beginning of their names.",
+        "Names and texts are cut at 255 characters.",
         "Braze names what it refuses of a request; the others are in.",
         "An order without products that have a price goes as a custom event.",
         "Braze has no key to recognise a repeated event by; the messageId goes along as `message_id`.",
@@ -256,12 +258,15 @@ def attributes(body: Body) -> Body:
 def action(body: Body, who: Mapping[str, Any], name: str) -> Body:
     """Return a track, page or screen call as a custom event."""
     properties = _named(body, conventions.mapping(body, "properties"), _RESERVED)
-    return {**who, "name": name, "time": conventions.timestamp(body), "properties": properties}
+    return {**who, "name": name[:_TEXT_CHARS_MAX], "time": conventions.timestamp(body), "properties": properties}
 
 
 def _named(body: Body, properties: Mapping[str, Any], reserved: frozenset[str]) -> Body:
-    """Return the properties whose names Braze takes, and the messageId."""
-    spelled = {name.lstrip("$"): each for name, each in properties.items()}
+    """Return the properties whose names Braze takes, texts cut as it wants them, and the messageId."""
+    spelled = {
+        name.lstrip("$")[:_TEXT_CHARS_MAX]: each[:_TEXT_CHARS_MAX] if isinstance(each, str) else each
+        for name, each in properties.items()
+    }
     taken = {name: each for name, each in spelled.items() if name and name not in reserved}
     return {**taken, "message_id": conventions.text(body, "messageId")}
 
@@ -280,6 +285,6 @@ def purchases(body: Body, who: Mapping[str, Any]) -> list[Body]:
             if quantity > _QUANTITY_MAX:
                 price, quantity = conventions.number({"all": price * quantity}, "all") or price, 1
             properties = _named(body, {**order, **product}, _RESERVED_OF_PURCHASES)
-            own = {"product_id": name, "price": price, "quantity": quantity, "properties": properties}
+            own = {"product_id": name[:_TEXT_CHARS_MAX], "price": price, "quantity": quantity, "properties": properties}
             bought.append({**who, **shared, **own})
     return bought

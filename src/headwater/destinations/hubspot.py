@@ -44,6 +44,11 @@ _CONFLICT: Final = 409
 _EXISTING: Final = re.compile(r"Existing ID: (\d{1,20})")  # Contacts: what a conflict says
 _TOO_MANY: Final = 429
 _LATER: Final = frozenset({423, 477})  # Error handling: locked, account moves
+# Send custom event occurrences, Limits: a request beyond one of them fails.
+_PROPERTIES_MAX: Final = 50
+_NAME_CHARS_MAX: Final = 50
+_TEXT_CHARS_MAX: Final = 256
+_ADDRESS_CHARS_MAX: Final = 1_024  # of URL and referrer
 _NO_EMAIL: Final = Discarded("HubSpot needs an e-mail address.")
 _NAMELESS: Final = Discarded("A track call needs an event name.")
 _UNMAPPED: Final = Skipped("The settings name no HubSpot event for it.")
@@ -78,13 +83,15 @@ CARD = Card(
         Rule("track", "event", "eventName", "As the settings spell it."),
         Rule("track", "timestamp", "occurredAt"),
         Rule("track", "messageId", "uuid"),
-        Rule("track", "properties", "properties", "Texts, numbers and booleans; names in lower case with `_`."),
+        Rule("track", "properties", "properties", "Texts, numbers and booleans; see below."),
     ),
     notes=(
         "HubSpot knows people by their e-mail address; an event without one becomes a dead letter.",
         "A contact is updated, or created where there is none.",
         "Custom events must be defined in HubSpot; name them in the settings, other events are not sent.",
         "Properties must exist in HubSpot, for contacts and for events; an event with an unknown one is refused.",
+        "Of an event's properties the first 50 are sent, with names in lower case and `_`.",
+        "Texts are cut at 256 characters, those of a URL or referrer at 1,024: HubSpot would refuse longer ones.",
         "HubSpot names a repeated event by its `uuid`, and may count it again.",
         "Groups are not sent: companies are found by HubSpot's own ids only.",
         "Of the account's requests, 100 in 10 seconds, up to 90 are used; set a higher rate for larger accounts.",
@@ -189,19 +196,24 @@ def contact(body: Body, properties: Mapping[str, str]) -> Body:
 
 def completion(body: Body, event: str, address: str) -> Body:
     """Return a track call as the completion of a custom event."""
-    properties = {_spelled(name): each for name, each in conventions.mapping(body, "properties").items()}
+    properties = _plain({_spelled(name): each for name, each in conventions.mapping(body, "properties").items()})
     return {
         "eventName": event,
         "email": address,
         "occurredAt": conventions.timestamp(body),
         "uuid": conventions.text(body, "messageId"),
-        "properties": _plain(properties),
+        "properties": {name: _cut(name, each) for name, each in list(properties.items())[:_PROPERTIES_MAX]},
     }
 
 
 def _spelled(name: str) -> str:
     """Return a name as HubSpot spells those of properties; "" when nothing is left."""
-    return re.sub(r"[^a-z0-9]+", "_", name.lower()).strip("_")
+    return re.sub(r"[^a-z0-9]+", "_", name.lower()).lstrip("_0123456789")[:_NAME_CHARS_MAX].rstrip("_")
+
+
+def _cut(name: str, each: Any) -> Any:
+    most = _ADDRESS_CHARS_MAX if name.endswith(("url", "referrer")) else _TEXT_CHARS_MAX
+    return each[:most] if isinstance(each, str) else each
 
 
 def _plain(given: Mapping[str, Any]) -> Body:

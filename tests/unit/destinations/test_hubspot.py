@@ -55,6 +55,22 @@ async def test_a_track_is_the_completion_of_the_event_that_the_settings_name():
     })  # fmt: skip
 
 
+async def test_an_event_stays_within_hubspots_limits():
+    given = {
+        "page_url": "y" * 2_000,
+        "text": "y" * 2_000,
+        "2nd " + "x" * 80: 1,
+        "42": 1,
+        **{f"p{n}": n for n in range(60)},
+    }
+    members = {"properties": given, "context": {"traits": {"email": "ann@example.com"}}}
+    async with playing("hubspot", SETTINGS, (204, "")) as (destination, service):
+        await destination.send([event(1, **members)])
+    sent = service.bodies[0]["properties"]
+    assert (len(sent["page_url"]), len(sent["text"]), len(sent)) == (1_024, 256, 50)
+    assert sent["nd_" + "x" * 47] == 1
+
+
 @pytest.mark.parametrize(
     ("members", "kind"),
     [({"event": "Other"}, Skipped), ({"event": ""}, Discarded), ({}, Discarded), ({"type": "identify"}, Discarded)],
