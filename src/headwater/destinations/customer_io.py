@@ -37,6 +37,10 @@ _HOSTS: Final = {"us": "https://track.customer.io", "eu": "https://track-eu.cust
 _BATCH: Final = "/api/v2/batch"
 _REQUEST_BYTES: Final = 500 * 1_000 - 64  # Send multiple requests: 500 kB; room for the envelope
 _ITEM_BYTES: Final = 32 * 1_000  # the same, each operation
+# Invalid Track API requests: a person's attributes, whose request is refused beyond
+_ATTRIBUTES_MAX: Final = 300
+_NAME_BYTES_MAX: Final = 150
+_VALUE_BYTES_MAX: Final = 1_000
 _SOME_FAILED: Final = 207
 _ULID: Final = re.compile(r"[0-7][0-9A-HJKMNP-TV-Z]{25}\Z")
 _ULID_LETTERS: Final = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
@@ -81,6 +85,7 @@ CARD = Card(
     notes=(
         "An identify without userId and address, or an event without any id, becomes a dead letter.",
         "Customer.io names what it refuses of a request (207); the others are in.",
+        "Of a person's traits up to 300 are sent, texts up to 1,000 bytes: Customer.io would refuse more.",
         "Repeated events are recognised by their id, a ULID made of the messageId and the time.",
         "An event of more than 32 kB becomes a dead letter; a request holds up to 500 kB.",
         "In a workspace of the EU the region must be eu; the check says so.",
@@ -196,11 +201,21 @@ def _person(body: Body) -> dict[str, str]:
 
 def _identified(body: Body, person: dict[str, str]) -> Body:
     traits = conventions.person_traits(body)
-    attributes: Body = {name: each for name, each in traits.items() if name not in _RENAMED}
-    attributes |= conventions.picked(traits, _ATTRIBUTES) | _created(traits)
+    attributes = conventions.picked(traits, _ATTRIBUTES) | _created(traits)
     if anonymous := conventions.anonymous_id(body):
         attributes["anonymous_id"] = anonymous
+    attributes |= {name: each for name, each in traits.items() if name not in _RENAMED | attributes.keys()}
+    attributes = _bounded(attributes)
     return {"type": "person", "identifiers": person, "action": "identify", "attributes": attributes}
+
+
+def _bounded(attributes: Body) -> Body:
+    """Return the attributes that a request may hold, long texts cut."""
+    named = [(name, each) for name, each in attributes.items() if len(name.encode()) <= _NAME_BYTES_MAX]
+    return {
+        name: each.encode()[:_VALUE_BYTES_MAX].decode(errors="ignore") if isinstance(each, str) else each
+        for name, each in named[:_ATTRIBUTES_MAX]
+    }
 
 
 def _grouped(body: Body, person: dict[str, str], object_type: str) -> Body | Discarded:

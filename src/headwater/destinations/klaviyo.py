@@ -31,7 +31,7 @@ from headwater.spec import conventions
 from headwater.spec.event import Body, Call, Event
 
 _HOST: Final = "https://a.klaviyo.com"
-_REVISION: Final = "2025-07-15"
+_REVISION: Final = "2026-07-15"  # API versioning and deprecation policy: kept for two years
 _E164: Final = re.compile(r"\+[1-9][0-9]{6,14}\Z")  # Create or Update Profile: how a phone number must be written
 _FORBIDDEN: Final = 403
 _NO_ID: Final = Discarded("Klaviyo needs a userId, an anonymousId, an e-mail address or a phone number.")

@@ -56,6 +56,16 @@ async def test_each_call_has_its_documented_form(members, expected):
     assert headers["authorization"] == "Basic " + base64.b64encode(b"site:key-1").decode()
 
 
+async def test_a_person_stays_within_customer_ios_limits():
+    traits = {"n" * 151: 1, "bio": "\u00fc" * 600, **{f"t{n}": n for n in range(400)}, "firstName": "Ann"}
+    async with playing("customer_io", SETTINGS) as (destination, service):
+        assert kinds(await destination.send([event(1, type="identify", traits=traits)])) == ["Delivered"]
+    sent = service.bodies[0]["batch"][0]["attributes"]
+    assert len(sent) == 300
+    assert (sent["first_name"], sent["bio"]) == ("Ann", "\u00fc" * 500)
+    assert "n" * 151 not in sent
+
+
 def test_an_id_is_a_ulid_of_time_and_message():
     body = event(1, messageId="ac-1").body
     assert ulid(body) == ulid(body) != ulid({**body, "messageId": "ac-2"})

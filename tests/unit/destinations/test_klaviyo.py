@@ -15,7 +15,7 @@ async def sent(one) -> tuple[str, dict]:
     async with playing("klaviyo", SETTINGS, (202, "")) as (destination, service):
         assert await destination.send([one]) == [Delivered(202)]
     method, path, body, headers = service.asked[0]
-    assert (method, headers["authorization"], headers["revision"]) == ("POST", "Klaviyo-API-Key pk_1", "2025-07-15")
+    assert (method, headers["authorization"], headers["revision"]) == ("POST", "Klaviyo-API-Key pk_1", "2026-07-15")
     return path, body["data"]
 
 
