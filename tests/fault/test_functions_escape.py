@@ -12,6 +12,7 @@ import pytest
 from headwater.delivery.address import Policy
 from headwater.delivery.http import GuardedHttp
 from headwater.errors import ConfigError
+from headwater.functions.child import FETCH_BYTES_MAX
 from headwater.functions.contract import Ended, Function
 from headwater.functions.runtime import Processes
 from headwater.outgoing import Answer
@@ -112,6 +113,21 @@ async def test_a_hundred_requests_are_sent_and_no_more(runtime):
     )
     assert bad.value == [100, "An event may fetch 100 times."]
     assert web.count == 100
+
+
+async def test_large_requests_that_nobody_answers_are_not_heaped_up(runtime):
+    class Hanging(Web):
+        bytes = 0
+
+        async def request(self, *_args, body, **_named):
+            self.bytes += len(body)
+            await asyncio.sleep(10)
+
+    web = Hanging()
+    send = "setTimeout(() => fetch('https://a.example', {method: 'POST', body: 'x'.repeat(3e6)}).catch(() => 0), n)"
+    bad, _ = await ends(runtime, f"for (let n = 0; n < 50; n++) {send}; await new Promise(() => {{}})", http=web)
+    assert bad.kind == "retry"
+    assert 3e6 <= web.bytes <= FETCH_BYTES_MAX
 
 
 OUTSIDE = (

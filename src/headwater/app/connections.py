@@ -72,7 +72,8 @@ def _inserts(snapshot: Snapshot) -> dict[str, list[Function]]:
     found: dict[str, list[Function]] = defaultdict(list)
     for each in snapshot.inserts:
         if each.enabled and each.function_id in code:
-            found[each.destination_id].append(Function(each.id, each.name, code[each.function_id], each.settings))
+            own = Function(each.id, each.name, code[each.function_id], each.settings, each.secrets)
+            found[each.destination_id].append(own)
     return found
 
 

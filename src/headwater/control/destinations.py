@@ -171,7 +171,7 @@ class Destinations:
     def _checked(self, entry: Entry, given: Mapping[str, Any], stored: Mapping[str, Any] | None) -> dict[str, Any]:
         values = settings_of.checked(entry.settings_class, given, stored)
         for name, value in values.items():
-            if (name == "url" or name.endswith("_url")) and value:
+            if (name in {"url", "endpoint"} or name.endswith("_url")) and value:
                 check_url(value, self._policy, f"settings.{name}")
         return values
 

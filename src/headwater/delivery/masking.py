@@ -85,8 +85,10 @@ class Mask:
 
 def mask_of(connection: Connection) -> Mask:
     """Return the mask for everything of a connection's: its secret settings and those of its functions."""
-    functions = (*connection.inserts, *connection.functions.values())
-    texts = {text for function in functions for text in _texts(function.settings)}
+    texts: set[str] = set()
+    for function in (*connection.inserts, *connection.functions.values()):
+        secrets = function.settings.keys() if function.secrets is None else function.secrets
+        texts |= {text for name in secrets for text in _texts(function.settings.get(name))}
     for name in _secret_settings(connection.type):
         texts |= {part for text in _texts(connection.settings.get(name)) for part in _secret_parts(text)}
     return Mask(sorted(texts))

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import shutil
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from pathlib import Path
+from uuid import uuid4
 
 from headwater.budget import Budgets
 from headwater.clock import Clock, now
@@ -38,20 +40,24 @@ class Outside:
     runtime: Runtime | None = None
     clock: Clock = now
 
-    def room(self, connection: Connection | None = None) -> Room:
+    def room(self, connection: Connection | None = None, *, is_trial: bool = False) -> Room:
         """Return a room of a connection's own; None is one to try settings out in.
 
-        Whoever asked for it closes `closing`.
+        A trial has a directory that nobody else sees, gone once `closing` is closed: by whoever asked for the room.
         """
+        closing = AsyncExitStack()
+        home = self.home / (connection.id if connection and not is_trial else f"trial-{uuid4()}")
+        if is_trial or not connection:
+            closing.callback(shutil.rmtree, home, ignore_errors=True)
         return Room(
             http=self.http,
             budgets=self.budgets,
             reach=self.reach,
-            home=self.home / (connection.id if connection else "trial"),
+            home=home,
             directories=self.directories,
             connection_id=connection.id if connection else "",
             source_id=connection.source_id if connection else "",
-            closing=AsyncExitStack(),
+            closing=closing,
             functions=connection.functions if connection else {},
             runtime=self.runtime,
             clock=self.clock,

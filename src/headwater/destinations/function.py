@@ -21,6 +21,8 @@ _HANDLERS: Final = {call: f"on{call.capitalize()}" for call in Call}
 _BATCH: Final = "onBatch"
 _BATCH_MAX: Final = 20  # Segment: events of one call of onBatch
 _AGAIN: Final = frozenset({408, 425, 429})
+_STATUS_MAX: Final = 999  # RFC 9110: three digits
+_REASON_CHARS_MAX: Final = 500  # ours: as of any other error of a function
 
 CARD = Card(
     name="Function",
@@ -137,7 +139,8 @@ def _by_status(told: Any) -> Outcome:
     status = told.get("status") if isinstance(told, Mapping) else None
     if not isinstance(status, int) or status < 400:  # noqa: PLR2004 - where errors begin in RFC 9110
         return Delivered()
-    reason = str(told.get("errormessage") or f"The function answered {status}.")
+    reason = str(told.get("errormessage") or f"The function answered {status}.")[:_REASON_CHARS_MAX]
+    shown = status if status <= _STATUS_MAX else None
     if status in _AGAIN or status >= 500:  # noqa: PLR2004 - likewise
-        return Retry(reason, status)
-    return Discarded(reason, status)
+        return Retry(reason, shown)
+    return Discarded(reason, shown)

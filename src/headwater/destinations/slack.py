@@ -42,7 +42,10 @@ CARD = Card(
     api="https://api.slack.com/messaging/webhooks",
     mapping=(
         Rule(
-            "all calls", "any value, by the template", "text", "`&`, `<` and `>` are escaped: no value becomes a link"
+            "all calls",
+            "any value, by the template",
+            "text",
+            "`&`, `<` and `>` are escaped, `@channel` and the like get an invisible space: no value links or mentions",
         ),
         Rule("all calls", "", "channel", "where set; Slack's own newer webhooks have one channel and ignore it"),
         Rule("all calls", "", "username", "where set; ignored likewise"),
@@ -67,6 +70,8 @@ TEXT_CHARS_MAX: Final = 4_000  # Slack's advice for one message; it cuts at 40,0
 _TEMPLATE: Final = "*{{ event | name | type }}* {{ traits.email | context.traits.email | userId | anonymousId }}"
 _TEMPLATE_CHARS_MAX: Final = 4_000  # ours
 _ESCAPED: Final = {"&": "&amp;", "<": "&lt;", ">": "&gt;"}
+# Mattermost, Rocket.Chat and Discord mention everybody for these words; a zero-width space keeps them from it.
+_CALLING: Final = re.compile(r"@(?=(?:all|channel|here|everyone|group)\b)", re.IGNORECASE)
 _ERROR: Final = re.compile(rb"[a-z_]{1,60}")
 # about the webhook and not the message: invalid_token, action_prohibited; no_service, channel_not_found; archived
 _PAUSES: Final = frozenset({401, 403, 404, 410})
@@ -146,7 +151,7 @@ class Destination:
 
 def escaped(text: str) -> str:
     """Return a value so that Slack shows it as it is and makes no link or mention of it."""
-    return "".join(_ESCAPED.get(each, each) for each in text)
+    return _CALLING.sub("@\u200b", "".join(_ESCAPED.get(each, each) for each in text))
 
 
 def shortened(text: str) -> str:

@@ -17,12 +17,14 @@ import msgspec
 from headwater.errors import ConfigError, InvalidEventError, RetryableError
 from headwater.functions.contract import Ended, Function, Kind
 from headwater.functions.fetching import fetched
-from headwater.functions.frames import Frames, TooLargeError, framed
+from headwater.functions.frames import FRAME_BYTES_MAX, Frames, TooLargeError, framed
+from headwater.limits import MIB
 from headwater.outgoing import Http
 from headwater.spec.parse import decode
 
 START_S: Final = 15.0  # ours: from the start of a process to the end of the code's own first lines
 FETCHES_MAX: Final = 64  # ours: requests of one process under way
+FETCH_BYTES_MAX: Final = FRAME_BYTES_MAX  # ours: of all of them together, so that the largest may be sent alone
 _GRACE_S: Final = 3.0  # a process ends itself before; one that does not is killed
 _LOOK_S: Final = 1.0
 _READ_BYTES: Final = 256 * 1024
@@ -70,7 +72,7 @@ class Child:
         self._loaded: asyncio.Future[Mapping[str, Any]] = asyncio.get_running_loop().create_future()
         self._runs: dict[int, _Run] = {}
         self._last_run = 0
-        self._fetching = 0
+        self._fetching = self._fetching_bytes = 0
         self._heard_at = time.monotonic()
         self.handlers: frozenset[str] = frozenset()
         self.is_gone = False
@@ -197,21 +199,25 @@ class Child:
         elif "fetch" in head:
             run = self._runs.get(head["fetch"])
             if run is not None:
-                task = asyncio.create_task(self._fetch(head["fetch"], run.http, decode(lines[1]).value))
+                request = msgspec.convert(decode(lines[1]).value, dict[str, Any])
+                task = asyncio.create_task(self._fetch(head["fetch"], run.http, request, len(lines[1])))
                 run.fetches.add(task)
                 task.add_done_callback(run.fetches.discard)
         elif not self._loaded.done():
             self._loaded.set_result(head)
 
-    async def _fetch(self, number: int, http: Http, request: Mapping[str, Any]) -> None:
-        if self._fetching >= FETCHES_MAX:
-            answer: dict[str, Any] = {"error": f"More than {FETCHES_MAX} requests are under way.", "retry": True}
+    async def _fetch(self, number: int, http: Http, request: Mapping[str, Any], size: int) -> None:
+        if self._fetching >= FETCHES_MAX or self._fetching_bytes + size > FETCH_BYTES_MAX:
+            told = f"More than {FETCHES_MAX} requests, or {FETCH_BYTES_MAX // MIB} MiB of them, are under way."
+            answer: dict[str, Any] = {"error": told, "retry": True}
         else:
             self._fetching += 1
+            self._fetching_bytes += size
             try:
                 answer = await fetched(http, request)
             finally:
                 self._fetching -= 1
+                self._fetching_bytes -= size
         await self._tell([_encode({"answer": number}), _encode({"id": request.get("id"), **answer})])
 
 

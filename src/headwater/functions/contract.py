@@ -19,12 +19,14 @@ class Function:
         id: of the function, or of the place where it is inserted.
         code: JavaScript with Segment's handlers, such as `async function onTrack(event, settings)`.
         settings: what the code gets as its second argument; may hold secrets.
+        secrets: the names of those that may be shown nowhere; None is all of them.
     """
 
     id: str
     name: str
     code: str = field(repr=False)
     settings: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    secrets: frozenset[str] | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -93,3 +93,11 @@ async def test_what_is_no_event_or_no_destination_is_refused(receiver, deliverin
         with pytest.raises(ConfigError):
             await delivery.try_event("nothing", {}, SAMPLES["track"])
     assert receiver.bodies == []
+
+
+async def test_a_try_leaves_no_file_behind(delivering, tmp_path):
+    async with delivering() as delivery:
+        tried = await delivery.try_event("files", {"store": "disk"}, SAMPLES["track"])
+        await delivery.test("files", {"store": "disk"})
+    assert tried.outcome == "delivered"
+    assert [path.name for path in tmp_path.iterdir() if path.is_dir()] == []

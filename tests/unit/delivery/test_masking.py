@@ -71,6 +71,11 @@ def test_settings_of_functions_are_secrets_too():
         assert mask_of(connection(**named))("s3cretkey an0ther") == f"{MASK} {MASK}"
 
 
+def test_a_setting_of_a_function_that_is_no_secret_may_be_shown():
+    function = Function("f", "F", "", {"key": "s3cretkey", "stage": "production"}, frozenset({"key"}))
+    assert mask_of(connection(inserts=(function,)))("s3cretkey in production") == f"{MASK} in production"
+
+
 def test_each_outcome_is_told_without_secrets():
     mask = Mask(["s3cretkey"])
     told, masked = Retry("no s3cretkey", 500, 3.0, "s3cretkey!", 9.0), Retry(f"no {MASK}", 500, 3.0, f"{MASK}!", 9.0)

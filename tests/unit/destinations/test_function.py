@@ -82,6 +82,12 @@ async def test_a_batch_is_one_call_and_each_status_is_its_events_own():
     assert [(handler, len(given)) for _, handler, given in runtime.asked] == [("onBatch", 1)]
 
 
+async def test_a_status_that_is_none_is_not_kept():
+    runtime = Scripted([Ended("sent", [{"status": 10**20}])], handlers=("onBatch",))
+    [outcome, _] = await made(runtime, code="async function onBatch() {}").send(events(2))
+    assert outcome == Retry("The function answered 100000000000000000000.")
+
+
 async def test_an_error_of_a_batch_is_that_of_all_its_events():
     runtime = Scripted([Ended("retry", None, "down")], handlers=("onBatch",))
     destination = made(runtime, code="async function onBatch(events) {}")
@@ -107,3 +113,9 @@ async def test_a_check_wants_code_that_can_be_read_and_handles_something():
         await made(Scripted(handlers=("onRequest",))).check()
     with pytest.raises(DeliveryError, match="line 2"):
         await made(Scripted(error=ConfigError("SyntaxError (line 2)"))).check()
+
+
+async def test_what_a_batch_says_of_an_event_is_cut():
+    runtime = Scripted([Ended("sent", [{"status": 400, "errormessage": "x" * 100_000}] * 2)], handlers=("onBatch",))
+    outcomes = await made(runtime, code="async function onBatch() {}").send(events(2))
+    assert {len(outcome.reason) for outcome in outcomes} == {500}

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from headwater.destinations.contract import Answer, Delivered, Discarded, Retry, Skipped, Unauthorized
-from headwater.destinations.slack import TEXT_CHARS_MAX, Destination, Settings
+from headwater.destinations.slack import TEXT_CHARS_MAX, Destination, Settings, escaped
 from headwater.errors import ConfigError, DeliveryError, RetryableError, UnauthorizedError
 from headwater.spec.event import Event
 from rooms import Example, room
@@ -127,3 +127,9 @@ def test_an_empty_template_is_refused_and_the_address_not_shown():
 
 async def test_what_is_taken_is_delivered():
     assert await Destination(Settings(URL), room(Channel())).send([event()]) == [Delivered(200)]
+
+
+@pytest.mark.parametrize("word", ["channel", "here", "all", "everyone", "HERE"])
+def test_no_value_calls_everybody_where_plain_words_do(word):
+    assert f"@{word}" not in escaped(f"hello @{word}!")
+    assert escaped(f"ann@{word}body.example") == f"ann@{word}body.example"
