@@ -12,6 +12,7 @@ import string
 import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final
 from urllib.parse import quote, urlsplit
 
@@ -44,6 +45,7 @@ _PORT_MAX: Final = 65_535
 _UNSAFE: Final = re.compile(r"[\x00-\x20\x7f\\]")
 _LABEL: Final = re.compile(r"(?!-)[a-z0-9_-]{1,63}(?<!-)")
 _NUMERIC: Final = re.compile(r"\d+|0x[0-9a-f]*")
+_REMEMBERED: Final = 256  # ours: addresses; every call of a connection goes to the same few
 _NAME_CHARS_MAX: Final = 253
 
 
@@ -120,6 +122,7 @@ def unmapped(address: Address) -> Address:
 
 def parse(url: str) -> Target:
     """Return the parts of an absolute http(s) URL; whatever two programs could read differently is refused.
+@lru_cache(_REMEMBERED)
 
     Raises:
         DeliveryError: not such a URL, or with credentials, or with a host that is a number in disguise.

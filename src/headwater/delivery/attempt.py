@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextvars import ContextVar
 from typing import Final
 
@@ -33,7 +32,7 @@ _GONE: Final = 410
 _TOLD_GONE: Final = (
     "The destination gave up its address (410): set the new one, or resume if it was a mistake. Events are kept."
 )
-_request: ContextVar[str] = ContextVar("request", default="")
+_request: ContextVar[tuple[str, str, bytes] | None] = ContextVar("request", default=None)
 
 
 class NotedHttp:
@@ -46,10 +45,21 @@ class NotedHttp:
         self, method: str, url: str, *, body: bytes = b"", headers: Mapping[str, str] | None = None
     ) -> Answer:
         """Send one request as the client below does."""
-        # Paths and headers may be credentials; the host and the body are what helps.
-        target = parse(url)
-        _request.set(f"{method} {target.scheme}://{target.host}\n{body[:EXCERPT_CHARS].decode('utf-8', 'replace')}")
+        _request.set((method, url, body[:EXCERPT_CHARS]))
         return await self._http.request(method, url, body=body, headers=headers)
+
+
+def _excerpt() -> str:
+    """Return what the last call sent, as far as it is shown; "" when it sent nothing."""
+    if (sent := _request.get()) is None:
+        return ""
+    method, url, body = sent
+    # Paths and headers may be credentials; the host and the body are what helps.
+    try:
+        target = parse(url)
+    except DeliveryError:
+        return ""  # it was not sent
+    return f"{method} {target.scheme}://{target.host}\n{body.decode('utf-8', 'replace')}"
 
 
 class _Round:
@@ -151,12 +161,15 @@ class Sender:
                 await asyncio.wait(tasks)
         finally:
             self._running -= tasks
+            self._queued -= tasks
         for task in tasks:
             if not task.cancelled() and (error := task.exception()) is not None:
                 raise error
         return round_.attempts()
 
     async def _carry(self, round_: _Round, chain: Sequence[int]) -> None:
+        task = asyncio.current_task()
+        assert task is not None  # noqa: S101 - checks our own work
         waiting: set[str] = set()
         for piece in _slices(chain, self._destination.batch_max):
             places = self._free(round_, piece, waiting)
@@ -164,16 +177,18 @@ class Sender:
                 return
             if not places:
                 continue
-            async with self._turn(len(places)):
+            self._queued.add(task)  # a halt ends the wait and with it the task, since a rate may make it long
+            async with self._turns.turn(self._rank, len(places)):
+                self._queued.discard(task)
                 round_.note(places, [_STOPPED] * len(places))
-                _request.set("")  # a call that sends nothing has no request of the one before
+                _request.set(None)  # a call that sends nothing has no request of the one before
                 outcomes = await self._send([round_.items[place].event for place in places])
-            is_well = all(isinstance(outcome, Delivered) for outcome in outcomes)
-            round_.note(places, outcomes, "" if is_well else self._mask(_request.get()))
+            is_well = _are_delivered(outcomes)
+            round_.note(places, outcomes, "" if is_well else self._mask(_excerpt()))
             round_.count(outcomes)
             if self._queue is not None:
                 waiting |= {user_of(round_.items[place].event) for place in places if round_.is_to_wait(place)} - {""}
-            if any(map(ends_connection, outcomes)):
+            if not is_well and any(map(ends_connection, outcomes)):
                 self.halt()
 
     def _free(self, round_: _Round, places: Sequence[int], waiting: set[str]) -> Sequence[int]:
@@ -184,21 +199,9 @@ class Sender:
         round_.hold_back(held)
         return [place for place in places if place not in held]
 
-    @asynccontextmanager
-    async def _turn(self, events: int) -> AsyncIterator[None]:
-        """Wait for a call; a halt ends the wait and with it the task, since a rate may make it long."""
-        task = asyncio.current_task()
-        assert task is not None  # noqa: S101 - checks our own work
-        self._queued.add(task)
-        try:
-            async with self._turns.turn(self._rank, events):
-                self._queued.discard(task)
-                yield
-        finally:
-            self._queued.discard(task)
-
     async def _send(self, events: Sequence[Event]) -> Sequence[Outcome]:
-        return [self._mask.outcome(outcome) for outcome in await self._outcomes(events)]
+        outcomes = await self._outcomes(events)
+        return outcomes if _are_delivered(outcomes) else [self._mask.outcome(outcome) for outcome in outcomes]
 
     async def _outcomes(self, events: Sequence[Event]) -> Sequence[Outcome]:
         try:
@@ -206,7 +209,7 @@ class Sender:
                 outcomes = await self._destination.send(events)
             if len(outcomes) != len(events):
                 raise ValueError(f"{len(outcomes)} outcomes for {len(events)} events")  # noqa: TRY301 - as its other mistakes
-            if not all(map(_is_sound, outcomes)):
+            if not _are_delivered(outcomes) and not all(map(_is_sound, outcomes)):
                 raise TypeError("what is no outcome cannot be settled")  # noqa: TRY301 - as above
         except DeliveryError as error:
             return [_outcome(error)] * len(events)
@@ -219,6 +222,11 @@ class Sender:
             self._failed(error)
             return [Retry(f"The destination's own code failed ({type(error).__name__}).")] * len(events)
         return outcomes
+
+
+def _are_delivered(outcomes: Sequence[Outcome]) -> bool:
+    """Tell whether there is nothing to look at in a call's outcomes; it is nearly always so."""
+    return set(map(type, outcomes)) == {Delivered}
 
 
 def _is_sound(outcome: object) -> bool:
@@ -264,13 +272,15 @@ def why_ended(outcomes: Iterable[Outcome | Held | HeldBack]) -> str | None:
 def by_user(events: Sequence[Event], chains_max: int, batch_max: int) -> list[list[int]]:
     """Return the events' places as up to `chains_max` chains of similar length, each user's in one and in log order."""
     wanted = min(chains_max, -(-len(events) // batch_max))
+    if wanted == 1:
+        return [list(range(len(events)))]
     chains: list[list[int]] = [[] for _ in range(wanted)]
-    home: dict[object, list[int]] = {}
+    lengths, home = [0] * wanted, dict[str, int]()
     for place, event in enumerate(events):
-        user = user_of(event) or place
-        if user not in home:
-            home[user] = min(chains, key=len)
-        home[user].append(place)
+        shortest = lengths.index(min(lengths))
+        chain = home.setdefault(user, shortest) if (user := user_of(event)) else shortest
+        chains[chain].append(place)
+        lengths[chain] += 1
     return [chain for chain in chains if chain]
 
 

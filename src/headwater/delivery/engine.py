@@ -27,6 +27,7 @@ from headwater.delivery.selection import Selection
 from headwater.delivery.series import Metrics
 from headwater.delivery.settling import Settling
 from headwater.delivery.status import ConnectionStatus, Seen, status_of
+from headwater.delivery.tail import Tail
 from headwater.delivery.thread import OwnThread
 from headwater.delivery.tryout import Tried, function_tried, tried
 from headwater.delivery.worker import Parts
@@ -83,7 +84,7 @@ class Delivery:
         self._in_ledger = OwnThread("ledger")
         self._ledger = Ledger(directory)
         settling = Settling(self._ledger, self._in_ledger)
-        self._parts = Parts(reader, self._ledger, self._in_ledger, clock, self._rules, settling)
+        self._parts = Parts(reader, Tail(reader), self._ledger, self._in_ledger, clock, self._rules, settling)
         self._wanted: dict[str, Connection] = {}
         self._keepers: dict[str, Keeper] = {}
         self._letters = DeadLetters(self._ledger, self._in_ledger, self._parts.now, self._wake_all)

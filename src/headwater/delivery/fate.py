@@ -7,6 +7,8 @@ from datetime import datetime
 from functools import lru_cache
 from typing import Final
 
+import msgspec
+
 from headwater.delivery.connection import Rules
 from headwater.destinations.contract import Delivered, Discarded, Outcome, Retry, Skipped, Unauthorized
 from headwater.spec.event import Event
@@ -16,8 +18,7 @@ HELD_BACK: Final = "HELD_BACK"  # ours: waits behind an earlier event of the sam
 HELD_AT: Final = 1e15  # ours, epoch seconds: due when the ledger lets it go, and never by the clock
 
 
-@dataclass(frozen=True, slots=True)
-class Item:
+class Item(msgspec.Struct, frozen=True):
     """One event on its way, with its past.
 
     Attributes:
@@ -44,8 +45,7 @@ class HeldBack:
     """Not tried: an earlier event of the same user waits, and the destination needs them in order."""
 
 
-@dataclass(frozen=True, slots=True)
-class Attempt:
+class Attempt(msgspec.Struct, frozen=True):
     """How the try of one item ended; `request` is an excerpt of what was sent."""
 
     item: Item
@@ -53,8 +53,7 @@ class Attempt:
     request: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Done:
+class Done(msgspec.Struct, frozen=True):
     """The destination has it; `latency_s` from the server's receipt, None for a replay."""
 
     first_try: bool

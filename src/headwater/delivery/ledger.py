@@ -11,13 +11,14 @@ import threading
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from itertools import chain
 from pathlib import Path
 from typing import Any, Final
 
 import msgspec
 
 from headwater import sqlite
-from headwater.delivery.fate import HELD_AT, Dead, Done, Fate, Filtered, Item, Waiting
+from headwater.delivery.fate import HELD_AT, Dead, Fate, Item, Waiting
 from headwater.delivery.order import line_up, user_of
 from headwater.delivery.series import Metrics, Series
 from headwater.delivery.settlement import Balance, Lane, Move, Pause, Settlement
@@ -250,8 +251,8 @@ class Ledger:
     def _settle(self, settlement: Settlement, now: float) -> Mapping[str, bool]:
         if settlement.move is not None:
             self._move(settlement.move)
-        self._count(settlement.fates)
-        self._leave_waiting(settlement.fates)
+        self._count(settlement)
+        self._leave_waiting(settlement)
         self._keep_waiting(settlement)
         self._bury(settlement, now)
         self._note(settlement, now)
@@ -265,27 +266,28 @@ class Ledger:
         ).rowcount
         assert moved == 1, "two readers moved one cursor"  # noqa: S101 - checks our own work
 
-    def _count(self, fates: Sequence[tuple[Item, Fate]]) -> None:
-        done = Counter((item.lane, fate.first_try) for item, fate in fates if isinstance(fate, Done))
+    def _count(self, settlement: Settlement) -> None:
+        done = Counter((item.lane, fate.first_try) for item, fate in settlement.done)
         for (lane, first_try), count in done.items():
             self.db.execute(
                 "update lane set delivered_first = delivered_first + ?, delivered_retry = delivered_retry + ?"
                 " where id = ?",
                 (count if first_try else 0, 0 if first_try else count, lane),
             )
-        kept_out = Counter((item.lane, fate.reason) for item, fate in fates if isinstance(fate, Filtered))
+        kept_out = Counter((item.lane, fate.reason) for item, fate in settlement.filtered)
         self.db.executemany(
             "insert into filtered (lane, reason, count) values (?, ?, ?)"
             " on conflict do update set count = count + excluded.count",
             [(lane, reason, count) for (lane, reason), count in kept_out.items()],
         )
 
-    def _leave_waiting(self, fates: Sequence[tuple[Item, Fate]]) -> None:
-        over = [(item.row,) for item, fate in fates if item.row is not None and not isinstance(fate, Waiting)]
-        self.db.executemany("delete from waiting where id = ?", over)
+    def _leave_waiting(self, settlement: Settlement) -> None:
+        over = chain[tuple[Item, Fate]](settlement.done, settlement.filtered, settlement.dead)
+        rows = [(item.row,) for item, _ in over if item.row is not None]
+        self.db.executemany("delete from waiting where id = ?", rows)
 
     def _keep_waiting(self, settlement: Settlement) -> None:
-        waiting = [(item, fate) for item, fate in settlement.fates if isinstance(fate, Waiting)]
+        waiting = settlement.waiting
         self.db.executemany(
             "update waiting set attempts = ?, first_at = ?, due_at = ?, reason = ?, status = ? where id = ?",
             [
@@ -328,19 +330,17 @@ class Ledger:
                     fate.answer,
                     fate.request,
                 )
-                for item, fate in settlement.fates
-                if isinstance(fate, Dead)
+                for item, fate in settlement.dead
             ],
         )
 
     def _note(self, settlement: Settlement, now: float) -> None:
-        done = [fate for _, fate in settlement.fates if isinstance(fate, Done)]
         failed = [
             fate.reason
-            for item, fate in settlement.fates
+            for item, fate in (settlement.fates if settlement.waiting or settlement.dead else ())
             if isinstance(fate, Waiting | Dead) and fate.attempts > item.attempts
         ]
-        if done:
+        if settlement.done:
             self.db.execute("update connection set last_delivered_at = ? where id = ?", (now, settlement.connection))
         if failed:
             self.db.execute(

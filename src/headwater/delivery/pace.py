@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Final
 
@@ -42,13 +43,13 @@ class Pace:
 
     def note(self, attempts: Sequence[Attempt]) -> bool:
         """Take in how a round went; return True when the destination took or judged at least one event."""
-        tried = [attempt.outcome for attempt in attempts if not isinstance(attempt.outcome, Held | HeldBack)]
-        refused = [outcome for outcome in tried if isinstance(outcome, Retry)]
-        asked = max((outcome.after_s or 0.0 for outcome in refused), default=0.0)
+        kinds = Counter(type(attempt.outcome) for attempt in attempts)
+        tried = len(attempts) - kinds[Held] - kinds[HeldBack]
+        asked = max((_asked_s(attempt) for attempt in attempts), default=0.0) if kinds[Retry] else 0.0
         self._asked_until = self._monotonic() + min(asked, self._rules.retry_after_max_s)
         if not tried:
             return False
-        if len(refused) == len(tried):
+        if kinds[Retry] == tried:
             self._slow_down()
             return False
         self.recover()
@@ -77,3 +78,7 @@ class Pace:
             bound = min(self._rules.hold_max_s, self._rules.retry_first_s * 2.0 ** min(doublings, _DOUBLINGS_MAX))
             # At least half of the bound: chance alone could otherwise hammer a destination that refuses at once.
             self._failing_until = self._monotonic() + bound * (0.5 + 0.5 * self._rules.chance())
+
+
+def _asked_s(attempt: Attempt) -> float:
+    return (attempt.outcome.after_s or 0.0) if isinstance(attempt.outcome, Retry) else 0.0

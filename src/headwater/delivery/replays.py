@@ -14,6 +14,7 @@ from headwater.delivery.screen import Screened
 from headwater.delivery.selection import Selection
 from headwater.delivery.settlement import Balance, Lane
 from headwater.delivery.stretch import Stretch
+from headwater.delivery.tail import Tail
 from headwater.delivery.thread import OwnThread
 from headwater.errors import ConflictError, NotFoundError
 from headwater.eventlog.contract import Reader
@@ -223,7 +224,7 @@ def _end(lane: Lane) -> int:
 
 def counted(reader: Reader, plan: Plan, screen: Screened, monotonic: Callable[[], float]) -> Replay:
     """Return what a replay would send, as far as COUNT_S suffices; blocks on the log."""
-    lane, stretch = plan.lane, Stretch(reader, plan.lane)
+    lane, stretch = plan.lane, Stretch(Tail(reader), plan.lane)
     selected, filtered, passed, until_s = 0, Counter[str](), lane.first, monotonic() + COUNT_S
     while monotonic() < until_s and (piece := stretch.take(_PIECE, screen)) is not None:
         passed = piece.move.next_cursor

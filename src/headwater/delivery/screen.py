@@ -32,6 +32,7 @@ class Screen:
     def __init__(self, connection: Connection, card: Card) -> None:
         """Read the connection's filters."""
         self._is_enabled, self._card = connection.enabled, card
+        self._calls = frozenset[str](card.calls)
         self._filters = Filters(connection.filters)
 
     def __call__(self, event: Event) -> Event | str:
@@ -39,7 +40,7 @@ class Screen:
         if not self._is_enabled:
             return DESTINATION_DISABLED
         chosen = event.body.get("integrations")
-        if isinstance(chosen, Mapping) and not _is_chosen(chosen, self._card.name):
+        if chosen and isinstance(chosen, dict) and not _is_chosen(chosen, self._card.name):
             return FILTERED_BY_INTEGRATIONS
         return self._supported(event)
 
@@ -60,7 +61,7 @@ class Screen:
         return decide
 
     def _supported(self, event: Event) -> Event | str:
-        return self._filters(event) if event.type in self._card.calls else UNSUPPORTED_EVENT_TYPE
+        return self._filters(event) if event.type in self._calls else UNSUPPORTED_EVENT_TYPE
 
 
 def _is_chosen(integrations: Mapping[str, Any], name: str) -> bool:

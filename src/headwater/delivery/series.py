@@ -8,12 +8,11 @@ a day for 400 days (the first two as Segment's Public API keeps its delivery met
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
 from headwater import sqlite
-from headwater.delivery.fate import Dead, Done, Fate, Filtered, Item, Waiting
 from headwater.delivery.latency import bucket_of, percentile
 from headwater.delivery.selection import NOT_SELECTED
 from headwater.delivery.settlement import Settlement
@@ -87,8 +86,7 @@ class Series:
 
     def note(self, settlement: Settlement, now: float) -> None:
         """Count what a round leads to."""
-        read = settlement.move.read if settlement.move else 0
-        self.add(settlement.connection, happened(settlement.fates, read), now)
+        self.add(settlement.connection, happened(settlement), now)
 
     def add(self, connection: str, counts: Mapping[tuple[str, str], int], now: float) -> None:
         """Add to the counts of the present minute, hour and day; `now` in epoch seconds."""
@@ -155,22 +153,24 @@ class Series:
         )
 
 
-def happened(fates: Sequence[tuple[Item, Fate]], read: int) -> Happened:
+def happened(settlement: Settlement) -> Happened:
     """Return what a round comes to.
 
     What a replay passes without selecting it is neither received nor filtered: nobody asked for it.
     """
-    done = [fate for _, fate in fates if isinstance(fate, Done)]
-    on_retry = sum(not fate.first_try for fate in done)
-    again = sum(isinstance(fate, Waiting) and fate.attempts > item.attempts for item, fate in fates)
+    done = settlement.done
+    on_retry = sum(not fate.first_try for _, fate in done)
+    again = sum(fate.attempts > item.attempts for item, fate in settlement.waiting)
     counts: Happened = Counter({(DELIVERED_FIRST_TRY, ""): len(done) - on_retry, (DELIVERED_ON_RETRY, ""): on_retry})
     counts[RETRIED, ""] = again
-    counts[FAILED, ""] = sum(isinstance(fate, Dead) for _, fate in fates)
-    for reason, count in Counter(fate.reason for _, fate in fates if isinstance(fate, Filtered)).items():
+    counts[FAILED, ""] = len(settlement.dead)
+    for reason, count in Counter(fate.reason for _, fate in settlement.filtered).items():
         counts[FILTERED, reason] = count
+    read = settlement.move.read if settlement.move else 0
     counts[RECEIVED, ""] = read - counts.pop((FILTERED, NOT_SELECTED), 0)
-    buckets = Counter(bucket_of(fate.latency_s) for fate in done if fate.latency_s is not None)
-    counts.update({(_LATENCY, str(bucket)): count for bucket, count in buckets.items()})
+    for latency_s, count in Counter(fate.latency_s for _, fate in done).items():  # those of one request share it
+        if latency_s is not None:
+            counts[_LATENCY, str(bucket_of(latency_s))] += count
     return counts
 
 

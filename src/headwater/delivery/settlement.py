@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
-from headwater.delivery.fate import Fate, Item
+from headwater.delivery.fate import Dead, Done, Fate, Filtered, Item, Waiting
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +26,7 @@ class Move:
 
 @dataclass(frozen=True, slots=True)
 class Settlement:
-    """What one round leads to.
+    """What one round leads to; its events by kind of fate are in `done`, `filtered`, `waiting` and `dead`.
 
     Attributes:
         move: set for a round that read the log, None for one of retries.
@@ -42,6 +42,18 @@ class Settlement:
     revision: str = ""
     is_ordered: bool = False
     overtaken: int = 0
+    done: Sequence[tuple[Item, Done]] = field(init=False, repr=False)
+    filtered: Sequence[tuple[Item, Filtered]] = field(init=False, repr=False)
+    waiting: Sequence[tuple[Item, Waiting]] = field(init=False, repr=False)
+    dead: Sequence[tuple[Item, Dead]] = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        """Sort the fates once: everything that is counted or stored is asked of one kind."""
+        by_kind: dict[type[Fate], list[tuple[Item, Fate]]] = {Done: [], Filtered: [], Waiting: [], Dead: []}
+        for pair in self.fates:
+            by_kind[type(pair[1])].append(pair)
+        for kind, name in ((Done, "done"), (Filtered, "filtered"), (Waiting, "waiting"), (Dead, "dead")):
+            object.__setattr__(self, name, by_kind[kind])
 
 
 @dataclass(frozen=True, slots=True)

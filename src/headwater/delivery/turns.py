@@ -5,8 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import deque
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Callable
 from enum import IntEnum
 from typing import Final
 
@@ -43,9 +42,15 @@ class Turns:
         self._turn = self._in_a_row = self._busy = self._others = 0
         self._timer: asyncio.TimerHandle | None = None
 
-    @asynccontextmanager
-    async def turn(self, rank: Rank, events: int) -> AsyncIterator[None]:
+    def turn(self, rank: Rank, events: int) -> _Turn:
         """Wait for a call that carries so many events; the call ends with the context."""
+        return _Turn(self, rank, events)
+
+    async def enter(self, rank: Rank, events: int) -> None:
+        """Return when a call that carries so many events may begin; `leave` ends it."""
+        if not any(self._queues.values()) and self._is_free(rank) and self._wait_s(events) <= 0:
+            self._begin(rank, events)
+            return
         place: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._queues[rank].append((place, events))
         self._serve()
@@ -53,17 +58,25 @@ class Turns:
             await place
         except asyncio.CancelledError:
             if place.done() and not place.cancelled():
-                self._leave(rank)
+                self.leave(rank)
             raise
-        try:
-            yield
-        finally:
-            self._leave(rank)
 
-    def _leave(self, rank: Rank) -> None:
+    def leave(self, rank: Rank) -> None:
+        """End a call."""
         self._busy -= 1
         self._others -= rank is not Rank.LIVE
         self._serve()
+
+    def _is_free(self, rank: Rank) -> bool:
+        return self._busy < self.calls_max and (rank is Rank.LIVE or self._others < self._others_max)
+
+    def _begin(self, rank: Rank, events: int) -> None:
+        self._turn += 1
+        self._served[rank] = self._turn
+        self._in_a_row = self._in_a_row + 1 if rank is Rank.LIVE else 0
+        self._busy += 1
+        self._others += rank is not Rank.LIVE
+        self._tokens -= events
 
     def _serve(self) -> None:
         while self._timer is None and (rank := self._next()) is not None:
@@ -72,12 +85,7 @@ class Turns:
                 self._timer = asyncio.get_running_loop().call_later(wait_s, self._again)
                 return
             self._queues[rank].popleft()
-            self._turn += 1
-            self._served[rank] = self._turn
-            self._in_a_row = self._in_a_row + 1 if rank is Rank.LIVE else 0
-            self._busy += 1
-            self._others += rank is not Rank.LIVE
-            self._tokens -= events
+            self._begin(rank, events)
             place.set_result(None)
 
     def _again(self) -> None:
@@ -86,7 +94,7 @@ class Turns:
 
     def _next(self) -> Rank | None:
         """Return whose turn it is, None when no call is free or nobody waits."""
-        if self._busy >= self.calls_max:
+        if self._busy >= self.calls_max or not any(self._queues.values()):
             return None
         for queue in self._queues.values():
             while queue and queue[0][0].done():  # whoever waited has given up
@@ -108,3 +116,16 @@ class Turns:
         lacking = min(float(events), self._burst) - self._tokens
         # A hair of a token is no reason to wait: a timer may fire a little early.
         return lacking / self._rate_per_s if lacking > 1e-6 else 0.0  # noqa: PLR2004 - rounding
+
+
+class _Turn:
+    """The context of one call."""
+
+    def __init__(self, turns: Turns, rank: Rank, events: int) -> None:
+        self._turns, self._rank, self._events = turns, rank, events
+
+    async def __aenter__(self) -> None:
+        await self._turns.enter(self._rank, self._events)
+
+    async def __aexit__(self, *_: object) -> None:
+        self._turns.leave(self._rank)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final
 
@@ -17,7 +17,7 @@ from headwater.delivery import backlog
 from headwater.delivery.attempt import why_ended
 from headwater.delivery.connection import Connection, Rules
 from headwater.delivery.course import Course
-from headwater.delivery.fate import Attempt, Dead, Done, Fate, Filtered, Item, Waiting, fate_of
+from headwater.delivery.fate import Attempt, Done, Fate, Filtered, Item, fate_of
 from headwater.delivery.ledger import Ledger
 from headwater.delivery.masking import mask_of
 from headwater.delivery.order import Breaks, Queue
@@ -26,10 +26,11 @@ from headwater.delivery.screen import Screen
 from headwater.delivery.selection import Selection, cursor_at
 from headwater.delivery.settlement import Lane, Move, Settlement
 from headwater.delivery.settling import Settling
-from headwater.delivery.stretch import Stretch
+from headwater.delivery.stretch import Piece, Stretch
+from headwater.delivery.tail import Tail
 from headwater.delivery.thread import OwnThread
 from headwater.delivery.turns import Rank, Turns
-from headwater.destinations.contract import Card, Destination
+from headwater.destinations.contract import Card, Delivered, Destination
 from headwater.eventlog.contract import Reader, Topic
 
 _IDLE_S: Final = 5.0  # how long one wait lasts; something new ends it at once
@@ -42,6 +43,7 @@ class Parts:
     """What every worker of one engine shares."""
 
     reader: Reader
+    tail: Tail
     ledger: Ledger
     in_ledger: OwnThread
     clock: Clock
@@ -138,11 +140,11 @@ class Worker:
 
     async def _deliver_new(self) -> None:
         lane = await self._parts.in_ledger(self._parts.ledger.lane, self._lane.id)
-        self._stretch = stretch = Stretch(self._parts.reader, lane)
+        self._stretch = stretch = Stretch(self._parts.tail, lane)
         while not self._is_stopping:
             if await self._must_wait(self._live):
                 continue
-            piece = await asyncio.to_thread(stretch.take, self._live.pace.window, self._screen)
+            piece = await self._next(stretch)
             if piece is None:
                 if 0 < await asyncio.to_thread(self._parts.reader.end, Topic.EVENTS) < stretch.cursor:
                     await self._begin_again(stretch.cursor)
@@ -150,6 +152,11 @@ class Worker:
                 await self._live.sleep_until(self._parts.reader.wait(Topic.EVENTS, stretch.cursor, timeout_s=_IDLE_S))
             elif await self._round(self._live, piece.wanted, piece.filtered, piece.move) and self._queue is None:
                 stretch = self._stretch = await self._jumped(stretch)
+
+    async def _next(self, stretch: Stretch) -> Piece | None:
+        if stretch.is_at_hand:  # the way to a thread and back would take longer than the piece
+            return stretch.take(self._live.pace.window, self._screen)
+        return await asyncio.to_thread(stretch.take, self._live.pace.window, self._screen)
 
     async def _jumped(self, stretch: Stretch) -> Stretch:
         """Return where new events are read on: at the log's end when too much lies before it, else where they were.
@@ -170,7 +177,7 @@ class Worker:
             return stretch
         self._log.info("backlog.split", cursor=stretch.settled, until=end)
         self._backlog.changed.set()
-        return Stretch(parts.reader, lane)
+        return Stretch(parts.tail, lane)
 
     async def _catch_up(self) -> None:
         """Carry what new events have jumped over, the oldest outage first."""
@@ -185,7 +192,7 @@ class Worker:
 
     async def _carry_backlog(self, lane: Lane) -> None:
         parts, course = self._parts, self._backlog
-        stretch = Stretch(parts.reader, lane)
+        stretch = Stretch(parts.tail, lane)
         while not stretch.is_finished and not self._is_stopping:
             if await self._must_wait(course):
                 continue
@@ -240,7 +247,7 @@ class Worker:
         parts, course = self._parts, self._replays
         rate_per_s = await parts.in_ledger(begin, parts.ledger, lane, parts.rules.replay_per_s, parts.now())
         screen = self._screen.again(Selection.from_json(lane.selection or "{}"))
-        stretch, free_at = Stretch(parts.reader, lane), 0.0
+        stretch, free_at = Stretch(parts.tail, lane), 0.0
         while not stretch.is_finished and not self._is_stopping:
             if await self._must_wait(course):
                 continue
@@ -272,7 +279,7 @@ class Worker:
         attempts = await course.sender.attempt(wanted)
         now = self._parts.now()
         fates = [(attempt.item, self._fate(attempt, now)) for attempt in attempts]
-        refusal = why_ended(attempt.outcome for attempt in attempts)
+        refusal = why_ended(attempt.outcome for attempt in attempts if not isinstance(attempt.outcome, Delivered))
         settlement = Settlement(
             connection=self.connection.id,
             fates=[*fates, *filtered],
@@ -299,7 +306,7 @@ class Worker:
             except sqlite.OperationalError as error:
                 if self._is_stopping:
                     raise
-                self._log.error("delivery.unsettled", course=course.name, error=type(error).__name__)  # noqa: TRY400 - as the others here
+                self._log.error("delivery.unsettled", course=course.name, error=type(error).__name__)
                 await course.sleep(wait_s)
                 wait_s = min(_FAILURE_WAIT_MAX_S, wait_s * 2)
 
@@ -307,7 +314,7 @@ class Worker:
         fate = fate_of(attempt, self._rules, now)
         # A replayed event is as old as it is: its age says nothing about the speed of delivery.
         is_new = attempt.item.lane in self._own_lanes
-        return fate if is_new or not isinstance(fate, Done) else replace(fate, latency_s=None)
+        return fate if is_new or not isinstance(fate, Done) else Done(fate.first_try, None)
 
     def _learn(self, course: Course, refusal: str | None, *, goes_well: bool) -> None:
         if goes_well:
@@ -323,8 +330,10 @@ class Worker:
 
     def _report(self, course: Course, settlement: Settlement, seconds: float) -> None:
         counts = {
-            name: sum(isinstance(fate, kind) for _, fate in settlement.fates)
-            for name, kind in (("delivered", Done), ("filtered", Filtered), ("waiting", Waiting), ("dead", Dead))
+            "delivered": len(settlement.done),
+            "filtered": len(settlement.filtered),
+            "waiting": len(settlement.waiting),
+            "dead": len(settlement.dead),
         }
         happened = "batch.retried" if counts["waiting"] and not counts["delivered"] else "batch.delivered"
         self._log.info(happened, course=course.name, **counts, duration_ms=round(seconds * 1000))

@@ -10,6 +10,7 @@ from headwater.delivery.fate import Dead, Done, Filtered, Item, Waiting
 from headwater.delivery.ledger import FILE, Ledger
 from headwater.delivery.settlement import Lane, Move, Settlement
 from headwater.delivery.stretch import Stretch
+from headwater.delivery.tail import Tail
 from headwater.eventlog.contract import Topic
 from headwater.eventlog.memory import MemoryLog
 from headwater.spec.event import Event, Record
@@ -110,7 +111,7 @@ async def log_of(count: int, age: timedelta, others: int = 0) -> MemoryLog:
 )  # fmt: skip
 async def test_a_backlog_is_old_and_large_and_the_sources_own(count, age_s, others, is_backlog):
     log = await log_of(count, timedelta(seconds=age_s), others)
-    stretch = Stretch(log, Lane(1, "d1", "s1", 0, 0))
+    stretch = Stretch(Tail(log), Lane(1, "d1", "s1", 0, 0))
     end = stretch.end_of_backlog((NOW - timedelta(seconds=20)).timestamp(), 300)
     assert end == (log.end(Topic.EVENTS) if is_backlog else None)
     piece = stretch.take(10, lambda event: event)  # asking takes nothing away

@@ -8,6 +8,7 @@ import pytest
 from headwater.delivery.selection import Selection, cursor_at
 from headwater.delivery.settlement import Lane
 from headwater.delivery.stretch import Stretch
+from headwater.delivery.tail import Tail
 from headwater.eventlog.contract import Topic
 from headwater.eventlog.memory import MemoryLog
 from headwater.spec.event import Batch, Event, Record
@@ -38,12 +39,12 @@ def wanted(event: Event) -> Event:
 
 
 def test_an_empty_log_gives_nothing():
-    assert Stretch(MemoryLog(), lane()).take(10, wanted) is None
+    assert Stretch(Tail(MemoryLog()), lane()).take(10, wanted) is None
 
 
 async def test_pieces_follow_each_other_without_gap_or_overlap():
     log = await filled(*"aababbba", size=3)
-    stretch, cursor, seen = Stretch(log, lane()), 0, []
+    stretch, cursor, seen = Stretch(Tail(log), lane()), 0, []
     while (piece := stretch.take(2, wanted)) is not None:
         assert piece.move.cursor == cursor
         assert piece.move.read == len(piece.wanted)
@@ -55,20 +56,20 @@ async def test_pieces_follow_each_other_without_gap_or_overlap():
 
 async def test_filtered_events_do_not_fill_a_piece():
     log = await filled(*"aaaaaa")
-    piece = Stretch(log, lane()).take(1, lambda event: event if event.seq == 4 else "WHY")
+    piece = Stretch(Tail(log), lane()).take(1, lambda event: event if event.seq == 4 else "WHY")
     assert [item.event.seq for item in piece.wanted] == [4]
     assert ([item.event.seq for item, _ in piece.filtered], piece.move.next_cursor) == ([0, 1, 2, 3], 5)
 
 
 async def test_other_sources_cost_no_commit():
     log = await filled(*"bbbb")
-    stretch = Stretch(log, lane())
+    stretch = Stretch(Tail(log), lane())
     assert (stretch.take(10, wanted), stretch.cursor) == (None, 4)
 
 
 async def test_a_replay_ends_before_its_end():
     log = await filled(*"aabba")
-    stretch = Stretch(log, lane(1, 3))
+    stretch = Stretch(Tail(log), lane(1, 3))
     piece = stretch.take(10, wanted)
     assert ([item.event.seq for item in piece.wanted], piece.move.next_cursor >= 3) == ([1], True)
     assert (stretch.is_finished, stretch.take(10, wanted)) == (True, None)
@@ -82,7 +83,7 @@ async def test_what_was_damaged_or_expired_before_it_was_read_is_counted():
             whole = log.read(topic, max(cursor, 2), **bounds)
             return Batch(cursor, whole.next_cursor, tuple(frame for frame in whole.frames if frame.first_seq != 3))
 
-    piece = Stretch(Holed(), lane()).take(10, wanted)
+    piece = Stretch(Tail(Holed()), lane()).take(10, wanted)
     assert (piece.move.read, piece.move.missed, piece.move.next_cursor) == (2, 3, 5)
 
 
