@@ -85,8 +85,13 @@ def _choices(option: Option) -> str:
 
 
 def _mapping(rules: tuple[Rule, ...]) -> str:
-    rows = [(rule.call, f"`{rule.source}`" if rule.source else "", f"`{rule.target}`", rule.note) for rule in rules]
+    rows = [(rule.call, _code(rule.source), _code(rule.target), rule.note) for rule in rules]
     return _table(("call", "in the event", "there", ""), rows)
+
+
+def _code(text: str) -> str:
+    """Return a path or a name as code; what marks its own code stays as it is."""
+    return text if not text or "`" in text else f"`{text}`"
 
 
 def _table(heads: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:

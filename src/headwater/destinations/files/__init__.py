@@ -71,7 +71,7 @@ CARD = Card(
             "'date=2026-05-04/**/"
             "*.parquet') TO 'day.parquet'`."
         ),
-        "Directories outside of Headwater's own are allowed by the operator, in HEADWATER_FILES_DIRS.",
+        "Headwater's own directory is `state/destinations/ID` of its data; HEADWATER_FILES_DIRS allows others.",
         (
             "In a bucket the keys need s3:PutObject, and s3:ListBucket for the check. A refused key, or a bucket that "
             "is not there, pauses the connection."
