@@ -115,6 +115,19 @@ async def test_an_event_that_the_tables_owner_refuses_costs_no_other(built, sett
     assert len(stored(settings, "1")) == 16
 
 
+async def test_an_event_that_an_index_of_the_owner_cannot_hold_costs_no_other(built, settings):
+    destination = built(settings)
+    assert await destination.send([event(1)]) == [Delivered()]
+    with psycopg.connect(
+        host="127.0.0.1", port=settings.port, dbname="events", user="writer", password="right"
+    ) as connection:
+        connection.execute(f"""create index on "{settings.table_schema}"."{settings.table}" ((body->>'plan'))""")
+    plan = "".join(f"{number:x}" for number in range(9_000))  # more than a row of an index, also compressed
+    outcomes = await destination.send([event(2), event(3, plan=plan), event(4)])
+    assert [type(outcome) for outcome in outcomes] == [Delivered, Discarded, Delivered]
+    assert stored(settings, "message_id") == [("m1",), ("m2",), ("m4",)]
+
+
 async def test_a_table_that_was_dropped_is_made_again_at_the_next_try(built, settings):
     destination = built(settings)
     await destination.send([event(1)])
