@@ -156,7 +156,8 @@ def main() -> int:
         return 2
     if "--check" in sys.argv:
         names = [str(path.relative_to(ROOT)) for path in stale()]
-        print("\n".join(f"{name} is stale: run `make destination-pages`" for name in names))
+        for name in names:
+            print(f"{name} is stale: run `make destination-pages`")
         return 1 if names else 0
     PAGES.mkdir(exist_ok=True)
     for path in stale():

@@ -52,12 +52,13 @@ def concerns(facts: Facts) -> Iterator[Concern]:
         told = f"{facts.missed:,} records were damaged or expired before they were read. Run `headwater doctor`."
         yield Concern("missed", told)
     if facts.dead:
-        told = f"{facts.dead:,} events were given up. See why with `headwater dead-letters list`, then retry them."
-        yield Concern("dead_letters", told)
+        told = "1 event was" if facts.dead == 1 else f"{facts.dead:,} events were"
+        yield Concern("dead_letters", f"{told} given up. The dead letters say why; retry or discard them.")
     if facts.retrying and facts.oldest_s > facts.retry_for_s * _SOON:
         left_h = max(0.0, facts.retry_for_s - facts.oldest_s) / 3600
-        told = f"{facts.retrying:,} events wait for a retry; the first is given up in {left_h:.0f} hours."
-        yield Concern("retries_end_soon", f"{told} See its last error.")
+        told = "1 event waits" if facts.retrying == 1 else f"{facts.retrying:,} events wait"
+        told = f"{told} for a retry; the first is given up in {left_h:.0f} hours. The last error says why."
+        yield Concern("retries_end_soon", told)
     if facts.backlog:
         told = f"{facts.backlog:,} records from an outage are caught up beside new events. Nothing is to be done."
         yield Concern("backlog", told)

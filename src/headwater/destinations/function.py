@@ -49,7 +49,9 @@ CARD = Card(
 class Settings:
     """What a user fills in."""
 
-    function: str = field(metadata=setting("Function", "The id of a destination function of this workspace."))
+    function: str = field(
+        metadata=setting("Function", "The id of a destination function; `headwater functions` makes and lists them.")
+    )
     settings: Mapping[str, str] = field(
         default_factory=dict,
         repr=False,

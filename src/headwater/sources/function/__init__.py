@@ -33,7 +33,10 @@ CARD: Final = Card(
 class Settings:
     """What a user fills in."""
 
-    function: str = field(default="", metadata=setting("Function", "The id of a source function of this workspace."))
+    function: str = field(
+        default="",
+        metadata=setting("Function", "The id of a source function; `headwater functions` makes and lists them."),
+    )
     settings: Mapping[str, str] = field(
         default_factory=dict,
         repr=False,
