@@ -2,6 +2,7 @@
 
 import gzip
 import json
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from botocore.credentials import Credentials
 from hypothesis import given
 from hypothesis import strategies as st
 
-from headwater.destinations.contract import Answer, Delivered, Retry, Unauthorized
+from headwater.destinations.contract import Answer, Delivered, Retry, Room, Unauthorized
 from headwater.destinations.files import Destination, Settings, folder, s3, stem
 from headwater.destinations.files.formats import gzipped
 from headwater.errors import ConfigError, DeliveryError, UnauthorizedError
@@ -45,11 +46,16 @@ def files(directory: Path) -> dict[str, bytes]:
     return {str(path.relative_to(directory)): path.read_bytes() for path in directory.rglob("*") if path.is_file()}
 
 
+def at(directory: Path) -> Room:
+    """Return a room whose own directory this is."""
+    return replace(room(None), home=directory)
+
+
 async def test_each_folder_of_a_batch_gets_one_whole_file(tmp_path):
     settings = Settings("disk", "ndjson")
     batch = [event(1), event(2), event(1, "s2")]
-    assert await Destination(settings, room(None, tmp_path)).send(batch) == [Delivered()] * 3
-    found = {name.rpartition("/")[0].removeprefix("trial/"): content for name, content in files(tmp_path).items()}
+    assert await Destination(settings, at(tmp_path)).send(batch) == [Delivered()] * 3
+    found = {name.rpartition("/")[0]: content for name, content in files(tmp_path).items()}
     assert found == {
         "date=2026-05-04/hour=01": batch[0].line + b"\n" + batch[2].line + b"\n",
         "date=2026-05-04/hour=02": batch[1].line + b"\n",
@@ -60,7 +66,7 @@ async def test_each_folder_of_a_batch_gets_one_whole_file(tmp_path):
 async def test_the_same_batch_again_replaces_its_own_file(tmp_path, kind):
     batch = [event(n, timestamp="2026-05-04T12:00:00Z") for n in range(20)]
     for sent in (batch, batch, batch[:19], batch):
-        await Destination(Settings("disk", kind), room(None, tmp_path)).send(sent)
+        await Destination(Settings("disk", kind), at(tmp_path)).send(sent)
     assert len(files(tmp_path)) == 2
 
 
@@ -128,21 +134,21 @@ async def test_only_directories_that_the_operator_allows_are_written(tmp_path):
 
 
 async def test_a_disk_that_cannot_be_written_is_tried_again(tmp_path):
-    (tmp_path / "trial").write_text("in the way")
-    destination = Destination(Settings("disk"), room(None, tmp_path))
+    (tmp_path / "home").write_text("in the way")
+    destination = Destination(Settings("disk"), at(tmp_path / "home"))
     assert [type(each) for each in await destination.send([event()])] == [Retry]
     with pytest.raises(DeliveryError, match="cannot be written"):
         await destination.check()
 
 
 async def test_a_check_leaves_nothing(tmp_path):
-    await Destination(Settings("disk"), room(None, tmp_path)).check()
+    await Destination(Settings("disk"), at(tmp_path)).check()
     assert files(tmp_path) == {}
 
 
 async def test_more_folders_than_files_allowed_wait_for_the_next_try(tmp_path):
     batch = [event(n, event=f"E{n}") for n in range(60)]
-    outcomes = await Destination(Settings("disk", path="{event}"), room(None, tmp_path)).send(batch)
+    outcomes = await Destination(Settings("disk", path="{event}"), at(tmp_path)).send(batch)
     assert [type(each) for each in outcomes] == [Delivered] * 50 + [Retry] * 10
 
 
