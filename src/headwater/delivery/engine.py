@@ -14,7 +14,7 @@ import msgspec
 from headwater import shelf
 from headwater.clock import Clock, now
 from headwater.delivery.attempt import NotedHttp
-from headwater.delivery.connection import Connection, Rules
+from headwater.delivery.connection import SEND_DEADLINE_S, Connection, Rules
 from headwater.delivery.dead_letters import DeadLetter, DeadLetterFilter, DeadLetters, Which
 from headwater.delivery.keeper import Built, Keeper
 from headwater.delivery.ledger import Ledger
@@ -32,7 +32,7 @@ from headwater.delivery.thread import OwnThread
 from headwater.delivery.tryout import Tried, function_tried, tried
 from headwater.delivery.worker import Parts
 from headwater.destinations.contract import Room
-from headwater.errors import ConfigError, ConflictError, NotFoundError
+from headwater.errors import ConfigError, ConflictError, NotFoundError, RetryableError
 from headwater.eventlog.contract import Reader, Topic
 from headwater.functions.contract import Ended
 
@@ -232,9 +232,12 @@ class Delivery:
         room = self._outside.room()
         mask = mask_of(Connection("", "", kind, kind, enabled=True, settings=settings))
         with mask.errors():
-            async with room.closing:
-                _, destination = self._build(kind, settings, room)
-                await destination.check()
+            try:
+                async with room.closing, asyncio.timeout(SEND_DEADLINE_S):
+                    _, destination = self._build(kind, settings, room)
+                    await destination.check()
+            except TimeoutError as error:
+                raise RetryableError(f"No answer within {SEND_DEADLINE_S:g} s; compare the address.") from error
 
     async def try_event(
         self,
@@ -261,7 +264,7 @@ class Delivery:
         known = self._wanted.get(destination_id or "")
         blank = Connection(destination_id or "", "", kind, kind, enabled=True, settings=settings)
         connection = blank if known is None else dataclasses.replace(known, type=kind, settings=settings)
-        room = self._outside.room(connection if known else None)
+        room = self._outside.room(connection if known else None, is_trial=True)
         async with room.closing:
             return await tried(connection, event, room, self._build, self._clock(), as_is=as_is)
 

@@ -104,7 +104,7 @@ async def running(delivery, *connections):
         await task
 
 
-HTTP = [name for name in shelf.names(SHELF) if name not in {"kafka", "postgres", "function", "files"}]
+HTTP = [name for name in shelf.names(SHELF) if name not in {"kafka", "postgres", "function"}]
 
 
 @pytest.mark.parametrize("status", [200, 400, 401, 404, 500, None])
