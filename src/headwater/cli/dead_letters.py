@@ -187,7 +187,8 @@ def _act(at: Server, verb: str, ids: tuple[str, ...], chosen: Chosen, *, is_all:
     if json_:
         printing.as_json(found)
     else:
-        click.echo(f"{found['count']:,} {'are tried again' if verb == 'retry' else 'were discarded'}.")
+        count = found["count"]
+        click.echo(f"{count:,} {'is' if count == 1 else 'are'} {'tried again' if verb == 'retry' else 'discarded'}.")
 
 
 def _asked(verb: str, count: int) -> None:

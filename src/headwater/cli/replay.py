@@ -68,10 +68,10 @@ def _started(found: dict[str, Any], *, dry_run: bool, json_: bool) -> None:
     if json_:
         printing.as_json(found)
         return
-    run = found["replay"]
+    run, count = found["replay"], found["count"]
     least = "At least " if dry_run and run["passed"] < run["total"] else ""
-    what = "would be delivered again" if dry_run else "are being delivered again"
-    click.echo(f"{least}{found['count']:,} events {what}.")
+    be = "would be" if dry_run else "is being" if count == 1 else "are being"
+    click.echo(f"{least}{count:,} event{'' if count == 1 else 's'} {be} delivered again.")
     if not dry_run:
         click.echo(f"`headwater replays show {run['id']}` shows how far it is.")
 

@@ -351,7 +351,7 @@ def test_all_that_match_are_counted_and_asked_for(running, run, destination):
     status, _, err = run(*discard)
     assert (status, "--yes" in err) == (1, True)
     assert running.pipeline.asked == [("discard", counted)] * 2
-    assert run(*discard, said="y\n")[:2] == (0, "3 were discarded.\n")
+    assert run(*discard, said="y\n")[:2] == (0, "3 are discarded.\n")
     assert running.pipeline.asked[-2:] == [("discard", counted), ("discard", {**counted, "dry_run": False})]
     assert run("dead-letters", "retry", "--all", "--yes", "--json")[:2] == (0, '{\n  "count": 3\n}\n')
     assert running.pipeline.asked[-1] == (
