@@ -75,6 +75,10 @@ class UnauthorizedError(DeliveryError):
     """Pause the connection, keep its events and tell the user: the credentials were refused."""
 
 
+class ForbiddenAddressError(UnauthorizedError):
+    """As refused credentials, but by us: the operator does not allow calls to this address (any more)."""
+
+
 class NotFoundError(HeadwaterError):
     """What was asked for does not exist, or not for the one who asks."""
 

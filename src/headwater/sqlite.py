@@ -17,6 +17,9 @@ Connection = Any
 Error: Any = dbapi2.Error
 """What SQLite raises, such as for a full disk."""
 
+OperationalError: Any = dbapi2.OperationalError
+"""Of these, what may pass: the disk is full, read-only, or fails."""
+
 # 3.7.0 .. 3.51.2 can corrupt a database in WAL mode (sqlite.org/wal.html, "the WAL-reset bug").
 VERSION_MIN: Final = (3, 51, 3)
 

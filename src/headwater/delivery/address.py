@@ -16,7 +16,7 @@ from functools import lru_cache
 from typing import Final
 from urllib.parse import quote, urlsplit
 
-from headwater.errors import DeliveryError
+from headwater.errors import DeliveryError, ForbiddenAddressError
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
@@ -82,14 +82,16 @@ class Policy:
         """Return when a connection to `address` and `port` may be made.
 
         Raises:
-            DeliveryError: it may not; the sentence names the rule and not the address.
+            ForbiddenAddressError: it may not; the sentence names the rule and not the address.
         """
         if self._is_private(address):
             return
         if plain and not self.http:
-            raise DeliveryError("Plain http is allowed to private networks only; use https.")
+            raise ForbiddenAddressError("Plain http is allowed to private networks only; use https.")
         if port in PORTS_DENIED or not (port in PORTS_SYSTEM_ALLOWED or PORT_USER_MIN <= port <= _PORT_MAX):
-            raise DeliveryError(f"Port {port} is not for web services; use 443 or another port from {PORT_USER_MIN}.")
+            raise ForbiddenAddressError(
+                f"Port {port} is not for web services; use 443 or another port from {PORT_USER_MIN}."
+            )
 
     def judge_service(self, address: Address, port: int) -> None:
         """Return when a protocol other than HTTP, such as a database's or a broker's, may be spoken there.
@@ -97,10 +99,10 @@ class Policy:
         The ports that are denied to HTTP are these protocols' own: a peer that they do not expect ends the talk.
 
         Raises:
-            DeliveryError: it may not; the sentence names the rule and not the address.
+            ForbiddenAddressError: it may not; the sentence names the rule and not the address.
         """
         if not self._is_private(address) and not PORT_USER_MIN <= port <= _PORT_MAX:
-            raise DeliveryError(f"Port {port} is not for such a service; use one from {PORT_USER_MIN}.")
+            raise ForbiddenAddressError(f"Port {port} is not for such a service; use one from {PORT_USER_MIN}.")
 
     def _is_private(self, address: Address) -> bool:
         """Tell whether the operator allows the address's network; a forbidden one that is not allowed raises."""
@@ -108,7 +110,7 @@ class Policy:
         if any(actual in net for net in self.networks):
             return True
         if any(actual in net for net in FORBIDDEN):
-            raise DeliveryError(
+            raise ForbiddenAddressError(
                 "The address is internal or reserved; allow its network in HEADWATER_ALLOW_NETWORKS to reach it."
             )
         return False
@@ -120,9 +122,9 @@ def unmapped(address: Address) -> Address:
     return mapped or address
 
 
+@lru_cache(_REMEMBERED)
 def parse(url: str) -> Target:
     """Return the parts of an absolute http(s) URL; whatever two programs could read differently is refused.
-@lru_cache(_REMEMBERED)
 
     Raises:
         DeliveryError: not such a URL, or with credentials, or with a host that is a number in disguise.

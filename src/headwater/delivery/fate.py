@@ -121,7 +121,7 @@ def fate_of(attempt: Attempt, rules: Rules, now: float) -> Fate:  # noqa: PLR091
 def wait_s(tries: int, after_s: float | None, rules: Rules) -> float:
     """Return the wait before the next try: random below an exponential bound, and not less than was asked for."""
     bound = min(rules.retry_max_s, rules.retry_first_s * 2.0 ** min(tries - 1, 30))
-    asked = min(after_s or 0.0, rules.retry_after_max_s)
+    asked = max(0.0, min(after_s or 0.0, rules.retry_after_max_s))  # a service may name a time that has passed
     return asked + rules.chance() * bound
 
 

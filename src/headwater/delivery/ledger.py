@@ -23,11 +23,17 @@ from headwater.delivery.order import line_up, user_of
 from headwater.delivery.series import Metrics, Series
 from headwater.delivery.settlement import Balance, Lane, Move, Pause, Settlement
 from headwater.delivery.upgrade import upgrade
+from headwater.errors import ConfigError
 from headwater.spec.event import Body, Event
 
 FILE: Final = "delivery.sqlite"
 _SCHEMA: Final = Path(__file__).with_name("schema.sql")
 _WAIT_S_MAX: Final = 4 * 3600.0  # ours: above any wait; what is due later was noted while the clock was ahead
+_UNUSABLE: Final = (
+    "{file} in the data directory cannot be used ({error}). If the disk is full or read-only, mend that. If the file is"
+    " damaged, put a backup in its place, or move it away with its -wal and -shm: every destination then gets what the"
+    " log holds for it once more, with the same ids; what waited or was a dead letter is gone with the file."
+)
 _decode = msgspec.json.Decoder(Body).decode
 
 
@@ -37,12 +43,15 @@ class Ledger:
     def __init__(self, directory: Path, *, read_only: bool = False) -> None:
         if not read_only:
             directory.mkdir(parents=True, exist_ok=True)
-        self.db = sqlite.connect(directory / FILE, read_only=read_only)
+        try:
+            self.db = sqlite.connect(directory / FILE, read_only=read_only)
+            if not read_only:
+                upgrade(self.db)
+                self.db.executescript(_SCHEMA.read_text())
+        except sqlite.Error as error:
+            raise ConfigError(_UNUSABLE.format(file=FILE, error=error)) from error
         self.series = Series(self.db)
         self._lock = threading.RLock()
-        if not read_only:
-            upgrade(self.db)
-            self.db.executescript(_SCHEMA.read_text())
 
     def close(self) -> None:
         """Close the file."""

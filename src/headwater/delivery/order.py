@@ -80,8 +80,9 @@ def line_up(db: sqlite.Connection, settlement: Settlement, now: float) -> dict[s
 
 
 def _let_go(db: sqlite.Connection, connection: str, user: str, now: float) -> bool:
+    # `who <> ''` says again what `who = ?` implies: only so SQLite takes the partial index of users.
     oldest = db.execute(
-        "select id, due_at from waiting where connection = ? and who = ? order by lane, seq limit 1",
+        "select id, due_at from waiting where connection = ? and who = ? and who <> '' order by lane, seq limit 1",
         (connection, user),
     ).fetchone()
     if oldest is None:
@@ -90,7 +91,8 @@ def _let_go(db: sqlite.Connection, connection: str, user: str, now: float) -> bo
     if due_at >= HELD_AT:
         db.execute("update waiting set due_at = ? where id = ?", (now, number))
     db.execute(
-        "update waiting set due_at = ?, reason = ? where connection = ? and who = ? and id <> ? and due_at < ?",
+        "update waiting set due_at = ?, reason = ?"
+        " where connection = ? and who = ? and who <> '' and id <> ? and due_at < ?",
         (HELD_AT, HELD_BACK, connection, user, number, HELD_AT),
     )
     return True
