@@ -9,7 +9,7 @@ from typing import Any, Final
 
 import click
 
-from headwater.cli import figures, inputs, printing, server, tries
+from headwater.cli import figures, health, inputs, printing, server, tries
 from headwater.cli.family import Family, Given, Thing, add_shared, json_option, settings_options
 from headwater.cli.server import Server
 from headwater.cli.times import TIME
@@ -191,9 +191,29 @@ def metrics(at: Server, key: str, *, granularity: str, since: str | None, until:
 
 
 @command.command()
-@click.argument("key", metavar="DESTINATION")
+@click.argument("key", metavar="[DESTINATION]", required=False)
+@json_option
 @server.options
-def resume(at: Server, key: str) -> None:
+def status(at: Server, key: str | None, *, json_: bool) -> None:
+    """Show how destinations do now: what they took, what waits, and what to do about it.
+
+    \b
+    Example:
+      headwater destinations status
+    """
+    destinations = FAMILY.all(at) if key is None else [FAMILY.find(at, key)]
+    found = health.joined(destinations, at.call("GET", "/connections")["connections"])
+    if json_:
+        printing.as_json(found)
+    else:
+        health.show(found)
+
+
+@command.command()
+@click.argument("key", metavar="DESTINATION")
+@json_option
+@server.options
+def resume(at: Server, key: str, *, json_: bool) -> None:
     """Go on with a destination that was paused because its credentials were refused.
 
     \b
@@ -201,5 +221,8 @@ def resume(at: Server, key: str) -> None:
       headwater destinations resume "My hook"
     """
     destination = FAMILY.find(at, key)
-    at.call("POST", f"/destinations/{destination['id']}/resume")
-    click.echo("Resumed.")
+    found = at.call("POST", f"/destinations/{destination['id']}/resume")
+    if json_:
+        printing.as_json(found)
+    else:
+        click.echo("Resumed.")

@@ -40,7 +40,13 @@ class Given(NamedTuple):
 def settings_options(command: Callable[..., None]) -> Callable[..., None]:
     """Give a command `--set` and `--set-env`; it gets both as `given`."""
 
-    @click.option("--set", "values", multiple=True, metavar="NAME=VALUE", help="A setting; `catalog TYPE` lists them.")
+    @click.option(
+        "--set",
+        "values",
+        multiple=True,
+        metavar="NAME=VALUE",
+        help="A setting; `catalog TYPE`, of a function `show`, lists them.",
+    )
     @click.option("--set-env", "variables", multiple=True, metavar="NAME=VARIABLE", help="For secrets.")
     @functools.wraps(command)
     def packed(*args: Any, values: tuple[str, ...], variables: tuple[str, ...], **kwargs: Any) -> None:
@@ -186,13 +192,16 @@ def add_shared(group: click.Group, family: Family) -> None:
         family.show(family.find(at, key), json_=json_)
 
     @server.options
-    def delete(at: Server, key: str) -> None:
+    def delete(at: Server, key: str, json_: bool) -> None:  # noqa: FBT001
         thing = family.find(at, key)
         at.call("DELETE", f"/{word}s/{server.segment(thing['id'])}")
-        click.echo(f"Deleted {word} {printing.text_of(thing['name'])}.")
+        if json_:
+            printing.as_json(thing)
+        else:
+            click.echo(f"Deleted {word} {printing.text_of(thing['name'])}.")
 
     _add(group, "list", f"List the {word}s.", f"headwater {word}s list", json_option(list_))
-    for name, body, line in (("show", json_option(show), "Show one"), ("delete", delete, "Delete one")):
+    for name, body, line in (("show", json_option(show), "Show one"), ("delete", json_option(delete), "Delete one")):
         with_key = click.argument("key", metavar=word.upper())(body)
         _add(group, name, f"{line} {word}, by id or name.", f"headwater {word}s {name} my-{word}", with_key)
     _add_update(group, family)
@@ -226,11 +235,15 @@ def _add_switch(group: click.Group, family: Family, name: str, *, is_enabled: bo
     word = family.word
 
     @click.argument("key", metavar=word.upper())
+    @json_option
     @server.options
-    def switch(at: Server, key: str) -> None:
+    def switch(at: Server, key: str, *, json_: bool) -> None:
         thing = family.find(at, key)
-        at.call("PATCH", f"/{word}s/{server.segment(thing['id'])}", {"enabled": is_enabled})
-        click.echo(f"{name.capitalize()}d {word} {printing.text_of(thing['name'])}.")
+        changed = at.call("PATCH", f"/{word}s/{server.segment(thing['id'])}", {"enabled": is_enabled})[word]
+        if json_:
+            printing.as_json(changed)
+        else:
+            click.echo(f"{name.capitalize()}d {word} {printing.text_of(thing['name'])}.")
 
     line = f"{name.capitalize()} a {word}, by id or name."
     _add(group, name, line, f"headwater {word}s {name} my-{word}", switch)

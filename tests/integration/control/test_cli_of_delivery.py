@@ -287,6 +287,9 @@ def test_pace_and_patience_are_set_from_the_shell(run):
     )
     status, out, _ = run("destinations", "update", "Slow", "--retry-for", "12", "--rate", "default")
     assert (status, "retry for hours  12" in out, "events a second" in out) == (0, True, False)
+    assert json.loads(run("destinations", "disable", "Slow", "--json")[1])["enabled"] is False
+    assert json.loads(run("destinations", "resume", "Slow", "--json")[1]) == {"resumed": True}
+    assert json.loads(run("destinations", "delete", "Hook", "--json")[1])["name"] == "Hook"
     status, _, err = run("destinations", "update", "Slow", "--concurrency", "65")
     assert (status, "from 1 to 64" in err) == (1, True)
 

@@ -33,7 +33,8 @@ def commands():
 
 
 @pytest.mark.parametrize(("words", "command"), list(commands()))
-def test_a_command_is_on_its_page_and_shows_an_example(words, command):
+def test_a_command_is_on_its_page_shows_an_example_and_prints_json(words, command):
+    assert "--json" in [name for parameter in command.params for name in parameter.opts]
     assert re.search(rf"^\| `{words}[ `]", PAGE, re.MULTILINE)
     assert f"Example:\n  {words}" in re.sub(r"\n +headwater", "\n  headwater", command.help.replace("\b", ""))
 
