@@ -157,3 +157,16 @@ async def test_a_halt_leaves_the_rest_untried():
     sender = Sender(destination, Turns(1), print, queue=Queue([]))
     sender.halt()
     assert [attempt.outcome for attempt in await sender.attempt([item(0, "a")])] == [Held()]
+
+
+def test_lining_up_a_user_reads_no_other_users_rows(tmp_path):
+    ledger = Ledger(tmp_path)
+    model = Model(ledger)
+    crowd = [(item(seq, f"u{seq}", lane=model.lane), Waiting(1.0, 1, 0.0, "down")) for seq in range(5_000)]
+    ledger.settle(Settlement("d1", crowd, Move(model.lane, 0, 5_000, 5_000), is_ordered=True), 5.0)
+    steps = []
+    ledger.db.set_progress_handler(lambda: steps.append(1), 100)  # of SQLite's machine
+    ledger.settle(Settlement("d1", [(item(9_000, "u7", lane=model.lane), DONE)], is_ordered=True), 5.0)
+    ledger.db.set_progress_handler(None, 0)
+    assert len(steps) < 20
+    ledger.close()
