@@ -19,9 +19,17 @@ LETTER = {
     "diedAt": "2026-01-01T00:00:00Z",
 }
 FORM = {
-    **{"event": '{"type":"track","event":"A","userId":"u"}', "go": "1", "letter": "1"},
-    **{"title": "T", "if": "all", "action": "DROP", "name": "M", "trigger": "all", "fields": "{}"},
-    **{"url": "https://evil.example", "enabled": "true"},
+    "event": '{"type":"track","event":"A","userId":"u"}',
+    "go": "1",
+    "letter": "1",
+    "title": "T",
+    "if": "all",
+    "action": "DROP",
+    "name": "M",
+    "trigger": "all",
+    "fields": "{}",
+    "url": "https://evil.example",
+    "enabled": "true",
 }
 
 
