@@ -22,11 +22,12 @@ from headwater.destinations.contract import (
     Room,
     Rule,
     Unauthorized,
+    demand,
     is_spoilt,
     outcome_of,
     setting,
 )
-from headwater.errors import ConfigError, DeliveryError, RetryableError, UnauthorizedError
+from headwater.errors import ConfigError
 from headwater.spec import conventions
 from headwater.spec.event import Body, Call, Event
 
@@ -144,13 +145,12 @@ class Destination:
             UnauthorizedError, RetryableError, DeliveryError: the key is refused, or nothing speaks the API there.
         """
         answer = await self._post([])
-        match meaning(answer):
-            case Unauthorized():
-                raise UnauthorizedError("Amplitude does not know the API key; compare key and region.")
-            case Retry(reason):
-                raise RetryableError(f"Amplitude does not work at the moment ({reason}); try again later.")
-            case Discarded(reason) if answer.status != _BAD_REQUEST:
-                raise DeliveryError(f"Nothing speaks Amplitude's API there ({reason}); compare the endpoint.")
+        demand(
+            meaning(answer),
+            "Amplitude",
+            unauthorized="Amplitude does not know the API key; compare key and region.",
+            proof={_BAD_REQUEST},
+        )
 
     async def send(self, events: Sequence[Event]) -> list[Outcome]:
         """Send up to 100 events, in as many requests as the limits of size need."""

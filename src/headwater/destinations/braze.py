@@ -22,12 +22,12 @@ from headwater.destinations.contract import (
     Retry,
     Room,
     Rule,
-    Unauthorized,
+    demand,
     is_spoilt,
     outcome_of,
     setting,
 )
-from headwater.errors import ConfigError, DeliveryError, RetryableError, UnauthorizedError
+from headwater.errors import ConfigError
 from headwater.spec import conventions
 from headwater.spec.event import Body, Call, Event
 
@@ -159,13 +159,12 @@ class Destination:
             UnauthorizedError, RetryableError, DeliveryError: the key is refused, or nothing speaks the API there.
         """
         answer = await self._post("events", [])
-        match outcome_of(answer):
-            case Unauthorized():
-                raise UnauthorizedError("Braze refuses the REST API key; compare key, permissions and instance.")
-            case Retry(reason):
-                raise RetryableError(f"Braze does not work at the moment ({reason}); try again later.")
-            case Discarded(reason) if answer.status != _BAD_REQUEST:
-                raise DeliveryError(f"Nothing speaks Braze's API there ({reason}); compare the endpoint.")
+        demand(
+            outcome_of(answer),
+            "Braze",
+            unauthorized="Braze refuses the REST API key; compare key, permissions and instance.",
+            proof={_BAD_REQUEST},
+        )
 
     async def send(self, events: Sequence[Event]) -> list[Outcome]:
         """Send up to 50 events: a request for each kind of object, and one for each order."""

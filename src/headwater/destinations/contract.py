@@ -6,7 +6,7 @@ nor sleeps, queues, counts or logs: the delivery engine has all of that.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,6 +14,7 @@ from typing import Any, Final, Protocol
 
 from headwater.budget import Budgets
 from headwater.clock import Clock, now
+from headwater.errors import DeliveryError, RetryableError, UnauthorizedError
 from headwater.functions.contract import Function, Runtime
 from headwater.outgoing import Answer, Http, retry_after_s
 from headwater.spec.event import Call, Event
@@ -32,6 +33,7 @@ __all__ = [
     "Rule",
     "Skipped",
     "Unauthorized",
+    "demand",
     "is_spoilt",
     "outcome_of",
     "retry_after_s",
@@ -238,3 +240,24 @@ def is_spoilt(outcomes: Sequence[Outcome]) -> bool:
     return all(
         isinstance(each, Discarded) and each.status in _SPOILS and each.reason.startswith("HTTP ") for each in outcomes
     )
+
+
+def demand(outcome: Outcome, service: str, *, unauthorized: str, proof: Collection[int] = ()) -> None:
+    """Return when a service took a check; else raise what `Destination.check` promises.
+
+    Args:
+        outcome: what its answer means.
+        service: its name, as people know it.
+        unauthorized: the sentence for refused credentials, with what to compare.
+        proof: statuses that prove the credentials all the same, such as that of a request refused for being empty.
+
+    Raises:
+        UnauthorizedError, RetryableError, DeliveryError: it did not; the sentence says the next step.
+    """
+    match outcome:
+        case Retry(reason):
+            raise RetryableError(f"{service} does not work at the moment ({reason}); try again later.")
+        case Unauthorized():
+            raise UnauthorizedError(unauthorized)
+        case Discarded(reason, status) if status not in proof:
+            raise DeliveryError(f"Nothing speaks {service}'s API there ({reason}); compare the endpoint.")

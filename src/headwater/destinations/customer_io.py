@@ -24,12 +24,12 @@ from headwater.destinations.contract import (
     Retry,
     Room,
     Rule,
-    Unauthorized,
+    demand,
     is_spoilt,
     outcome_of,
     setting,
 )
-from headwater.errors import ConfigError, DeliveryError, RetryableError, UnauthorizedError
+from headwater.errors import ConfigError, DeliveryError
 from headwater.spec import conventions
 from headwater.spec.event import Body, Call, Event
 
@@ -131,13 +131,11 @@ class Destination:
             UnauthorizedError, RetryableError, DeliveryError: the key is refused, or the region is another one.
         """
         answer = await self._http.request("GET", f"{self._base}/api/v1/accounts/region", headers=self._headers)
-        match outcome_of(answer):
-            case Unauthorized():
-                raise UnauthorizedError("Customer.io refuses the credentials; compare site ID and Track API key.")
-            case Retry(reason):
-                raise RetryableError(f"Customer.io does not work at the moment ({reason}); try again later.")
-            case Discarded(reason):
-                raise DeliveryError(f"Nothing speaks Customer.io's Track API there ({reason}); compare the endpoint.")
+        demand(
+            outcome_of(answer),
+            "Customer.io",
+            unauthorized="Customer.io refuses the credentials; compare site ID and Track API key.",
+        )
         body = told(answer.body)
         region = (
             conventions.text(body, "region", "data_center") or self._settings.region

@@ -23,14 +23,13 @@ from headwater.destinations.contract import (
     Card,
     Discarded,
     Outcome,
-    Retry,
     Room,
     Rule,
-    Unauthorized,
+    demand,
     outcome_of,
     setting,
 )
-from headwater.errors import ConfigError, DeliveryError, RetryableError, UnauthorizedError
+from headwater.errors import ConfigError, DeliveryError
 from headwater.spec import conventions
 from headwater.spec.event import Body, Call, Event
 
@@ -197,13 +196,11 @@ class Destination:
         """
         sample = {"client_id": "headwater", "events": [{"name": "headwater_check", "params": {}}]}
         answer = await self._post("/debug/mp/collect", msgspec.json.encode(sample))
-        match outcome_of(answer):
-            case Unauthorized():
-                raise UnauthorizedError("Google Analytics refuses the API secret; compare it and the measurement ID.")
-            case Retry(reason):
-                raise RetryableError(f"Google Analytics does not work at the moment ({reason}); try again later.")
-            case Discarded(reason):
-                raise DeliveryError(f"Nothing speaks the Measurement Protocol there ({reason}); compare the endpoint.")
+        demand(
+            outcome_of(answer),
+            "Google Analytics",
+            unauthorized="Google Analytics refuses the API secret; compare it and the measurement ID.",
+        )
         if told(answer.body).get("validationMessages"):
             raise DeliveryError("Google Analytics finds the request invalid; compare the measurement ID.")
 

@@ -24,12 +24,12 @@ from headwater.destinations.contract import (
     Room,
     Rule,
     Skipped,
-    Unauthorized,
+    demand,
     outcome_of,
     retry_after_s,
     setting,
 )
-from headwater.errors import ConfigError, DeliveryError, RetryableError, UnauthorizedError
+from headwater.errors import ConfigError
 from headwater.spec import conventions
 from headwater.spec.event import Body, Call, Event
 
@@ -143,13 +143,11 @@ class Destination:
         Raises:
             UnauthorizedError, RetryableError, DeliveryError: the token is refused, or nothing speaks the API there.
         """
-        match outcome_of(await self._ask("GET", "/account-info/v3/details")):
-            case Unauthorized():
-                raise UnauthorizedError("HubSpot refuses the access token; copy it again from the private app.")
-            case Retry(reason):
-                raise RetryableError(f"HubSpot does not work at the moment ({reason}); try again later.")
-            case Discarded(reason):
-                raise DeliveryError(f"Nothing speaks HubSpot's API there ({reason}); compare the endpoint.")
+        demand(
+            outcome_of(await self._ask("GET", "/account-info/v3/details")),
+            "HubSpot",
+            unauthorized="HubSpot refuses the access token; copy it again from the private app.",
+        )
 
     async def send(self, events: Sequence[Event]) -> list[Outcome]:
         """Send one event, in one request or a few."""

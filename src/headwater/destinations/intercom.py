@@ -25,11 +25,11 @@ from headwater.destinations.contract import (
     Retry,
     Room,
     Rule,
-    Unauthorized,
+    demand,
     outcome_of,
     setting,
 )
-from headwater.errors import ConfigError, DeliveryError, RetryableError, UnauthorizedError
+from headwater.errors import ConfigError
 from headwater.spec import conventions
 from headwater.spec.event import Body, Call, Event
 
@@ -147,13 +147,11 @@ class Destination:
         Raises:
             UnauthorizedError, RetryableError, DeliveryError: the token is refused, or nothing speaks the API there.
         """
-        match outcome_of(await self._ask("GET", "/me")):
-            case Unauthorized():
-                raise UnauthorizedError("Intercom refuses the access token; compare token and region.")
-            case Retry(reason):
-                raise RetryableError(f"Intercom does not work at the moment ({reason}); try again later.")
-            case Discarded(reason):
-                raise DeliveryError(f"Nothing speaks Intercom's API there ({reason}); compare the endpoint.")
+        demand(
+            outcome_of(await self._ask("GET", "/me")),
+            "Intercom",
+            unauthorized="Intercom refuses the access token; compare token and region.",
+        )
 
     async def send(self, events: Sequence[Event]) -> list[Outcome]:
         """Send one event, in one request or a few."""

@@ -19,14 +19,13 @@ from headwater.destinations.contract import (
     Card,
     Discarded,
     Outcome,
-    Retry,
     Room,
     Rule,
-    Unauthorized,
+    demand,
     outcome_of,
     setting,
 )
-from headwater.errors import ConfigError, DeliveryError, RetryableError, UnauthorizedError
+from headwater.errors import ConfigError
 from headwater.spec import conventions
 from headwater.spec.event import Body, Call, Event
 
@@ -125,13 +124,8 @@ class Destination:
             UnauthorizedError, RetryableError, DeliveryError: the key is refused, or nothing speaks the API there.
         """
         answer = await self._http.request("GET", f"{self._base}/api/accounts", headers=self._headers)
-        match outcome_of(answer):
-            case Unauthorized() if answer.status != _FORBIDDEN:
-                raise UnauthorizedError("Klaviyo refuses the private API key; copy it again.")
-            case Retry(reason):
-                raise RetryableError(f"Klaviyo does not work at the moment ({reason}); try again later.")
-            case Discarded(reason):
-                raise DeliveryError(f"Nothing speaks Klaviyo's API there ({reason}); compare the endpoint.")
+        if answer.status != _FORBIDDEN:
+            demand(outcome_of(answer), "Klaviyo", unauthorized="Klaviyo refuses the private API key; copy it again.")
 
     async def send(self, events: Sequence[Event]) -> list[Outcome]:
         """Post one profile or event."""

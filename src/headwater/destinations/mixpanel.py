@@ -26,11 +26,12 @@ from headwater.destinations.contract import (
     Room,
     Rule,
     Unauthorized,
+    demand,
     is_spoilt,
     outcome_of,
     setting,
 )
-from headwater.errors import ConfigError, DeliveryError, RetryableError, UnauthorizedError
+from headwater.errors import ConfigError
 from headwater.spec import conventions
 from headwater.spec.event import Body, Call, Event
 
@@ -147,13 +148,12 @@ class Destination:
             UnauthorizedError, RetryableError, DeliveryError: the token is refused, or nothing speaks the API there.
         """
         answer = await self._post(_IMPORT, [])
-        match outcome_of(answer):
-            case Unauthorized():
-                raise UnauthorizedError("Mixpanel does not know the project token; compare token and region.")
-            case Retry(reason):
-                raise RetryableError(f"Mixpanel does not work at the moment ({reason}); try again later.")
-            case Discarded(reason) if answer.status != _BAD_REQUEST:
-                raise DeliveryError(f"Nothing speaks Mixpanel's API there ({reason}); compare the endpoint.")
+        demand(
+            outcome_of(answer),
+            "Mixpanel",
+            unauthorized="Mixpanel does not know the project token; compare token and region.",
+            proof={_BAD_REQUEST},
+        )
 
     async def send(self, events: Sequence[Event]) -> list[Outcome]:
         """Send up to 200 events: a request for what was done, one for people, one for groups."""

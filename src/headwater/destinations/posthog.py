@@ -22,12 +22,12 @@ from headwater.destinations.contract import (
     Retry,
     Room,
     Rule,
-    Unauthorized,
+    demand,
     is_spoilt,
     outcome_of,
     setting,
 )
-from headwater.errors import ConfigError, DeliveryError, RetryableError, UnauthorizedError
+from headwater.errors import ConfigError
 from headwater.spec import conventions
 from headwater.spec.event import Body, Call, Event
 
@@ -144,13 +144,11 @@ class Destination:
         Raises:
             UnauthorizedError, RetryableError, DeliveryError: the key is refused, or nothing speaks the API there.
         """
-        match outcome_of(await self._post("/flags/?v=2", b'{"distinct_id":"headwater","api_key":%s}' % self._key)):
-            case Unauthorized():
-                raise UnauthorizedError("PostHog does not know the project API key; compare key and region.")
-            case Retry(reason):
-                raise RetryableError(f"PostHog does not work at the moment ({reason}); try again later.")
-            case Discarded(reason):
-                raise DeliveryError(f"Nothing speaks PostHog's API there ({reason}); compare the endpoint.")
+        demand(
+            outcome_of(await self._post("/flags/?v=2", b'{"distinct_id":"headwater","api_key":%s}' % self._key)),
+            "PostHog",
+            unauthorized="PostHog does not know the project API key; compare key and region.",
+        )
 
     async def send(self, events: Sequence[Event]) -> list[Outcome]:
         """Send up to 100 events in one request."""
