@@ -149,6 +149,9 @@ def test_a_destination_from_its_first_event_to_a_clean_account(program, receiver
     status = connection(program)
     assert status["filtered"] == {"FILTERED_BY_RULES": 1, "NO_MATCHING_MAPPING": 1, "FILTERED_BY_FUNCTION": 1}
     assert (status["deliveredFirstTry"], status["dead"]) == (3, 1)
+    _, row, advice = program.cli("destinations", "status").splitlines()
+    assert row.split()[:7] == ["Hook", "active", "7", "3", "3", "0", "1"], "read, delivered, filtered, pending, dead"
+    assert advice == "Hook: 1 event was given up. The dead letters say why; retry or discard them."
 
     program.kill()
     program.start()
