@@ -289,3 +289,9 @@ def test_another_workspace_is_not_there(running, destination, foreign):
     running.api("POST", "/dead-letters/retry", {"ids": ["7", "8"]})
     assert running.pipeline.asked[-1][1]["ids"] == ["8"]
     assert dataclasses.astuple(control.filters.get("w2", foreign.id, theirs.id))[7] is True
+
+
+def test_a_dead_letter_of_another_workspace_sounds_like_none(running, foreign):
+    running.pipeline.letters = {"7": letter("7", foreign)}
+    theirs, none = (running.http("GET", f"/dead-letters/{number}")[:2] for number in ("7", "8"))
+    assert (theirs[0], theirs) == (404, none)

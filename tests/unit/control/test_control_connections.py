@@ -109,6 +109,16 @@ def test_an_address_that_no_call_may_have_is_refused_when_it_is_saved(tmp_path, 
         assert refused.value.field == "settings.url"
 
 
+@pytest.mark.parametrize("url", INTERNAL)
+def test_an_endpoint_of_ones_own_is_looked_at_like_a_url(tmp_path, url):
+    strict = open_control(f"sqlite:///{tmp_path}/strict.db", b"k" * 32, policy=Policy())
+    workspace = strict.workspaces.get()
+    bucket = {"store": "s3", "bucket": "b", "access_key": "a", "secret_key": "s", "endpoint": url}
+    with pytest.raises(ForbiddenUrlError) as refused:
+        strict.destinations.merged_settings(workspace.id, "files", bucket)
+    assert refused.value.field == "settings.endpoint"
+
+
 def test_the_operator_can_allow_a_network_of_their_own(tmp_path):
     policy = Policy((ipaddress.ip_network("10.0.0.0/8"),))
     control = open_control(f"sqlite:///{tmp_path}/allowed.db", b"k" * 32, policy=policy)

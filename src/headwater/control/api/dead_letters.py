@@ -64,9 +64,9 @@ class DeadLetterOperations:
 
     async def get(self, asked: Asked) -> Answer:
         """Return one dead letter with its event and the service's last answer."""
-        letter = await self._pipeline.dead_letter(asked.path["deadLetterId"])
-        if letter["destinationId"] not in await self._mine(asked):
-            raise NotFoundError("There is no such dead letter; GET /dead-letters lists them.")
+        letter = await self._letter(asked.path["deadLetterId"])
+        if letter is None or letter["destinationId"] not in await self._mine(asked):
+            raise NotFoundError("There is no such dead letter; it may have been retried, discarded or expired.")
         return letter
 
     async def retry(self, asked: Asked) -> Answer:
@@ -100,15 +100,19 @@ class DeadLetterOperations:
         """
         mine, known = await self._mine(asked), []
         for each in dict.fromkeys(ids):
-            try:
-                letter = await self._pipeline.dead_letter(each)
-            except NotFoundError:  # retried or discarded meanwhile
-                continue
-            if letter["destinationId"] in mine:
+            letter = await self._letter(each)
+            if letter is not None and letter["destinationId"] in mine:
                 known.append(each)
         if not known:
             raise NotFoundError("There are no such dead letters; GET /dead-letters lists them.")
         return known
+
+    async def _letter(self, number: str) -> dict[str, Any] | None:
+        """Return a dead letter of any workspace; None where it is gone, which sounds like another workspace's."""
+        try:
+            return await self._pipeline.dead_letter(number)
+        except NotFoundError:
+            return None
 
     async def _chosen(
         self, asked: Asked, destination_id: str | None, filters: Mapping[str, str]
