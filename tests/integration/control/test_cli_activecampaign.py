@@ -307,7 +307,11 @@ def test_unmapped_webhooks_are_listed_and_mapped_again(running, tmp_path, email)
     assert running.pipeline.asked[-1] == ("unmapped", {"source_id": email.id, "count": 50})
     assert json.loads(run("dead-letters", "show", "--unmapped", "3")[1])["body"] == "a=b"
     assert run("dead-letters", "retry", "--unmapped")[1] == "1 are mapped now, 2 still cannot be.\n"
-    for wrong in (("list", "--unmapped", "--event", "x"), ("retry", "7", "--unmapped"), ("retry", "--source", "email", "7")):
+    for wrong in (
+        ("list", "--unmapped", "--event", "x"),
+        ("retry", "7", "--unmapped"),
+        ("retry", "--source", "email", "7"),
+    ):
         assert run("dead-letters", *wrong)[0] == 2
 
 

@@ -35,7 +35,11 @@ class Settings:
     """How webhooks and reports are mapped; the choices and bounds are told by the descriptions."""
 
     account: str = field(
-        default="", metadata=setting("Account", "Names the account in its events, so that an ActiveCampaign destination knows its own; as in its URL.")
+        default="",
+        metadata=setting(
+            "Account",
+            "Names the account in its events, so that an ActiveCampaign destination knows its own; as in its URL.",
+        ),
     )
     time_zone: str = field(
         default=CENTRAL, metadata=setting("Time zone", "Of times that come without an offset, such as Europe/Berlin.")

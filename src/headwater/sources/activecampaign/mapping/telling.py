@@ -128,7 +128,9 @@ def telling(webhook: Webhook, form: Form, contact: Contact | None, settings: Set
         moment,
         scope,
         shared=list_properties(lists) | contact_properties(form, settings.include_contact),
-        about=context(contact, traits, form.raw("campaign", "name"), reading_notes(form.flags, moment, settings.account)),
+        about=context(
+            contact, traits, form.raw("campaign", "name"), reading_notes(form.flags, moment, settings.account)
+        ),
         raw_hash=body_hash(webhook.body),
         user_id=field_user_id(form, settings.user_id_field),
     )
