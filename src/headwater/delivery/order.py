@@ -80,7 +80,7 @@ def line_up(db: sqlite.Connection, settlement: Settlement, now: float) -> dict[s
 
 
 def _let_go(db: sqlite.Connection, connection: str, user: str, now: float) -> bool:
-    # `who <> ''` says again what `who = ?` implies: only so SQLite takes the partial index of users.
+    # `who <> ''` says again what `who = ?` implies: only so SQLite may take the partial index of users.
     oldest = db.execute(
         "select id, due_at from waiting where connection = ? and who = ? and who <> '' order by lane, seq limit 1",
         (connection, user),
@@ -91,7 +91,7 @@ def _let_go(db: sqlite.Connection, connection: str, user: str, now: float) -> bo
     if due_at >= HELD_AT:
         db.execute("update waiting set due_at = ? where id = ?", (now, number))
     db.execute(
-        "update waiting set due_at = ?, reason = ?"
+        "update waiting indexed by waiting_who set due_at = ?, reason = ?"
         " where connection = ? and who = ? and who <> '' and id <> ? and due_at < ?",
         (HELD_AT, HELD_BACK, connection, user, number, HELD_AT),
     )

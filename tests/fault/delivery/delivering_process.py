@@ -6,14 +6,16 @@ import ipaddress
 import os
 import signal
 import sys
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import msgspec
 
 from headwater.budget import Budgets
-from headwater.delivery import backlog, engine
+from headwater.delivery import backlog, dead_letters, engine
 from headwater.delivery.address import Policy
 from headwater.delivery.connection import Connection, Rules
+from headwater.delivery.dead_letters import DeadLetterFilter
 from headwater.delivery.fate import HELD_BACK, Waiting
 from headwater.delivery.http import GuardedHttp
 from headwater.delivery.ledger import Ledger
@@ -67,6 +69,8 @@ class DeadlyLedger(Ledger):
         self.fuse.pass_by("inside settle")
         if settlement.move and settlement.move.lane in {lane.id for lane in self.backlogs(settlement.connection)}:
             self.fuse.pass_by("inside settle of a backlog")
+        if settlement.move and settlement.move.lane in {lane.id for lane in self.replays(settlement.connection)}:
+            self.fuse.pass_by("inside settle of a replay")
         if any(isinstance(fate, Waiting) and fate.reason == HELD_BACK for _, fate in settlement.fates):
             self.fuse.pass_by("inside settle of what is held back")
         super()._bury(settlement, now)
@@ -85,6 +89,24 @@ def deadly_split(ledger, *arguments, _split=backlog.split):
     return lane
 
 
+def deadly_delete(ledger, numbers, _delete=dead_letters._delete):
+    """The last step of what happens to some dead letters, with a point before it."""
+    ledger.fuse.pass_by("inside a change of dead letters")
+    return _delete(ledger, numbers)
+
+
+async def act(delivery, kind: str) -> None:
+    """Do once what this run is about; what an earlier run began goes on by itself."""
+    if kind == "replay" and not await delivery.replays("d1"):
+        await delivery.replay("d1", rate_per_s=2_000.0)
+    elif kind == "retry":
+        await delivery.retry_dead_letters(DeadLetterFilter())
+    elif kind == "discard":
+        await delivery.discard_dead_letters(DeadLetterFilter())
+    elif kind == "expire":
+        await delivery.expire_dead_letters(datetime.now(UTC) + timedelta(days=1))
+
+
 def ordered(kind, settings, room):
     """Build a destination whose users' events must stay in order."""
     card, destination = engine.build(kind, settings, room)
@@ -94,6 +116,7 @@ def ordered(kind, settings, room):
 async def main(log: Path, state: Path, url: str, point: str, times: int, kind: str) -> None:
     DeadlyHttp.fuse = DeadlyLedger.fuse = Fuse(point, times)
     engine.Ledger, backlog.split = DeadlyLedger, deadly_split
+    dead_letters._delete, dead_letters.WINDOW = deadly_delete, 3
     reader = SegmentReader(log)
     http = DeadlyHttp(Policy(networks=(ipaddress.ip_network("127.0.0.0/8"),)))
     rules = Rules(chunk_max=16, in_flight=4, retry_first_s=0.01, retry_max_s=0.05, hold_max_s=0.05, split_events=20)
@@ -101,13 +124,19 @@ async def main(log: Path, state: Path, url: str, point: str, times: int, kind: s
     delivery = engine.Delivery(reader, state, Outside(http, state, Budgets()), rules=rules, builder=builder)
     delivery.apply([Connection("d1", "s1", "webhook", "Mine", enabled=True, settings={"url": url})])
     running = asyncio.create_task(delivery.run())
+    has_acted = False
     while True:
         await asyncio.sleep(0.02)
         (status,) = await delivery.status()
         if status.state == "paused":
             await delivery.resume("d1")
-        if status.behind == 0 and status.retrying == 0 and status.backlog == 0 and status.read:
+        runs = [replay.state for replay in await delivery.replays()]
+        is_idle = status.behind == status.retrying == status.backlog == 0 and status.read and set(runs) <= {"done"}
+        if is_idle and has_acted:
             break
+        if is_idle:
+            await act(delivery, kind)
+            has_acted = True
     await delivery.stop()
     await running
     await http.close()

@@ -14,6 +14,7 @@ from aiohttp import web
 
 from headwater.delivery import backlog
 from headwater.delivery.ledger import Ledger
+from headwater.delivery.status import unaccounted
 from headwater.eventlog.contract import Topic
 from headwater.eventlog.segments import SegmentLog
 from headwater.spec.event import Record
@@ -22,6 +23,7 @@ from receiver import Receiver, body, receiving
 CHILD = Path(__file__).with_name("delivering_process.py")
 POINTS = ["before request", "after 2xx", "before settle", "inside settle", "after settle"]
 EVENTS = 120
+ROUND = 16  # events of one settlement, as the process is told
 BAD = [f"m{n}" for n in range(0, EVENTS, 15)]
 OF_AN_OUTAGE = [
     "before split", "after split", "inside settle of a backlog", "before the end of a backlog",
@@ -38,6 +40,7 @@ class Idempotent:
     def __init__(self, receiver: Receiver, unauthorized: str = ""):
         self.receiver, self.held, self.attempts = receiver, {}, Counter()
         self.unauthorized = unauthorized
+        self.refused, self.taken = set(BAD), []
         receiver.answer = self.answer
 
     async def answer(self, _: web.Request) -> web.Response:
@@ -45,10 +48,12 @@ class Idempotent:
         self.attempts[key, event["messageId"]] += 1
         if event["messageId"] == self.unauthorized and self.attempts[key, event["messageId"]] == 1:
             return web.Response(status=401)
-        if event["messageId"] in BAD:
+        if event["messageId"] in self.refused:
             return web.Response(status=400)
         if event["properties"]["flaky"] and self.attempts[key, event["messageId"]] == 1:
             return web.Response(status=500)
+        if key not in self.held:
+            self.taken.append((event["userId"], int(event["messageId"][1:])))
         self.held[key] = event["messageId"]
         return web.Response()
 
@@ -119,14 +124,66 @@ async def test_a_kill_while_an_outage_is_caught_up_loses_and_doubles_nothing(tmp
         await finish(tmp_path, kept)
 
 
-async def test_a_kill_while_events_are_held_back_leaves_each_user_in_order(tmp_path):
+@pytest.mark.parametrize("point", ["inside settle of what is held back", "after 2xx", "before settle"])
+async def test_a_kill_where_order_counts_leaves_each_user_in_order(tmp_path, point):
     await stored(tmp_path / "log")
     async with receiving() as receiver:
         kept = Idempotent(receiver)
-        child = await started(tmp_path, receiver.url, "inside settle of what is held back", 2, "ordered")
+        child = await started(tmp_path, receiver.url, point, 2, "ordered")
         _, err = await asyncio.wait_for(child.communicate(), 60)
         assert child.returncode == -signal.SIGKILL, err.decode()
         await finish(tmp_path, kept, "ordered")
+    for user in {user for user, _ in kept.taken}:
+        mine = [number for who, number in kept.taken if who == user]
+        assert mine == sorted(mine)
+
+
+async def test_a_kill_in_a_replay_repeats_a_round_at_most_with_the_same_ids(tmp_path):
+    await stored(tmp_path / "log")
+    async with receiving() as receiver:
+        kept = Idempotent(receiver)
+        for times in (1, 3):
+            child = await started(tmp_path, receiver.url, "inside settle of a replay", times, "replay")
+            _, err = await asyncio.wait_for(child.communicate(), 60)
+            assert child.returncode == -signal.SIGKILL, err.decode()
+        last = await started(tmp_path, receiver.url, kind="replay")
+        _, err = await asyncio.wait_for(last.communicate(), 60)
+        assert last.returncode == 0, err.decode()
+    assert len(kept.held) == EVENTS - len(BAD)
+    assert len({key for key, _ in kept.attempts}) == EVENTS
+    flaky = {f"m{n}" for n in range(0, EVENTS, 4)} - set(BAD)
+    assert 0 <= sum(kept.attempts.values()) - 2 * EVENTS - len(flaky) <= 2 * ROUND
+    ledger = Ledger(tmp_path / "state", read_only=True)
+    (replay,) = ledger.replays("d1")
+    assert (ledger.balance(replay.id).read, ledger.balance(replay.id).dead) == (EVENTS, len(BAD))
+    assert (unaccounted(ledger, "d1"), replay.cursor) == (0, replay.until)
+    ledger.close()
+
+
+@pytest.mark.parametrize(
+    ("kind", "expected"),
+    [
+        ("retry", {"dead": 0, "dropped": 0, "expired": 0}),
+        ("discard", {"dead": 0, "dropped": len(BAD), "expired": 0}),
+        ("expire", {"dead": 0, "dropped": 0, "expired": len(BAD)}),
+    ],
+)
+async def test_a_kill_between_windows_of_dead_letters_loses_and_doubles_none(tmp_path, kind, expected):
+    await stored(tmp_path / "log")
+    async with receiving() as receiver:
+        kept = Idempotent(receiver)
+        await finish(tmp_path, kept)
+        kept.refused = set()
+        child = await started(tmp_path, receiver.url, "inside a change of dead letters", 2, kind)
+        _, err = await asyncio.wait_for(child.communicate(), 60)
+        assert child.returncode == -signal.SIGKILL, err.decode()
+        last = await started(tmp_path, receiver.url, kind=kind)
+        out, err = await asyncio.wait_for(last.communicate(), 60)
+        assert last.returncode == 0, err.decode()
+    status = json.loads(out.splitlines()[-1])
+    assert {name: status[name] for name in expected} == expected
+    assert (status["read"], status["unaccounted"], status["retrying"]) == (EVENTS, 0, 0)
+    assert len(kept.held) == (EVENTS if kind == "retry" else EVENTS - len(BAD))
 
 
 @pytest.mark.parametrize("point", ["before pause", "after pause"])
