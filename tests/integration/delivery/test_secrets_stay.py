@@ -15,7 +15,7 @@ from headwater import shelf
 from headwater.delivery.connection import Connection, Rules
 from headwater.delivery.engine import SHELF, Delivery
 from headwater.delivery.samples import SAMPLES
-from headwater.errors import HeadwaterError, RetryableError
+from headwater.errors import HeadwaterError, RetryableError, UnauthorizedError
 from headwater.functions.contract import Ended, Function
 from headwater.outgoing import Answer
 from receiver import append, body, until
@@ -162,3 +162,34 @@ async def test_a_function_cannot_tell_its_secrets_to_those_who_read_dead_letters
         shown += "".join([repr(await delivery.dead_letter(letter.id)) for letter in await delivery.dead_letters()])
         shown += repr(await delivery.try_event(kind_of, settings, SAMPLES["track"], destination_id="d1"))
     assert found_in(kept(tmp_path) + shown + "".join(capfd.readouterr()), {CANARY}) == []
+
+
+async def echo_password(reader, writer):
+    """Speak PostgreSQL as far as the password, and quote it in the refusal."""
+    await reader.readexactly(int.from_bytes(await reader.readexactly(4), "big") - 4)
+    writer.write(b"R" + (8).to_bytes(4, "big") + (3).to_bytes(4, "big"))
+    await reader.readexactly(1)
+    password = await reader.readexactly(int.from_bytes(await reader.readexactly(4), "big") - 4)
+    told = b"SFATAL\0C28P01\0Mpassword authentication failed: " + password.rstrip(b"\0") + b"\0\0"
+    writer.write(b"E" + (len(told) + 4).to_bytes(4, "big") + told)
+    await writer.drain()
+    writer.close()
+
+
+async def test_a_database_that_quotes_the_password_is_not_quoted(log, tmp_path, capfd):
+    async def reach(_host, _port):
+        return ["127.0.0.1"]
+
+    async with await asyncio.start_server(echo_password, "127.0.0.1", 0) as server:
+        port = server.sockets[0].getsockname()[1]
+        settings = {"host": "db.example", "port": port, "database": "d", "user": "u", "password": CANARY}
+        settings["sslmode"] = "disable"
+        await append(log, body("m0"), body("m1"))
+        delivery = Delivery(log, tmp_path, outside(Echo(200), tmp_path, reach=reach), rules=RULES)
+        async with running(delivery, Connection("d1", "s1", "postgres", "Mine", enabled=True, settings=settings)):
+            await until(lambda: finished(delivery))
+            shown = repr(await delivery.status())
+            with pytest.raises(UnauthorizedError) as refused:
+                await delivery.test("postgres", settings)
+    assert "PostgreSQL refuses the user" in shown
+    assert found_in(kept(tmp_path) + shown + str(refused.value) + "".join(capfd.readouterr()), {CANARY}) == []
