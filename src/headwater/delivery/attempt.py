@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextvars import ContextVar
+from dataclasses import dataclass
 from typing import Final
 
 from headwater.delivery.address import parse
@@ -32,11 +34,33 @@ _GONE: Final = 410
 _TOLD_GONE: Final = (
     "The destination gave up its address (410): set the new one, or resume if it was a mistake. Events are kept."
 )
-_request: ContextVar[tuple[str, str, bytes] | None] = ContextVar("request", default=None)
+_REQUESTS_MAX: Final = 32  # ours, of one call: more than it takes to halve a batch until one event stands alone
+_ERRORS_FROM: Final = 400
+
+
+@dataclass(slots=True)
+class _Sent:
+    """A request of a call: what is shown of it, and whether it has failed as far as its status tells."""
+
+    method: str
+    url: str
+    body: bytes
+    failed: bool = True
+
+    def excerpt(self) -> str:
+        # Paths and headers may be credentials; the host and the body are what helps.
+        try:
+            target = parse(self.url)
+        except DeliveryError:
+            return ""  # it was not sent
+        return f"{self.method} {target.scheme}://{target.host}\n{self.body.decode('utf-8', 'replace')}"
+
+
+_requests: ContextVar[deque[_Sent] | None] = ContextVar("requests", default=None)
 
 
 class NotedHttp:
-    """`contract.Http` that remembers an excerpt of the last request for the dead letter, without path and headers."""
+    """`contract.Http` that remembers excerpts of a call's last requests for dead letters, without path and headers."""
 
     def __init__(self, http: Http) -> None:
         self._http = http
@@ -45,21 +69,18 @@ class NotedHttp:
         self, method: str, url: str, *, body: bytes = b"", headers: Mapping[str, str] | None = None
     ) -> Answer:
         """Send one request as the client below does."""
-        _request.set((method, url, body[:EXCERPT_CHARS]))
-        return await self._http.request(method, url, body=body, headers=headers)
+        sent = _Sent(method, url, body[:EXCERPT_CHARS])
+        if (requests := _requests.get()) is not None:
+            requests.append(sent)
+        answer = await self._http.request(method, url, body=body, headers=headers)
+        sent.failed = answer.status >= _ERRORS_FROM
+        return answer
 
 
-def _excerpt() -> str:
-    """Return what the last call sent, as far as it is shown; "" when it sent nothing."""
-    if (sent := _request.get()) is None:
-        return ""
-    method, url, body = sent
-    # Paths and headers may be credentials; the host and the body are what helps.
-    try:
-        target = parse(url)
-    except DeliveryError:
-        return ""  # it was not sent
-    return f"{method} {target.scheme}://{target.host}\n{body.decode('utf-8', 'replace')}"
+def _about(requests: Sequence[_Sent], event: Event) -> _Sent | None:
+    """Return the request that tells most of an event: one that names it, then one that failed, then the last."""
+    name = event.message_id.encode()
+    return max(reversed(requests), key=lambda each: (name in each.body, each.failed), default=None)
 
 
 class _Round:
@@ -76,13 +97,19 @@ class _Round:
         self._outcomes: list[Outcome | Held | HeldBack] = [Held()] * len(items)
         self._requests = [""] * len(items)
 
-    def note(self, places: Sequence[int], outcomes: Sequence[Outcome], request: str = "") -> None:
+    def note(self, places: Sequence[int], outcomes: Sequence[Outcome]) -> None:
         for place, outcome in zip(places, outcomes, strict=True):
-            self._outcomes[place], self._requests[place] = outcome, request
+            self._outcomes[place], self._requests[place] = outcome, ""
+
+    def note_request(self, place: int, request: str) -> None:
+        self._requests[place] = request
 
     def hold_back(self, places: Sequence[int]) -> None:
         for place in places:
             self._outcomes[place] = HeldBack()
+
+    def is_delivered(self, place: int) -> bool:
+        return isinstance(self._outcomes[place], Delivered)
 
     def is_to_wait(self, place: int) -> bool:
         return not isinstance(self._outcomes[place], Delivered | Discarded | Skipped)
@@ -181,15 +208,28 @@ class Sender:
             async with self._turns.turn(self._rank, len(places)):
                 self._queued.discard(task)
                 round_.note(places, [_STOPPED] * len(places))
-                _request.set(None)  # a call that sends nothing has no request of the one before
+                requests = deque[_Sent](maxlen=_REQUESTS_MAX)
+                _requests.set(requests)
                 outcomes = await self._send([round_.items[place].event for place in places])
             is_well = _are_delivered(outcomes)
-            round_.note(places, outcomes, "" if is_well else self._mask(_excerpt()))
+            round_.note(places, outcomes)
+            if not is_well:
+                self._note_requests(round_, places, requests)
             round_.count(outcomes)
             if self._queue is not None:
                 waiting |= {user_of(round_.items[place].event) for place in places if round_.is_to_wait(place)} - {""}
             if not is_well and any(map(ends_connection, outcomes)):
                 self.halt()
+
+    def _note_requests(self, round_: _Round, places: Sequence[int], requests: Sequence[_Sent]) -> None:
+        """Keep with each event what was sent of it; most share a request."""
+        shown: dict[int, str] = {}
+        for place in places:
+            if round_.is_delivered(place) or (sent := _about(requests, round_.items[place].event)) is None:
+                continue
+            if id(sent) not in shown:
+                shown[id(sent)] = self._mask(sent.excerpt())
+            round_.note_request(place, shown[id(sent)])
 
     def _free(self, round_: _Round, places: Sequence[int], waiting: set[str]) -> Sequence[int]:
         """Return the places that may be tried; the others wait behind an event of this very round."""

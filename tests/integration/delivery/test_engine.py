@@ -2,6 +2,7 @@
 
 import asyncio
 import dataclasses
+import json
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -77,6 +78,21 @@ async def test_a_refused_event_becomes_a_dead_letter_that_can_be_retried(log, re
         await settled(delivery, dead=0, dropped=1)
         with pytest.raises(NotFoundError):
             await delivery.dead_letter(newest.id)
+
+
+async def test_a_dead_letter_of_a_batch_shows_the_request_that_held_it_alone(log, receiver, delivering):
+    async def answer(_):
+        is_refused = {"m2", "m5"} & {each["messageId"] for each in receiver.bodies[-1]}
+        return web.Response(status=400 if is_refused else 200)
+
+    receiver.answer = answer
+    await append(log, *(body(f"m{n}") for n in range(8)))
+    connection = webhook(receiver, settings={"url": receiver.url, "batch_size": 100})
+    async with delivering(connection) as delivery:
+        await settled(delivery, dead=2, delivered_first_try=6)
+        for letter in await delivery.dead_letters():
+            shown = (await delivery.dead_letter(letter.id)).request.partition("\n")[2]
+            assert [each["messageId"] for each in json.loads(shown)] == [letter.message_id]
 
 
 async def test_dead_letters_are_paged_and_filtered(log, receiver, delivering):
