@@ -122,7 +122,8 @@ async def main(log: Path, state: Path, url: str, point: str, times: int, kind: s
     rules = Rules(chunk_max=16, in_flight=4, retry_first_s=0.01, retry_max_s=0.05, hold_max_s=0.05, split_events=20)
     builder = ordered if kind == "ordered" else engine.build
     delivery = engine.Delivery(reader, state, Outside(http, state, Budgets()), rules=rules, builder=builder)
-    delivery.apply([Connection("d1", "s1", "webhook", "Mine", enabled=True, settings={"url": url})])
+    where = ("files", {"store": "disk", "format": "ndjson"}) if kind == "files" else ("webhook", {"url": url})
+    delivery.apply([Connection("d1", "s1", where[0], "Mine", enabled=True, settings=where[1])])
     running = asyncio.create_task(delivery.run())
     has_acted = False
     while True:

@@ -186,6 +186,26 @@ async def test_a_kill_between_windows_of_dead_letters_loses_and_doubles_none(tmp
     assert len(kept.held) == (EVENTS if kind == "retry" else EVENTS - len(BAD))
 
 
+@pytest.mark.parametrize("point", ["before settle", "inside settle"])
+async def test_a_kill_between_file_and_settlement_writes_the_same_file_again(tmp_path, point):
+    await stored(tmp_path / "log")
+    for _ in range(2):
+        child = await started(tmp_path, "", point, 1, "files")
+        _, err = await asyncio.wait_for(child.communicate(), 60)
+        assert child.returncode == -signal.SIGKILL, err.decode()
+    assert sorted(written(tmp_path)) == sorted(f"m{n}" for n in range(EVENTS))
+    last = await started(tmp_path, "", kind="files")
+    out, err = await asyncio.wait_for(last.communicate(), 60)
+    assert last.returncode == 0, err.decode()
+    assert json.loads(out.splitlines()[-1])["delivered_first_try"] == EVENTS
+    assert sorted(written(tmp_path)) == sorted(f"m{n}" for n in range(EVENTS))
+
+
+def written(tmp_path: Path) -> list[str]:
+    files = [path for path in (tmp_path / "state").rglob("*.ndjson") if path.is_file()]
+    return [json.loads(line)["messageId"] for path in files for line in path.read_text().splitlines()]
+
+
 @pytest.mark.parametrize("point", ["before pause", "after pause"])
 async def test_a_kill_around_a_pause_loses_and_doubles_nothing(tmp_path, point):
     await stored(tmp_path / "log")
