@@ -35,7 +35,7 @@ from headwater.delivery.connection import Connection, Rules
 from headwater.delivery.engine import Delivery, build
 from headwater.delivery.http import GuardedHttp
 from headwater.delivery.rooms import Outside
-from headwater.destinations.contract import Card, Destination, Outcome, Retry, Room
+from headwater.destinations.contract import Card, Delivered, Destination, Outcome, Retry, Room
 from headwater.eventlog.contract import Topic
 from headwater.eventlog.memory import MemoryLog
 from headwater.eventlog.reader import SegmentReader
@@ -165,7 +165,52 @@ async def measured(port: int, count: int) -> dict[str, object]:
             "engine_us_per_event": round(1e6 / ours - 1e6 / limit, 1),
         }
     await http.close()
+    results["processor_us_a_delivery"] = {
+        f"{connections}_connections": round(await fanned_out(count // 4, connections), 1) for connections in (1, 20)
+    }
     return results
+
+
+class Nothing:
+    """A destination that has every event at once, so that only the engine's own work is left."""
+
+    batch_max = REQUEST
+
+    async def check(self) -> None:
+        """Nothing is asked."""
+
+    async def send(self, sent: Sequence[Event]) -> list[Outcome]:
+        """Take the events."""
+        return [Delivered()] * len(sent)
+
+
+async def fanned_out(count: int, connections: int) -> float:
+    """Return the engine's processor time in microseconds for each event at each connection of one source."""
+
+    def builder(_: str, __: Mapping[str, Any], room: Room) -> tuple[Card, Destination]:
+        return build("webhook", {"url": "https://example.com"}, room)[0], Nothing()
+
+    log, sent = MemoryLog(), events(count)
+    with tempfile.TemporaryDirectory(dir=os.environ.get("BENCH_DIR")) as state:
+        http = GuardedHttp()
+        delivery = Delivery(log, Path(state), Outside(http, Path(state), Budgets()), builder=builder)
+        delivery.apply(
+            [Connection(f"d{n}", "s1", "nothing", "bench", enabled=True, settings={}) for n in range(connections)]
+        )
+        running = asyncio.create_task(delivery.run())
+        await asyncio.sleep(0.5)  # until all of them wait for events
+        began_s = time.process_time()
+        for start in range(0, count, REQUEST):
+            records = [Record(event.message_id, event.line) for event in sent[start : start + REQUEST]]
+            await log.append(Topic.EVENTS, "s1", datetime.now(UTC), records)
+            await asyncio.sleep(0.01)
+        while any(status.delivered_first_try < count for status in await delivery.status()):  # noqa: ASYNC110 - the engine tells of no delivery
+            await asyncio.sleep(0.1)
+        seconds = time.process_time() - began_s
+        await delivery.stop()
+        await running
+        await http.close()
+    return 1e6 * seconds / (count * connections)
 
 
 class Timed:
