@@ -31,6 +31,15 @@ def test_an_activecampaign_source_is_added_and_shows_its_key_and_webhook_address
     expect(page.get_by_text("Manage webhooks")).to_be_visible()
 
 
+def test_a_function_source_shows_its_address_and_asks_for_no_account(website, visitor):
+    source = website.source("orders", "function", "Orders")
+    page = visitor().goto("/default/sources/orders/overview")
+    page.get_by_role("button", name="Show").last.click()
+    address = page.get_by_role("textbox", name="Webhook address")
+    expect(address).to_have_text(f"{website.url}/webhooks/function/{source.webhook_secret}")
+    expect(page.get_by_role("main").get_by_text("ActiveCampaign")).to_have_count(0)
+
+
 def test_the_checklist_follows_what_happened(website, visitor):
     source = website.source("website", "http-api", "Website")
     page = visitor().goto("/default/sources/website/overview")

@@ -12,7 +12,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from headwater.control import naming
-from headwater.control.accounts import webhook_path
+from headwater.control.accounts import TYPE, webhook_path
 from headwater.control.catalog import Entry, Kind
 from headwater.control.models import MASKED, Source
 from headwater.control.volume import LastEvent, Summary
@@ -245,6 +245,7 @@ def _webhook(visit: Visit, source: Source) -> dict[str, Any]:
     address = f"{base}{webhook_path(source, visit.desk.control.catalog)}" if source.webhook_secret else ""
     return {
         "webhook_url": address,
+        "has_account": source.type == TYPE,
         "webhook_url_masked": address.removesuffix(source.webhook_secret) + MASKED if address else "",
         "reachable": visit.desk.is_public,
         "example": (

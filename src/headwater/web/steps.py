@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from headwater.control.accounts import TYPE
 from headwater.control.models import AccountEntry, Source
 from headwater.control.volume import LastEvent
 from headwater.web import standing
@@ -71,7 +72,7 @@ async def of(
         Step(
             "Add a destination",
             bool(connections),
-            "Send these events on, to a webhook or to Segment.",
+            "Send these events on, to any tool.",
             visit.path("destinations", "catalog", source=source.slug),
             "Choose one",
         ),
@@ -83,6 +84,9 @@ async def of(
 
 def _first_event(visit: Visit, source: Source, account: AccountEntry | None, last: LastEvent | None) -> Step:
     label, done = "Receive the first event", last is not None
+    debugger = visit.path("sources", source.slug, "debugger")
+    if source.webhook_secret and source.type != TYPE:
+        return Step(label, done, "Post to the address on this page.", debugger, "Watch it")
     if source.webhook_secret and account is None:
         return Step(
             label, done, "Connect your ActiveCampaign account.", visit.path("apps", "activecampaign"), "Connect"
@@ -92,7 +96,7 @@ def _first_event(visit: Visit, source: Source, account: AccountEntry | None, las
         if account
         else "Send a call with the write key, from a library or from a terminal."
     )
-    return Step(label, done, how, visit.path("sources", source.slug, "debugger"), "Watch it")
+    return Step(label, done, how, debugger, "Watch it")
 
 
 async def _loaded(visit: Visit, source: Source, last: LastEvent) -> bool:
