@@ -204,6 +204,8 @@ class Destination(Protocol):
     async def send(self, events: Sequence[Event]) -> list[Outcome]:
         """Send 1..batch_max events in log order; return one outcome an event, in the same order.
 
+        All connections share one event loop: what blocks goes to a thread, and a cancellation has to be let through.
+
         Raises:
             RetryableError, UnauthorizedError: only while nothing was sent.
         """
