@@ -144,7 +144,7 @@ class Collector:
     async def _elsewhere(self, scope: Scope, receive: Receive) -> Answer:
         """Answer the paths that hold a name, and those that are not there: never with a redirect."""
         path = scope["path"]
-        if path.startswith(webhooks.PREFIX):
+        if webhooks.is_address(path):
             return await self._webhooks.answer(scope, receive)
         if path.startswith(_PROJECTS) and path.endswith("/settings"):
             return self._settings(scope["method"], path[len(_PROJECTS) : -len("/settings")])

@@ -34,6 +34,11 @@ _encode = msgspec.json.Encoder().encode
 log = structlog.get_logger()
 
 
+def is_address(path: str) -> bool:
+    """Tell whether a path is a webhook's: a source type and a secret, right or wrong."""
+    return path.startswith(PREFIX) and "/" in path[len(PREFIX) :]
+
+
 class Webhooks:
     """The route `/webhooks/{source type}/{secret}`.
 

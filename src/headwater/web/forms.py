@@ -58,8 +58,8 @@ def _field(option: Option, value: Any, problems: Mapping[str, str]) -> Field:
 def _text(option: Option, value: Any) -> str:
     if value is None or isinstance(value, bool):
         return ""
-    if option.secret and value == MASKED:
-        return MASKED
+    if isinstance(value, str):  # also what somebody wrote, of whatever type it should be
+        return value
     if option.type == "array":
         return "\n".join(str(each) for each in value)
     if option.type == "map":
