@@ -209,5 +209,5 @@ def test_a_source_that_keeps_headers_gets_all_but_secrets_at_its_own_address(doo
 def test_an_address_of_another_source_type_is_unknown(door: Door) -> None:
     assert door.post(f"/webhooks/activecampaign/{FUNCTION_SECRET}", b"{}").status == 403
     assert door.post(f"/webhooks/function/{SECRET}", b"{}").status == 403
-    assert door.post(f"/webhooks/{SECRET}", b"{}").status == 403
+    assert door.post(f"/webhooks/{SECRET}", b"{}").status == 404
     assert door.events(Topic.INBOX) == []
