@@ -17,6 +17,7 @@ from headwater.control.database import Row, changing, destinations
 from headwater.control.models import Destination
 from headwater.control.moments import moment, text_of
 from headwater.control.secrets import SecretBox
+from headwater.control.trial import prove
 from headwater.delivery import address
 from headwater.delivery.address import Policy
 from headwater.errors import DeliveryError, ForbiddenUrlError, NotFoundError
@@ -173,6 +174,7 @@ class Destinations:
         for name, value in values.items():
             if (name in {"url", "endpoint"} or name.endswith("_url")) and value:
                 check_url(value, self._policy, f"settings.{name}")
+        prove(entry.module_name, values)
         return values
 
 

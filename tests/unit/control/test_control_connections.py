@@ -1,7 +1,10 @@
 import ipaddress
+import runpy
+from pathlib import Path
 
 import pytest
 
+from headwater import shelf
 from headwater.control.models import MASKED
 from headwater.control.service import open_control
 from headwater.delivery.address import Policy
@@ -125,6 +128,30 @@ def test_the_operator_can_allow_a_network_of_their_own(tmp_path):
     workspace = control.workspaces.get()
     source = control.sources.create(workspace.id, "site", "http-api")
     assert control.destinations.create(workspace.id, source.id, "webhook", settings={"url": "http://10.1.2.3/"})
+
+
+@pytest.mark.parametrize(
+    ("type_", "settings", "told"),
+    [
+        ("webhook", {"url": "https://example.com", "secret": "abc"}, "signing secret must be"),
+        ("webhook", {"url": "https://example.com", "headers": {"content-length": "1"}}, "is set by Headwater"),
+        ("kafka", {"brokers": "nowhere", "topic": "events"}, "Brokers are"),
+        ("google_analytics_4", {"measurement_id": "UA-1", "api_secret": "s"}, "must look like G-"),
+    ],
+)
+def test_what_a_destination_itself_refuses_is_told_when_it_is_saved(
+    control, workspace, source, destination, type_, settings, told
+):
+    with pytest.raises(InvalidRequestError, match=told):
+        control.destinations.create(workspace.id, source.id, type_, settings=settings)
+    assert [each.id for each in control.destinations.all(workspace.id)] == [destination.id]
+
+
+@pytest.mark.parametrize("type_", shelf.names("headwater.destinations"))
+def test_whatever_a_destination_is_tested_with_can_be_saved(control, workspace, source, type_):
+    file = Path(__file__).parents[1] / "destinations" / f"test_{type_}.py"
+    settings = runpy.run_path(str(file))["EXAMPLE"].settings
+    assert control.destinations.create(workspace.id, source.id, type_, settings=settings).type == type_
 
 
 def test_an_unknown_source_or_type_is_not_found(control, workspace, source):
