@@ -86,7 +86,9 @@ async def test_parquet_in_a_bucket_is_whole(storage, http, tmp_path):
     assert await Destination(chosen, room(http)).send(batch) == [Delivered(200)] * 500
     (content,) = (content for name, content in held(client).items() if name.startswith("p/"))
     (tmp_path / "a.parquet").write_bytes(content)
-    found = duckdb.sql(f"select count(distinct message_id), min(timestamp)::varchar from '{tmp_path}/a.parquet'")
+    found = duckdb.connect().execute(
+        f"select count(distinct message_id), min(timestamp)::varchar from '{tmp_path}/a.parquet'"
+    )
     assert found.fetchall()[0][0] == 500
 
 

@@ -89,10 +89,14 @@ async def test_parquet_is_read_as_typed_rows(tmp_path):
         event(2, timestamp="yesterday", userId=7),
     ]
     await Destination(Settings("disk", "parquet", path=""), room(None, tmp_path)).send(batch)
-    rows = duckdb.sql(
-        "select source_id, message_id, type, event, user_id, anonymous_id, epoch(received_at), epoch(timestamp), "
-        f"body::varchar from read_parquet('{tmp_path}/**/*.parquet') order by message_id"
-    ).fetchall()
+    rows = (
+        duckdb.connect()
+        .execute(
+            "select source_id, message_id, type, event, user_id, anonymous_id, epoch(received_at), epoch(timestamp), "
+            f"body::varchar from read_parquet('{tmp_path}/**/*.parquet') order by message_id"
+        )
+        .fetchall()
+    )
     at = datetime(2026, 5, 4, 1, 59, 59, 999_000, tzinfo=UTC).timestamp()
     received = datetime(2026, 5, 4, 11, tzinfo=UTC).timestamp()
     assert rows == [
