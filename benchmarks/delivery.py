@@ -3,7 +3,9 @@
 All sides share the machine with the receiver, so ratios are what to read. Prints a table and one JSON object.
 
     python benchmarks/delivery.py throughput [--events 20000]    rate, as a ratio to a bare loop
-    python benchmarks/delivery.py isolation [--seconds 60]       lag of 15 good ones, without and with 5 bad
+    python benchmarks/delivery.py isolation [--seconds 60] [--poisoned]
+        lag of 17 good ones, without and with one that hangs, one that answers 500 and one that answers 429;
+        --poisoned: of 15, with one whose code fails and one that fails at every hundredth event besides
     python benchmarks/delivery.py backlog [--events 1000000]     memory while one refuses, then catches up
 """
 
@@ -48,7 +50,9 @@ BAD = {
     b"500": b"HTTP/1.1 500 Internal Server Error\r\ncontent-length: 0\r\n\r\n",
     b"429": b"HTTP/1.1 429 Too Many Requests\r\nretry-after: 30\r\ncontent-length: 0\r\n\r\n",
 }
-GOOD = 15
+ALL = 20  # destinations
+BAD_ONES = {"hang": "/hang", "500": "/500", "429": "/429"}  # kind: path
+POISONED = {"raise": "", "poison": ""}
 REQUEST = 100  # events that arrive together, with one `receivedAt`
 ISOLATION_RATE = 40  # events a second, each to every destination
 SLICE_S = 5.0  # of events, before the other side has its turn: what else the machine does hits both
@@ -242,7 +246,7 @@ class Timed:
         return outcomes
 
 
-async def lags_of_good(http: GuardedHttp, url: str, seconds: float, *, with_bad: bool) -> list[float]:
+async def lags_of_good(http: GuardedHttp, url: str, seconds: float, good: int, bad: Mapping[str, str]) -> list[float]:
     """Return how late every event of the good destinations was, in seconds."""
     lags: list[float] = []
 
@@ -250,15 +254,7 @@ async def lags_of_good(http: GuardedHttp, url: str, seconds: float, *, with_bad:
         card, destination = build("webhook", settings, room)
         return card, Timed(destination, lags if kind == "good" else None, kind)
 
-    kinds = [("good", url)] * GOOD
-    if with_bad:
-        kinds += [
-            ("hang", f"{url}/hang"),
-            ("500", f"{url}/500"),
-            ("429", f"{url}/429"),
-            ("raise", url),
-            ("poison", url),
-        ]
+    kinds = [("good", url)] * good + [(kind, f"{url}{path}") for kind, path in bad.items()]
     log = MemoryLog()
     with tempfile.TemporaryDirectory(dir=os.environ.get("BENCH_DIR")) as state:
         outside = Outside(http, Path(state), Budgets())
@@ -273,26 +269,29 @@ async def lags_of_good(http: GuardedHttp, url: str, seconds: float, *, with_bad:
             line = json.dumps({**made.body, "messageId": f"m{event}", "userId": f"u{event % 50}"}).encode()
             await log.append(Topic.EVENTS, "s1", datetime.now(UTC), [Record(f"m{event}", line)])
             await asyncio.sleep(1 / ISOLATION_RATE)
-        while len(lags) < count * GOOD:  # noqa: ASYNC110 - a list has no event to wait for
+        while len(lags) < count * good:  # noqa: ASYNC110 - a list has no event to wait for
             await asyncio.sleep(0.05)
         await delivery.stop()
         await running
     return lags
 
 
-async def isolation(port: int, seconds: float) -> dict[str, object]:
+async def isolation(port: int, seconds: float, *, poisoned: bool) -> dict[str, object]:
     """Return the p99 lag of good destinations alone and beside bad ones, in turn, so that both see the same machine."""
     http = GuardedHttp(Policy(networks=(ipaddress.ip_network("127.0.0.0/8"),)))
+    url = f"http://127.0.0.1:{port}"
+    bad = BAD_ONES | (POISONED if poisoned else {})
+    good = ALL - len(bad)
     lags: dict[bool, list[float]] = {False: [], True: []}
     cpu_s = {False: 0.0, True: 0.0}
     ratios: list[float] = []
     # Not counted: whoever goes first opens the client's connections, which would be taken for its lag.
-    await lags_of_good(http, f"http://127.0.0.1:{port}", 2.0, with_bad=True)
+    await lags_of_good(http, url, 2.0, good, bad)
     for pair in range(max(2, round(seconds / (2 * SLICE_S)))):
         p99_s: dict[bool, float] = {}
         for with_bad in ((False, True), (True, False))[pair % 2]:
             began_s = time.process_time()
-            found = await lags_of_good(http, f"http://127.0.0.1:{port}", SLICE_S, with_bad=with_bad)
+            found = await lags_of_good(http, url, SLICE_S, good, bad if with_bad else {})
             cpu_s[with_bad] += time.process_time() - began_s
             lags[with_bad] += found
             p99_s[with_bad] = statistics.quantiles(found, n=100)[98]
@@ -300,7 +299,7 @@ async def isolation(port: int, seconds: float) -> dict[str, object]:
     await http.close()
     alone_s, beside_s = (statistics.quantiles(lags[with_bad], n=100) for with_bad in (False, True))
     return {
-        "good": GOOD, "deliveries": len(lags[True]),
+        "good": good, "bad": list(bad), "deliveries": len(lags[True]),
         "p50_alone_ms": round(alone_s[49] * 1e3, 1), "p50_beside_bad_ms": round(beside_s[49] * 1e3, 1),
         "p99_alone_ms": round(alone_s[98] * 1e3, 1), "p99_beside_bad_ms": round(beside_s[98] * 1e3, 1),
         "ratio_median_of_pairs": round(statistics.median(ratios), 3),
@@ -373,6 +372,7 @@ def main() -> None:
     parser.add_argument("what", nargs="?", default="throughput", choices=["throughput", "isolation", "backlog"])
     parser.add_argument("--events", type=int)
     parser.add_argument("--seconds", type=float, default=60.0)
+    parser.add_argument("--poisoned", action="store_true")
     arguments = parser.parse_args()
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
     here, there = multiprocessing.Pipe()
@@ -382,7 +382,7 @@ def main() -> None:
     port = here.recv()
     runs = {
         "throughput": lambda: measured(port, arguments.events or 20_000),
-        "isolation": lambda: isolation(port, arguments.seconds),
+        "isolation": lambda: isolation(port, arguments.seconds, poisoned=arguments.poisoned),
         "backlog": lambda: backlog(port, arguments.events or 1_000_000),
     }
     results = uvloop.run(runs[arguments.what]())
