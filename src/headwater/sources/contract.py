@@ -301,10 +301,3 @@ class Worker(Memory, Protocol):
     async def complaints(self, connection_id: str, rows: Sequence[Mapping[str, str]]) -> Answer:
         """Take spam complaints that somebody exported by hand; return {"count": n}."""
         ...
-
-
-@dataclass(frozen=True, slots=True)
-class NoSettings:
-    """A source that has nothing to set."""
-
-    extra: Mapping[str, Any] = field(default_factory=dict)
