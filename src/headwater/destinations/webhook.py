@@ -131,7 +131,7 @@ class Settings:
         repr=False,
         metadata=setting(
             "Headers",
-            'Sent with each request, as JSON: `{"Authorization": "Bearer …"}`.',
+            "Sent with each request, such as `Authorization` with `Bearer …`.",
             secret=True,
             required=False,
         ),
