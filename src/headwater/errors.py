@@ -75,6 +75,19 @@ class UnauthorizedError(DeliveryError):
     """Pause the connection, keep its events and tell the user: the credentials were refused."""
 
 
+class RefusedTableError(DeliveryError):
+    """A warehouse could not take one table of a batch; the others may be taken without it.
+
+    Attributes:
+        table: `schema.table`.
+    """
+
+    def __init__(self, message: str, *, table: str) -> None:
+        """Take the reason and the table."""
+        super().__init__(message)
+        self.table = table
+
+
 class ForbiddenAddressError(UnauthorizedError):
     """As refused credentials, but by us: the operator does not allow calls to this address (any more)."""
 

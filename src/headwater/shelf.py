@@ -13,13 +13,17 @@ CONTRACT = "contract"
 
 
 def names(shelf: str) -> list[str]:
-    """Return the names on a shelf, sorted, without its contract; imports none of them.
+    """Return the names on a shelf, sorted, without its contract and what entries share (`_...`); imports none of them.
 
     Args:
         shelf: the package, such as "headwater.destinations".
     """
     package = importlib.import_module(shelf)
-    return sorted(entry.name for entry in pkgutil.iter_modules(package.__path__) if entry.name != CONTRACT)
+    return sorted(
+        entry.name
+        for entry in pkgutil.iter_modules(package.__path__)
+        if entry.name != CONTRACT and entry.name[0] != "_"
+    )
 
 
 def take(shelf: str, name: str) -> ModuleType:

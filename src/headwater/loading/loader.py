@@ -18,8 +18,12 @@ from headwater.clock import Clock
 from headwater.errors import DeliveryError, RetryableError
 from headwater.eventlog.contract import Reader, Topic
 from headwater.loading.build import Built, build
+from headwater.loading.rules import Rules
 from headwater.loading.runs import RunStatus, SyncRun
+from headwater.loading.schedule import Schedule
+from headwater.loading.selection import Excluded
 from headwater.loading.staging import Staging
+from headwater.models import Models
 from headwater.spec.event import Batch, Damage, Frame
 from headwater.warehouses.contract import Load, Warehouse
 
@@ -37,6 +41,7 @@ class Target:
     Attributes:
         type: its name on the shelf.
         sources: schema name by source id; "" for a source that is known and not connected to this warehouse.
+        keep_days: rows that were received longer ago are removed; None keeps all.
     """
 
     id: str
@@ -44,6 +49,11 @@ class Target:
     settings: Mapping[str, Any] = field(default_factory=dict)
     sources: Mapping[str, str] = field(default_factory=dict)
     enabled: bool = True
+    excluded: frozenset[Excluded] = frozenset()
+    rules: Rules = field(default_factory=Rules)
+    schedule: Schedule = field(default_factory=Schedule)
+    keep_days: int | None = None
+    models: Models = field(default_factory=Models)
 
 
 @dataclass(slots=True)

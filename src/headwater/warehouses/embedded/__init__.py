@@ -58,6 +58,7 @@ class Warehouse:
     """Loads batches into one directory; see `layout` for what lies where and why that is exactly once."""
 
     types: ClassVar[Mapping[ColumnType, str]] = {kind: kind.value for kind in ColumnType}
+    dialect: ClassVar[str] = "duckdb"
 
     def __init__(self, settings: Settings, home: Path, *, clock: Clock = clock.now) -> None:
         self._layout = Layout(directory(settings, home))

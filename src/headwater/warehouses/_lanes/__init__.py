@@ -1,0 +1,1 @@
+"""What several warehouses are built from: rules of removal, DuckDB catalogs, the lane through dlt."""
