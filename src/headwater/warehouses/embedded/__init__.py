@@ -22,6 +22,7 @@ from headwater.warehouses.contract import SEQ, Card, Columns, ColumnType, Load, 
 from headwater.warehouses.embedded import registry, views
 from headwater.warehouses.embedded.compaction import Compaction
 from headwater.warehouses.embedded.layout import Layout, Stretch, lost, publish, stretches, write_json
+from headwater.warehouses.embedded.reading import ViewsReading
 
 CARD: Final = Card(
     name="Embedded",
@@ -169,6 +170,13 @@ class Warehouse:
         if self._viewed != self._tables:
             views.build(self._layout, self._tables, self._compaction.merged)
             self._viewed = self._tables
+
+
+class Reading(ViewsReading):
+    """Asks the views, attached read-only and locked away from everything else."""
+
+    def __init__(self, settings: Settings, home: Path) -> None:
+        super().__init__(directory(settings, home))
 
 
 def _copy(staging: DuckDBPyConnection, table: Staged, batch: Path) -> None:

@@ -1,0 +1,195 @@
+"""Read-only SQL in an in-memory DuckDB of its own: one SELECT, locked away from files, network and settings.
+
+What a question may touch is decided twice: by the kind of statement, and by DuckDB's own lock-down of paths and
+settings. It has a deadline, a bound of memory and rows, and can be cancelled.
+"""
+
+from __future__ import annotations
+
+import re
+import shutil
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Final
+
+import duckdb
+from duckdb import DuckDBPyConnection, StatementType
+
+from headwater.errors import QueryError
+from headwater.spec.names import quote_ident, quote_text
+from headwater.warehouses.contract import CatalogTable, Format, Result
+
+MEMORY: Final = "512MB"
+RESULT_BYTES_MAX: Final = 64 * 1024 * 1024  # ours: what a page or a terminal can show
+CATALOG: Final = "headwater_warehouse"  # no schema of a source is called so, a schema's name would be ambiguous
+_CHUNK_ROWS: Final = 500
+_ABSOLUTE_PATH: Final = re.compile(r"(/[^\s'\"/]+){2,}/?")
+_FORMULA: Final = r"'^[=+\-@\t\r]'"  # what spreadsheets run (OWASP, CSV injection)
+
+_COPY_OPTIONS: Final = {
+    Format.CSV: "format csv, header true",
+    Format.PARQUET: "format parquet, compression zstd",
+    Format.JSON: "format json, array true",
+}
+
+Attach = Callable[[DuckDBPyConnection], None]
+"""Makes the warehouse's tables visible in the catalog `CATALOG` (or as views) of a connection that is still open."""
+
+
+class LockedReading:
+    """Asks a DuckDB that has the warehouse attached and can change or reach nothing else; see `contract.Reading`."""
+
+    def __init__(self, attach: Attach, directories: Sequence[Path] = ()) -> None:
+        """Take how the warehouse is attached, and the directories whose files its views read."""
+        self._attach = attach
+        self._directories = tuple(directories)
+        self._lock = threading.Lock()
+        self._connection: DuckDBPyConnection | None = None
+        self._cancelled = False
+
+    def run(self, sql: str, *, rows_max: int, timeout_s: float) -> Result:
+        """Return the rows of one SELECT."""
+        started = time.perf_counter()
+        with self._errors(timeout_s), self._opened() as connection, _deadline(connection, timeout_s):
+            found = connection.execute(f"from ({_select(connection, sql)}\n) limit {rows_max + 1}")
+            columns = tuple((str(name), str(kind)) for name, kind, *_ in found.description or ())
+            rows, truncated = _rows(found, rows_max)
+        names, types = tuple(name for name, _ in columns), tuple(kind for _, kind in columns)
+        return Result(names, types, tuple(rows), truncated, round((time.perf_counter() - started) * 1000))
+
+    def export(self, sql: str, target: Path, file_format: Format, *, timeout_s: float) -> int:
+        """Write all rows of one SELECT to `target`; return how many."""
+        with tempfile.TemporaryDirectory(prefix="headwater-export-") as scratch:
+            file = Path(scratch, "result")
+            with self._errors(timeout_s), self._opened(Path(scratch)) as connection, _deadline(connection, timeout_s):
+                select = _select(connection, sql)
+                if file_format is Format.CSV:
+                    select = _harmless(connection, select)
+                options = _COPY_OPTIONS[file_format]
+                row = connection.execute(f"copy ({select}\n) to {quote_text(str(file))} ({options})").fetchone()
+            shutil.move(file, target)
+        return int(row[0]) if row else 0
+
+    def catalog(self) -> list[CatalogTable]:
+        """Return every table and view of the warehouse with its columns, by schema and name."""
+        with self._errors(0), self._opened() as connection:
+            rows = connection.execute(
+                "select schema_name, table_name, list((column_name, data_type) order by column_index) "
+                "from duckdb_columns() where database_name = current_database() and not internal "
+                "group by all order by all"
+            ).fetchall()
+        return [CatalogTable(schema, name, tuple((str(c), str(t)) for c, t in each)) for schema, name, each in rows]
+
+    def cancel(self) -> None:
+        """Interrupt what another thread asks."""
+        with self._lock:
+            self._cancelled = True
+            if self._connection is not None:
+                self._connection.interrupt()
+
+    @contextmanager
+    def _opened(self, *scratch: Path) -> Iterator[DuckDBPyConnection]:
+        """Give a connection that is locked down."""
+        with duckdb.connect(
+            config={"memory_limit": MEMORY, "threads": 2, "temp_directory": "", "autoinstall_known_extensions": False}
+        ) as connection:
+            connection.execute("set autoload_known_extensions = false")
+            connection.execute("set python_enable_replacements = false")
+            connection.execute("set TimeZone = 'UTC'")
+            self._attach(connection)
+            allowed = ", ".join(quote_text(f"{path.absolute()}/") for path in (*self._directories, *scratch))
+            connection.execute(f"set allowed_directories = [{allowed}]")
+            connection.execute("set enable_external_access = false")
+            connection.execute("set lock_configuration = true")
+            with self._lock:
+                self._connection = connection
+                if self._cancelled:
+                    raise QueryError("The query was cancelled.")
+            try:
+                yield connection
+            finally:
+                with self._lock:
+                    self._connection = None
+
+    @contextmanager
+    def _errors(self, timeout_s: float) -> Iterator[None]:
+        """Turn DuckDB's errors into ours, without the paths of this machine."""
+        try:
+            yield
+        except duckdb.InterruptException as error:
+            if self._cancelled:
+                raise QueryError("The query was cancelled.") from error
+            raise QueryError(f"The query took longer than {timeout_s:g} s; ask for less at a time.") from error
+        except duckdb.OutOfMemoryException as error:
+            raise QueryError(f"The query needs more than {MEMORY} of memory; ask for less at a time.") from error
+        except duckdb.Error as error:
+            said = str(error).partition("\n\nLINE ")[0]  # what follows points into the statement that we made of theirs
+            raise QueryError(_ABSOLUTE_PATH.sub("…", said)) from error
+
+
+@contextmanager
+def _deadline(connection: DuckDBPyConnection, timeout_s: float) -> Iterator[None]:
+    """Interrupt the connection's statement when the time is over."""
+    timer = threading.Timer(timeout_s, connection.interrupt)
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
+
+
+def _select(connection: DuckDBPyConnection, sql: str) -> str:
+    """Return the one statement of `sql` when it only reads.
+
+    Raises:
+        QueryError: there is none, more than one, or it is of another kind.
+    """
+    statements = connection.extract_statements(sql)
+    if len(statements) != 1:
+        raise QueryError(f"Give one SELECT statement, not {len(statements)}.")
+    (statement,) = statements
+    if statement.type is not StatementType.SELECT:
+        raise QueryError(f"Only SELECT is allowed here; {statement.type.name} is not.")
+    return _without_end(str(statement.query))
+
+
+def _without_end(sql: str) -> str:
+    """Return a statement without the semicolons after it; comments stay."""
+    text = bytearray(sql.encode())  # DuckDB counts bytes
+    for position, kind in reversed(duckdb.tokenize(sql)):
+        if text[position : position + 1] == b";":
+            text[position] = ord(" ")
+        elif kind is not duckdb.token_type.comment:
+            break
+    return text.decode()
+
+
+def _harmless(connection: DuckDBPyConnection, select: str) -> str:
+    """Return a SELECT whose texts no spreadsheet takes for a formula: a quote stands in front of those."""
+    described = connection.execute(f"from ({select}\n) limit 0").description or ()
+    names = [f"c{number}" for number in range(len(described))]
+    cells = [
+        f"if(regexp_matches({name}, {_FORMULA}), '''' || {name}, {name})" if str(kind) == "VARCHAR" else name
+        for name, (_, kind, *_) in zip(names, described, strict=True)
+    ]
+    listed = ", ".join(
+        f"{cell} as {quote_ident(str(column))}" for cell, (column, *_) in zip(cells, described, strict=True)
+    )
+    return f"select {listed} from ({select}\n) as result({', '.join(names)})"
+
+
+def _rows(found: DuckDBPyConnection, rows_max: int) -> tuple[list[tuple[Any, ...]], bool]:
+    """Return at most `rows_max` rows, fewer where they are very large, and whether there are more."""
+    rows: list[tuple[Any, ...]] = []
+    size = 0
+    while chunk := found.fetchmany(_CHUNK_ROWS):
+        rows += chunk
+        size += sum(len(value) for row in chunk for value in row if isinstance(value, str | bytes))
+        if len(rows) > rows_max or size > RESULT_BYTES_MAX:
+            return rows[:rows_max], True
+    return rows, False
