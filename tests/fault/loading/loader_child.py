@@ -1,17 +1,31 @@
-"""Loads a log into an embedded warehouse in small batches; kills itself at the n-th change of the disk, if asked to.
+"""Loads a log into a warehouse in small batches and kills itself at a given point of its work.
 
-    python loader_child.py LOG STATE N [--keep]     N counts fsync, rename, mkdir, unlink and the like; 0: never.
-                                                --keep: retired files stay, as they do for readers
+    python loader_child.py LOG STATE POINT      one load; POINT 0 kills never; prints how many points there were
+    python loader_child.py --serve LOG          forks a child for each line `[state, point]` of stdin, with everything
+                                                imported, and answers `[exit status, points]`; see `harness`
 
-Prints how many changes there were.
+What it works on stands in the environment as JSON:
+
+    LOADER_TARGET     {"type", "settings", "constants", "steps"}; the embedded warehouse without it
+        settings      in texts, `{state}` is the state directory and `{name}` its name
+        constants     {"module:NAME": number}: bounds to make small, so that everything happens often; seconds for a
+                      timedelta
+        steps         ["module:Class.method" or "module:function", ...]: calls into the warehouse's driver that count,
+                      besides fsync, rename and the like of `os`
+
+Each call that counts makes two points: before it and after it.
 """
 
 from __future__ import annotations
 
 import asyncio
+import functools
+import importlib
+import json
 import os
 import signal
 import sys
+import traceback
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -20,37 +34,74 @@ import msgspec
 from headwater import clock
 from headwater.eventlog.contract import Topic
 from headwater.eventlog.memory import MemoryLog
-from headwater.loading import loader
-from headwater.loading.loader import Loader, Target
+from headwater.loading.loader import Loader, Target, make
 from headwater.spec.event import Record
-from headwater.warehouses.embedded import compaction
 
-EVENTS_PER_BATCH = 20
-KEEP = "--keep"
 SOURCES = {"s1": "site", "s2": "shop"}
+OS_STEPS = ("fsync", "replace", "rename", "mkdir", "unlink", "rmdir")
+BATCHES = {"headwater.loading.loader:EVENTS_MAX": 20}
+EMBEDDED = {
+    "type": "embedded",
+    "settings": {"directory": "{state}/warehouse"},
+    "constants": {
+        "headwater.warehouses.embedded.compaction:BATCHES_MAX": 3,
+        "headwater.warehouses.embedded.compaction:GRACE": 0,
+    },
+}
 
 
 def main() -> None:
-    log, state, kill_at = Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3])
-    make_batches_small()
-    if KEEP in sys.argv:
-        compaction.GRACE = timedelta(hours=1)
-    count = kill_self_at(kill_at)
-    load(log, state)
-    print(count[0])
+    target = json.loads(os.environ.get("LOADER_TARGET", "null")) or EMBEDDED
+    set_constants(BATCHES | target.get("constants", {}))
+    if sys.argv[1] == "--serve":
+        serve(Path(sys.argv[2]), target)
+        return
+    log, state, point = Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3])
+    made = filled(log)
+    points = kill_self_at(point, target.get("steps", ()))
+    load(made, state, target)
+    print(points[0])
 
 
-def make_batches_small() -> None:
-    """Everything happens often: a batch every few events, a merge every few batches, retired files go at once."""
-    loader.EVENTS_MAX = EVENTS_PER_BATCH
-    compaction.BATCHES_MAX = 3
-    compaction.GRACE = timedelta(0)
+def serve(log: Path, target: dict) -> None:
+    """Fork a child for each job; this process itself starts no thread and opens no warehouse."""
+    made = filled(log)
+    make(Target("w", target["type"], target["settings"]), Path())  # imports the driver
+    for name in target.get("steps", ()):
+        taken(name)
+    for line in sys.stdin:
+        state, point = json.loads(line)
+        reading, writing = os.pipe()
+        child = os.fork()
+        if child == 0:
+            os.close(reading)
+            work(made, Path(state), point, target, writing)
+        os.close(writing)
+        _, status = os.waitpid(child, 0)
+        with os.fdopen(reading) as answer:
+            points = int(answer.read() or 0)
+        print(json.dumps([os.waitstatus_to_exitcode(status), points]), flush=True)
 
 
-def load(log: Path, state: Path) -> None:
+def work(log: MemoryLog, state: Path, point: int, target: dict, answer: int) -> None:
+    """Do one load in a forked child, which ends here."""
+    try:
+        points = kill_self_at(point, target.get("steps", ()))
+        load(log, state, target)
+        os.write(answer, str(points[0]).encode())
+    except BaseException:  # noqa: BLE001 - told to the test, which shows it
+        traceback.print_exc()
+        os._exit(1)
+    os._exit(0)
+
+
+def load(log: MemoryLog, state: Path, target: dict) -> None:
     """Load until nothing is left."""
-    target = Target("w", "embedded", {"directory": str(state / "warehouse")}, SOURCES)
-    one = Loader(target, filled(log), state, clock.now)
+    settings = {
+        name: value.replace("{state}", str(state)).replace("{name}", state.name) if isinstance(value, str) else value
+        for name, value in target["settings"].items()
+    }
+    one = Loader(Target("w", target["type"], settings, SOURCES), log, state, clock.now)
     while one.step() is not None:
         one.tidy()
     one.close()
@@ -77,26 +128,44 @@ class OneFrameAtATime(MemoryLog):
         return super().read(topic, cursor, records_max=1)
 
 
-def kill_self_at(kill_at: int) -> list[int]:
-    """Count changes of the disk and die at the n-th, before it for odd n and after it for even ones."""
+def set_constants(constants: dict) -> None:
+    """Give bounds of modules another value."""
+    for name, value in constants.items():
+        module, _, attribute = name.partition(":")
+        found = importlib.import_module(module)
+        is_time = isinstance(getattr(found, attribute), timedelta)
+        setattr(found, attribute, timedelta(seconds=value) if is_time else value)
+
+
+def taken(name: str) -> tuple[object, str]:
+    """Return what holds a function, and the function's name there."""
+    module, _, path = name.partition(":")
+    *holders, last = path.split(".")
+    return functools.reduce(getattr, holders, importlib.import_module(module)), last
+
+
+def kill_self_at(point: int, steps: list[str]) -> list[int]:
+    """Count the points that are passed, in the list that is returned, and die at this one."""
     count = [0]
 
+    def passed() -> None:
+        count[0] += 1
+        if count[0] == point:
+            os.kill(os.getpid(), signal.SIGKILL)
+
     def counted(function):
+        @functools.wraps(function)
         def call(*args, **kwargs):
-            count[0] += 1
-            mine = count[0] == kill_at
-            if mine and kill_at % 2:
-                os.kill(os.getpid(), signal.SIGKILL)
+            passed()
             try:
                 return function(*args, **kwargs)
             finally:
-                if mine:
-                    os.kill(os.getpid(), signal.SIGKILL)
+                passed()
 
         return call
 
-    for name in ("fsync", "replace", "rename", "mkdir", "unlink", "rmdir"):
-        setattr(os, name, counted(getattr(os, name)))
+    for holder, name in [*((os, name) for name in OS_STEPS), *map(taken, steps)]:
+        setattr(holder, name, counted(getattr(holder, name)))
     return count
 
 
