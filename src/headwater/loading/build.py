@@ -13,6 +13,8 @@ import duckdb
 from headwater.loading import plan, tables
 from headwater.loading.columns import OVERFLOW, Column, Value, moment, overflow
 from headwater.loading.plan import CONTEXT_DOCUMENT, Document, Extraction, Shape
+from headwater.loading.rules import OURS, Rules
+from headwater.loading.selection import Excluded
 from headwater.loading.shapes import STRUCTURE, leaves
 from headwater.loading.staging import Staging
 from headwater.loading.tables import TRACKS, Route
@@ -24,6 +26,24 @@ _MOMENTS: Final = ("received_at", "sent_at", "original_timestamp", "timestamp")
 _NOTICES_MAX: Final = 20  # ours, a table: the kinds of misfit that are named one by one
 
 
+@dataclass(frozen=True, slots=True)
+class Misfit:
+    """Values of one name that are in `_overflow` (or, by the rules, nowhere) instead of in their column.
+
+    Attributes:
+        label: the name its sender used, such as `properties.amount`; `properties` alone is the whole document.
+        column: where they would be; "" for a whole document.
+        type: what that column takes.
+        rows: how many rows of this batch have one.
+    """
+
+    table: Table
+    label: str
+    column: str
+    type: ColumnType
+    rows: int
+
+
 @dataclass(slots=True)
 class Built:
     """What one schema's part of a batch became.
@@ -32,11 +52,18 @@ class Built:
         staged: tables with at least one row.
         added: columns that the warehouse has to make before it takes them.
         notices: sentences for people: what did not fit and where it is.
+        misfits: the same for machines; of every table, `tracks` left out, since its rows stand in others too.
+        wider: existing columns that would take their misfits with these types; only under `Conflicts.WIDEN`. After
+            `Warehouse.widen` this schema is built anew with what `Warehouse.columns` says then, once.
+        filtered: events that their sender kept out of this warehouse by `integrations.Warehouses`.
     """
 
     staged: list[Staged] = field(default_factory=list)
     added: dict[Table, Columns] = field(default_factory=dict)
     notices: list[str] = field(default_factory=list)
+    misfits: list[Misfit] = field(default_factory=list)
+    wider: dict[Table, dict[str, ColumnType]] = field(default_factory=dict)
+    filtered: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,15 +80,42 @@ class _Source:
     prefix: str
     known: Mapping[str, Columns]
     loaded_at: datetime
+    rules: Rules
+    excluded: frozenset[Excluded]
+    engine: str
 
 
-def build(
-    staging: Staging, schema: str, prefix: str, frames: Sequence[Frame], known: Mapping[Table, Columns], at: datetime
+def build(  # noqa: PLR0913, PLR0917 - all that decides what a batch becomes, each a value of its own
+    staging: Staging,
+    schema: str,
+    prefix: str,
+    frames: Sequence[Frame],
+    known: Mapping[Table, Columns],
+    at: datetime,
+    rules: Rules = OURS,
+    excluded: frozenset[Excluded] = frozenset(),
+    *,
+    warehouse_id: str = "",
+    engine: str = "",
 ) -> Built:
-    """Return the frames' events as tables of `schema`; what does not fit a column goes to `_overflow`, never away."""
-    source = _Source(staging, schema, prefix, {t.name: c for t, c in known.items() if t.schema == schema}, at)
-    read = staging.read(frames)
-    built = Built()
+    """Return the frames' events as tables of `schema`.
+
+    Args:
+        staging: where they are built.
+        schema: the source's.
+        prefix: makes the names of staged relations unique in a batch.
+        frames: of this schema, in log order.
+        known: the warehouse's tables, of all schemas.
+        at: when the rows are loaded, UTC.
+        rules: what becomes of what does not fit; by default it is kept.
+        excluded: what stays out, of this schema's source.
+        warehouse_id: for the events that name the warehouses they are for.
+        engine: the warehouse's type, for the names that it alone refuses.
+    """
+    there = {table.name: columns for table, columns in known.items() if table.schema == schema}
+    source = _Source(staging, schema, prefix, there, at, rules, excluded, engine)
+    read = staging.read(frames, warehouse_id)
+    built = Built(filtered=read.filtered)
     if read.unreadable:
         built.notices.append(f"{schema}: {read.unreadable} stored lines are no JSON and were left out.")
     if not read.rows:

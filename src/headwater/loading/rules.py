@@ -50,5 +50,8 @@ class Rules:
     caps: bool = True
 
 
+OURS = Rules()
+"""Nothing is lost."""
+
 SEGMENT = Rules(Conflicts.DROP, 512, Arrays.SEGMENT, Reserved.DISCARD, caps=False)
 """All switches on Segment's side."""

