@@ -47,7 +47,18 @@ def targets(snapshot: Snapshot) -> list[Target]:
     """Return what loading works on: a source that is not connected to a warehouse is named with no schema."""
     known = {source.id: "" for source in snapshot.sources}
     return [
-        Target(each.id, each.type, each.settings, known | snapshot.schemas(each), enabled=each.enabled)
+        Target(
+            each.id,
+            each.type,
+            each.settings,
+            known | snapshot.schemas(each),
+            enabled=each.enabled,
+            excluded=each.excluded,
+            rules=each.rules,
+            schedule=each.schedule,
+            keep_days=each.keep_days,
+            models=each.models,
+        )
         for each in snapshot.warehouses
     ]
 

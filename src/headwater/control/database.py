@@ -36,7 +36,7 @@ from sqlalchemy.engine import make_url
 from headwater import sqlite
 from headwater.errors import ConfigError
 
-SCHEMA: Final = "0003"
+SCHEMA: Final = "0004"
 """The newest migration's revision."""
 
 metadata = MetaData(
@@ -200,12 +200,24 @@ warehouses = Table(
     Column("enabled", Boolean, nullable=False),
     Column("settings", Text, nullable=False),
     Column("created_at", String(40), nullable=False),
+    Column("rules", Text, nullable=False, server_default="{}"),
+    Column("schedule", Text, nullable=False, server_default="{}"),
+    Column("models", Text, nullable=False, server_default="{}"),
+    Column("keep_days", Integer),
 )
 warehouse_sources = Table(
     "warehouse_sources",
     metadata,
     Column("warehouse_id", _ID, ForeignKey("warehouses.id", ondelete="CASCADE"), primary_key=True),
     Column("source_id", _ID, ForeignKey("sources.id", ondelete="CASCADE"), primary_key=True, index=True),
+)
+warehouse_exclusions = Table(
+    "warehouse_exclusions",
+    metadata,
+    Column("warehouse_id", _ID, ForeignKey("warehouses.id", ondelete="CASCADE"), primary_key=True),
+    Column("source_id", _ID, ForeignKey("sources.id", ondelete="CASCADE"), primary_key=True, index=True),
+    Column("collection", String(63), primary_key=True),
+    Column("property", String(63), primary_key=True),
 )
 tokens = Table(
     "tokens",

@@ -9,6 +9,10 @@ from enum import StrEnum
 from typing import Any, Final
 
 from headwater.delivery.connection import Tuning
+from headwater.loading.rules import Rules
+from headwater.loading.schedule import Schedule
+from headwater.loading.selection import Excluded
+from headwater.models import Models
 
 MASKED: Final = "••••••••"
 """Stands for a stored secret in everything that is shown; sent back unchanged, it keeps what is stored."""
@@ -247,6 +251,8 @@ class WarehouseEntry:
         type: slug of the catalog entry: the name on the shelf of warehouses.
         source_ids: the connected sources, oldest first.
         settings: secrets are `MASKED` here; the snapshot has them.
+        excluded: which collections and properties of the connected sources are left out.
+        keep_days: rows that were received longer ago are removed; None keeps all.
     """
 
     id: str
@@ -257,6 +263,11 @@ class WarehouseEntry:
     created_at: datetime
     source_ids: tuple[str, ...] = ()
     settings: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    excluded: frozenset[Excluded] = frozenset()
+    rules: Rules = field(default_factory=Rules)
+    schedule: Schedule = field(default_factory=Schedule)
+    keep_days: int | None = None
+    models: Models = field(default_factory=Models)
 
 
 @dataclass(frozen=True, slots=True)

@@ -160,7 +160,71 @@ class Pipeline(Protocol):
         ...
 
     async def warehouses(self) -> Answer:
-        """Return {"warehouses": [...]}: per warehouse where it stands, what waits and the last error."""
+        """Return {"warehouses": [...]}: per warehouse where it stands, what waits and the last error.
+
+        With `failures` in a row, `nextSync` (ISO 8601 or None), how many `reloads` are not over, and the newest run's
+        `notices`.
+        """
+        ...
+
+    async def test_warehouse(self, type_: str, settings: Mapping[str, Any]) -> Answer:
+        """Try a warehouse's credentials and rights; return {"ok": bool, "message": sentence} within 20 seconds.
+
+        Args:
+            type_: its name on the shelf.
+            settings: with secrets open.
+        """
+        ...
+
+    async def reload(
+        self,
+        warehouse_id: str,
+        *,
+        source_ids: Sequence[str] | None = None,
+        collections: Sequence[str] | None = None,
+        since: str | None = None,
+        until: str | None = None,
+    ) -> Answer:
+        """Load a stretch of the log again, beside what comes in; return {"reload": run}.
+
+        The run has `id`, `warehouseId`, `sourceIds`, `collections`, `reason`, `first`, `next`, `position`, `state`,
+        `events`, `rows`, `startedAt`, `finishedAt`, `error` and `etaS`. Its rows replace those of the same `id`.
+
+        Args:
+            warehouse_id: into which.
+            source_ids: None is all that are connected.
+            collections: tables; None is all.
+            since: ISO 8601 with zone, by `receivedAt`; None is the log's beginning.
+            until: likewise; None is now.
+        """
+        ...
+
+    async def reloads(self, warehouse_id: str | None = None, count: int = 50) -> Answer:
+        """Return {"reloads": [...]}, newest first."""
+        ...
+
+    async def cancel_reload(self, reload_id: str) -> Answer:
+        """End a reload where it is and return {"reload": run}; what it has loaded stays."""
+        ...
+
+    async def row_trends(self, warehouse_id: str, days: int = 30) -> Answer:
+        """Return {"days": [...]}: per day `day`, `events`, `rows`, `failed` and `byTable` ({schema.table: rows})."""
+        ...
+
+    async def misfits(self, warehouse_id: str) -> Answer:
+        """Return {"misfits": [...]}: which values did not fit their column's type, and how often.
+
+        Each has `schema`, `table`, `column`, `type`, `label`, `rows`, `firstAt`, `lastAt` and `widened`.
+        """
+        ...
+
+    async def remove_person(self, ids: Mapping[str, Sequence[str]], warehouse_id: str | None = None) -> Answer:
+        """Delete a person's rows for good; return {"warehouses": [{"warehouseId", "rows", "error"}]}.
+
+        Args:
+            ids: `userIds`, `anonymousIds` and `emails`.
+            warehouse_id: None is all.
+        """
         ...
 
     async def account_check(self, url: str, key: str) -> Answer:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any, Final
 
 from sqlalchemy import Connection, Engine, delete, insert, select, update
 
 from headwater.clock import Clock
-from headwater.control import naming, rows
+from headwater.control import loads, naming, rows, selection
 from headwater.control import options as settings_of
 from headwater.control.catalog import Catalog, Kind
 from headwater.control.changes import columns_of
@@ -17,6 +18,9 @@ from headwater.control.models import WarehouseEntry
 from headwater.control.moments import moment, text_of
 from headwater.control.secrets import SecretBox
 from headwater.errors import NotFoundError
+from headwater.loading.rules import Rules
+from headwater.loading.schedule import Schedule
+from headwater.models import Models
 
 _WAREHOUSES_MAX: Final = 20  # ours, a workspace: each is loaded on its own
 
@@ -46,6 +50,18 @@ class Warehouses:
             if warehouse.name == warehouse_id:
                 return warehouse
         raise NotFoundError(f"There is no warehouse {warehouse_id[:60]!r}; GET /warehouses lists them.")
+
+    def opened(self, warehouse_id: str) -> tuple[str, Mapping[str, Any]]:
+        """Return the type and the settings of a warehouse, secrets open: for who asks or tries it.
+
+        Raises:
+            NotFoundError: there is none of this id.
+        """
+        with self._engine.connect() as connection:
+            for each in read_warehouses(connection, self._box, self._catalog, reveal=True):
+                if each.id == warehouse_id:
+                    return each.type, each.settings
+        raise NotFoundError("There is no such warehouse (any more).")
 
     def create(
         self,
@@ -167,13 +183,21 @@ def read_warehouses(
     )
     for pair in connection.execute(pairs):
         joined.setdefault(pair.warehouse_id, []).append(pair.source_id)
+    excluded = selection.read(connection)
     found = select(warehouses).order_by(warehouses.c.created_at, warehouses.c.id)
     if workspace_id is not None:
         found = found.where(warehouses.c.workspace_id == workspace_id)
-    return [_warehouse(row, joined.get(row.id, []), box, catalog, reveal=reveal) for row in connection.execute(found)]
+    return [
+        replace(
+            _warehouse(row, box, catalog, reveal=reveal),
+            source_ids=tuple(joined.get(row.id, ())),
+            excluded=excluded.get(row.id, frozenset()),
+        )
+        for row in connection.execute(found)
+    ]
 
 
-def _warehouse(row: Row, source_ids: list[str], box: SecretBox, catalog: Catalog, *, reveal: bool) -> WarehouseEntry:
+def _warehouse(row: Row, box: SecretBox, catalog: Catalog, *, reveal: bool) -> WarehouseEntry:
     settings: Mapping[str, Any] = {}
     enabled = row.enabled
     try:
@@ -189,8 +213,11 @@ def _warehouse(row: Row, source_ids: list[str], box: SecretBox, catalog: Catalog
         name=row.name,
         enabled=enabled,
         created_at=moment(row.created_at),
-        source_ids=tuple(source_ids),
         settings=settings,
+        rules=loads.opened(Rules, row.rules),
+        schedule=loads.opened(Schedule, row.schedule),
+        keep_days=row.keep_days,
+        models=loads.opened(Models, row.models),
     )
 
 
