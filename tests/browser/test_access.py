@@ -183,14 +183,6 @@ def test_a_stream_is_refused_to_other_sites_and_odd_positions(website):
         assert ask(website, f"{stream}?after={urllib.parse.quote(after)}", cookie=cookie)[0] == 422
 
 
-def test_csv_holds_no_formula(website):
-    cookie, csrf = sign_in(website)
-    sql = "select '=1+1' as \"@name\", '+x' as b, 'plain' as c, -5 as d, null as e"
-    status, headers, text = ask(website, "/default/sql", form={"csrf": csrf, "sql": sql, "csv": "1"}, cookie=cookie)
-    assert (status, headers["content-type"]) == (200, "text/csv; charset=utf-8")
-    assert text == "'@name,b,c,d,e\r\n'=1+1,'+x,plain,-5,\r\n"
-
-
 def test_open_access_answers_only_loopback_names(tmp_path):
     website = Website(tmp_path, open_access=True)
     try:

@@ -154,8 +154,14 @@ def test_sync_runs_and_sql_answer_for_the_warehouse(website, visitor):
     page.get_by_role("button", name="Run").click()
     expect(page.get_by_role("alert")).to_contain_text("nowhere")
     expect(page.get_by_label("SQL", exact=True)).to_have_value("select * from nowhere")
-    page.get_by_role("button", name="tracks").click()
+    page.get_by_text("tracks", exact=True).click()
+    expect(page.get_by_text("event", exact=True)).to_be_visible()
+    page.get_by_role("button", name="First 100 rows").click()
     expect(page.get_by_role("cell", name="Email Opened")).to_be_visible()
+    with page.expect_download() as saved:
+        page.get_by_role("button", name="CSV").click()
+    assert saved.value.suggested_filename == "headwater.csv"
+    assert "Email Opened" in saved.value.path().read_text()
 
 
 def test_the_theme_is_switched_and_remembered(visitor):

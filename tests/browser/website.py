@@ -24,11 +24,45 @@ from headwater.control.volume import Volume
 from headwater.errors import InvalidRequestError, NotFoundError, QueryError
 from headwater.eventlog.contract import Topic
 from headwater.eventlog.segments import SegmentLog
-from headwater.reports.query import Result
 from headwater.spec.event import Record
+from headwater.warehouses.contract import CatalogTable, Result
 from headwater.web import app as pages
 
 SECRET = b"s" * 32
+
+
+class Tables:
+    """Asks a DuckDB that the test has filled, whichever warehouse is meant."""
+
+    def __init__(self, connection: duckdb.DuckDBPyConnection) -> None:
+        self._connection = connection
+
+    def run(self, warehouse_id: str, sql: str, rows_max: int = 10_000, **_how: Any) -> Result:
+        try:
+            found = self._connection.cursor().execute(sql)
+            columns = found.description or []
+            rows = tuple(found.fetchmany(rows_max))
+        except duckdb.Error as error:
+            raise QueryError(str(error)) from error
+        names, types = tuple(c[0] for c in columns), tuple(str(c[1]) for c in columns)
+        return Result(names, types, rows, truncated=False, duration_ms=4)
+
+    def export(self, warehouse_id: str, sql: str, target: Path, file_format: str, **_how: Any) -> int:
+        try:
+            row = self._connection.cursor().execute(f"copy ({sql}) to '{target}' (format {file_format})").fetchone()
+        except duckdb.Error as error:
+            raise QueryError(str(error)) from error
+        return row[0]
+
+    def catalog(self, warehouse_id: str) -> list[CatalogTable]:
+        found = self._connection.cursor().execute(
+            "select schema_name, table_name, list((column_name, data_type) order by column_index) "
+            "from duckdb_columns() where not internal group by all order by all"
+        )
+        return [CatalogTable(schema, name, tuple(columns)) for schema, name, columns in found.fetchall()]
+
+    def cancel(self, query_id: str) -> bool:
+        return False
 
 
 class Line:
@@ -174,7 +208,7 @@ class Website:
             Live(self.log),
             Live(self.log, Topic.REJECTED),
             self.line,
-            self._query,
+            Tables(self.tables),
             session_secret=SECRET,
             public_url=self.url,
             open_access=self.open_access,
@@ -209,17 +243,6 @@ class Website:
         while self.volume.summary(source.id, now).rejected == before:
             assert time.monotonic() < deadline
             time.sleep(0.02)
-
-    async def _query(self, sql: str) -> Result:
-        try:
-            found = self.tables.cursor().execute(sql)
-            columns = found.description or []
-            rows = tuple(found.fetchmany(10_000))
-        except duckdb.Error as error:
-            raise QueryError(str(error)) from error
-        return Result(
-            tuple(c[0] for c in columns), tuple(str(c[1]) for c in columns), rows, truncated=False, duration_ms=4
-        )
 
     def token(self, role: str = "owner") -> str:
         return self.control.tokens.create(self.workspace.id, f"{role} token", role)[0]

@@ -1,10 +1,11 @@
-"""`headwater query`: SQL on a warehouse, as a table or a file."""
+"""`headwater query`: SQL on a warehouse, as a table or a file; what tables there are, what is running."""
 
 from __future__ import annotations
 
-import csv
-import io
-import json
+import secrets
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -12,98 +13,104 @@ import click
 
 from headwater.cli import printing, server, warehouses
 from headwater.cli.server import Server
-from headwater.limits import QUERY_ROWS_MAX
+from headwater.limits import QUERY_EXPORT_SECONDS_MAX, QUERY_ROWS_MAX
 
 
 @click.command()
-@click.argument("sql")
+@click.argument("sql", required=False)
 @click.option("--warehouse", metavar="W", help="Id or name (default: the oldest).")
 @click.option(
     "--format", "format_", type=click.Choice(["table", "json", "csv", "parquet"]), default="table", show_default=True
 )
 @click.option("--output", type=click.Path(dir_okay=False, path_type=Path), help="Write to this file.")
-@click.option("--rows", type=click.IntRange(1, QUERY_ROWS_MAX), default=QUERY_ROWS_MAX, show_default=True)
+@click.option(
+    "--rows", type=click.IntRange(1, QUERY_ROWS_MAX), default=QUERY_ROWS_MAX, show_default=True, help="Of a table."
+)
+@click.option("--timeout", type=click.FloatRange(0, QUERY_EXPORT_SECONDS_MAX, min_open=True), help="Seconds.")
+@click.option("--tables", is_flag=True, help="Show the tables and their columns instead.")
 @server.options
-def command(at: Server, sql: str, warehouse: str | None, *, format_: str, output: Path | None, rows: int) -> None:
-    """Ask a warehouse in SQL, read-only.
+def command(  # noqa: PLR0913 - one for each option
+    at: Server,
+    sql: str | None,
+    warehouse: str | None,
+    *,
+    format_: str,
+    output: Path | None,
+    rows: int,
+    timeout: float | None,
+    tables: bool,
+) -> None:
+    """Ask a warehouse in SQL, read-only; a file (json, csv, parquet) has every row. Ctrl-C cancels the query.
 
     \b
     Example:
       headwater query "select event, count(*) from activecampaign.tracks group by 1"
+      headwater query --tables
+      headwater query "select * from shop.orders" --format parquet --output orders.parquet
     """
+    chosen = warehouses.FAMILY.find(at, warehouse)["id"] if warehouse else None
+    if tables:
+        _show_tables(at, chosen, as_json=format_ == "json")
+        return
+    if sql is None:
+        raise click.UsageError("Give a SELECT, or --tables to see what can be asked.")
     if format_ == "parquet" and output is None:
         raise click.UsageError("--format parquet needs --output FILE.")
-    body: dict[str, Any] = {"sql": sql, "rows": rows} | (
-        {"warehouseId": warehouses.FAMILY.find(at, warehouse)["id"]} if warehouse else {}
-    )
-    found = at.call("POST", "/query", body)
-    columns = _unique([column["name"] for column in found["columns"]])
-    if format_ == "parquet" and output is not None:
-        _write_parquet(output, columns, [column["type"] for column in found["columns"]], found["rows"])
-    elif format_ == "table" and output is None:
-        printing.table(columns, found["rows"], empty="No rows.")
-    else:
-        _write(output, _text(format_, columns, found["rows"]))
+    asked: dict[str, Any] = {"sql": sql, "id": secrets.token_hex(8)}
+    asked |= {"warehouseId": chosen} if chosen else {}
+    asked |= {"timeoutS": timeout} if timeout else {}
+    with _cancelled_by_ctrl_c(at, asked["id"]):
+        if format_ == "table" and output is None:
+            _show(at, asked | {"rows": rows})
+        else:
+            _save(at, asked | {"format": "csv" if format_ == "table" else format_}, output)
+
+
+def _show(at: Server, asked: dict[str, Any]) -> None:
+    found = at.call("POST", "/query", asked, is_long=True)
+    printing.table([column["name"] for column in found["columns"]], found["rows"], empty="No rows.")
     if found["truncated"]:
-        click.echo(f"These are the first {len(found['rows'])} rows; there are more.", err=True)
+        click.echo(f"These are the first {len(found['rows'])} rows; there are more. A file has all of them.", err=True)
 
 
-def _unique(names: list[str]) -> list[str]:
-    """Return the names, a repeated one with a number behind: `select a, b as a` has two columns all the same."""
-    seen: dict[str, int] = {}
-    unique = []
-    for name in names:
-        seen[name] = seen.get(name, 0) + 1
-        unique.append(name if seen[name] == 1 else f"{name}_{seen[name]}")
-    return unique
-
-
-def _text(format_: str, columns: list[str], rows: list[list[Any]]) -> str:
-    if format_ == "json":
-        return json.dumps([dict(zip(columns, row, strict=True)) for row in rows], indent=2, ensure_ascii=False) + "\n"
-    written = io.StringIO(newline="")
-    writer = csv.writer(written, lineterminator="\n")
-    writer.writerow(columns)
-    writer.writerows([[_csv_cell(value) for value in row] for row in rows])
-    return written.getvalue()
-
-
-def _csv_cell(value: Any) -> Any:
-    """Return a value as spreadsheets may open it: text that would run as a formula gets a quote in front (OWASP)."""
-    if isinstance(value, dict | list):
-        return json.dumps(value, ensure_ascii=False)
-    return f"'{value}" if isinstance(value, str) and value.startswith(("=", "+", "-", "@", "\t", "\r")) else value
-
-
-def _write(output: Path | None, text: str) -> None:
+def _save(at: Server, asked: dict[str, Any], output: Path | None) -> None:
+    """Write an answer to a file, which appears only when it is whole, or to standard output."""
     if output is None:
-        click.echo(text, nl=False)
+        at.save("/query", asked, sys.stdout.buffer)
         return
+    part = output.with_name(f".{output.name}.part")
     try:
-        output.write_text(text)
+        with part.open("wb") as file:
+            rows = at.save("/query", asked, file)
+        part.replace(output)
     except OSError as error:
         raise click.FileError(str(output), error.strerror or "") from None
-    click.echo(f"Wrote {output}.", err=True)
+    finally:
+        part.unlink(missing_ok=True)
+    click.echo(f"Wrote {rows} rows to {output}.", err=True)
 
 
-def _write_parquet(output: Path, columns: list[str], types: list[str], rows: list[list[Any]]) -> None:
-    import duckdb
-
+@contextmanager
+def _cancelled_by_ctrl_c(at: Server, query_id: str) -> Iterator[None]:
+    """End the query on the server too when the one who asked does not wait for it."""
     try:
-        with duckdb.connect() as connection:
-            names = [f"c{at}" for at in range(len(columns))]  # the users' names could be anything
-            typed = ", ".join(f"{name} {type_}" for name, type_ in zip(names, types, strict=True))
-            connection.execute(f"create table result ({typed})")
-            if rows:
-                values = [[json.dumps(v) if isinstance(v, dict | list) else v for v in row] for row in rows]
-                marks = ", ".join("?" * len(columns))
-                connection.executemany(f"insert into result values ({marks})", values)  # noqa: S608 - question marks
-            renamed = [
-                f'{name} as "{column.replace(chr(34), chr(34) * 2)}"'
-                for name, column in zip(names, columns, strict=True)
-            ]
-            relation = connection.sql(f"select {', '.join(renamed)} from result")  # noqa: S608 - quoted above
-            relation.write_parquet(str(output), compression="zstd")
-    except (duckdb.Error, OSError) as error:
-        raise click.ClickException(f"{output} could not be written: {error}") from None
-    click.echo(f"Wrote {output}.", err=True)
+        yield
+    except KeyboardInterrupt:
+        with suppress(click.ClickException):
+            at.call("DELETE", f"/queries/{query_id}")
+        raise
+
+
+def _show_tables(at: Server, warehouse_id: str | None, *, as_json: bool) -> None:
+    warehouse_id = warehouse_id or at.pages("/warehouses", "warehouses")[0]["id"]
+    found = at.call("GET", f"/warehouses/{server.segment(warehouse_id)}/catalog")
+    if as_json:
+        printing.as_json(found)
+        return
+    rows = [
+        (f"{schema['name']}.{table['name']}", column["name"], column["type"])
+        for schema in found["schemas"]
+        for table in schema["tables"]
+        for column in table["columns"]
+    ]
+    printing.table(["table", "column", "type"], rows, empty="No tables yet.")

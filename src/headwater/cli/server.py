@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.client import HTTPConnection, HTTPException, HTTPResponse
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, BinaryIO, Final
 from urllib.parse import quote, urlencode, urlsplit
 
 import click
@@ -19,6 +19,7 @@ URL: Final = "http://localhost:8080"
 DIRECTORIES: Final = ("headwater-data", "headwater-demo")
 _DEADLINE_S: Final = 60.0
 _LONG_DEADLINE_S: Final = 660.0  # a first sync of a long history is one call
+_CHUNK_BYTES: Final = 64 * 1024
 _SILENCE_S: Final = 60.0  # a stream says something every 15 seconds
 _LOOPBACK: Final = frozenset({"localhost", "127.0.0.1", "::1"})
 
@@ -127,6 +128,20 @@ class Server:
             for line in answer:
                 if line.startswith(b"data: ") and line.endswith(b"\n"):  # a line without its end was cut off
                     yield json.loads(line.removeprefix(b"data: "))
+
+    def save(self, path: str, body: Any, target: BinaryIO) -> int:
+        """Write the file that a POST answers with to `target` as it comes; return how many rows it has.
+
+        Raises:
+            ClickException: as `call`, or the file ended early.
+        """
+        with self._answer("POST", path, body, None, _LONG_DEADLINE_S) as answer:
+            written = 0
+            while chunk := answer.read(_CHUNK_BYTES):
+                written += target.write(chunk)
+            if written < int(answer.headers.get("content-length") or 0):
+                raise click.ClickException("The answer broke off; try again.")
+            return int(answer.headers.get("x-headwater-rows") or 0)
 
     @contextmanager
     def _answer(

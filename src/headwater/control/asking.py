@@ -1,41 +1,76 @@
-"""What the control plane and the pages expect of a query; `app` brings the one that asks a warehouse."""
+"""What the control plane and the pages expect of whoever asks warehouses; `app` brings the one that does."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Any, Protocol
+from collections.abc import Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import Protocol
 
-from headwater.control.models import WarehouseEntry
+from headwater.limits import QUERY_ROWS_MAX, QUERY_SECONDS_MAX
+from headwater.warehouses.contract import CatalogTable, Format, Result
 
 
-class QueryResult(Protocol):
-    """What a query gave; `types` are the database's names, one a column."""
+class Running(Protocol):
+    """A question that is being answered."""
 
     @property
-    def columns(self) -> Sequence[str]:
-        """The names."""
+    def id(self) -> str:
+        """What it is cancelled by."""
         ...
 
     @property
-    def types(self) -> Sequence[str]:
-        """The database's type names."""
+    def warehouse_id(self) -> str:
+        """Who is asked."""
         ...
 
     @property
-    def rows(self) -> Sequence[Sequence[Any]]:
-        """The values."""
+    def sql(self) -> str:
+        """The question."""
         ...
 
     @property
-    def truncated(self) -> bool:
-        """Whether there are more rows than were asked for."""
-        ...
-
-    @property
-    def duration_ms(self) -> int:
-        """How long it took."""
+    def started_at(self) -> datetime:
+        """Since when, in UTC."""
         ...
 
 
-Query = Callable[[WarehouseEntry, str, int], QueryResult]
-"""(warehouse, sql, most rows) -> result; blocks, and raises QueryError with a sentence for people."""
+class Asking(Protocol):
+    """Asks warehouses in SQL, read-only. Everything blocks; QueryError is a sentence for people."""
+
+    def run(
+        self,
+        warehouse_id: str,
+        sql: str,
+        rows_max: int = QUERY_ROWS_MAX,
+        *,
+        timeout_s: float = QUERY_SECONDS_MAX,
+        query_id: str = "",
+    ) -> Result:
+        """Return the rows of one SELECT."""
+        ...
+
+    def export(
+        self,
+        warehouse_id: str,
+        sql: str,
+        target: Path,
+        file_format: Format,
+        *,
+        timeout_s: float = ...,
+        query_id: str = "",
+    ) -> int:
+        """Write all rows of one SELECT to `target`; return how many."""
+        ...
+
+    def catalog(self, warehouse_id: str) -> list[CatalogTable]:
+        """Return every table and view with its columns, by schema and name."""
+        ...
+
+    def running(self, warehouse_id: str | None = None) -> Sequence[Running]:
+        """Return what is being answered now, oldest first."""
+        ...
+
+    def cancel(self, query_id: str) -> bool:
+        """End a question; False when none of this id is running."""
+        ...

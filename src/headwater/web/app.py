@@ -8,6 +8,7 @@ from starlette.routing import Route
 
 from headwater import clock as wall
 from headwater.clock import Clock
+from headwater.control.asking import Asking
 from headwater.control.live import Live
 from headwater.control.pipeline import Pipeline
 from headwater.control.service import Control
@@ -32,7 +33,7 @@ from headwater.web import (
 )
 from headwater.web.access import Door
 from headwater.web.rendering import HEADERS, Assets, Renderer
-from headwater.web.visit import Desk, Query, Visit, page
+from headwater.web.visit import Desk, Visit, page
 
 
 def build(  # noqa: PLR0913 - each is a part of its own that the app has made
@@ -41,7 +42,7 @@ def build(  # noqa: PLR0913 - each is a part of its own that the app has made
     live: Live,
     refused: Live,
     pipeline: Pipeline,
-    query: Query,
+    asking: Asking,
     *,
     session_secret: bytes,
     public_url: str,
@@ -56,14 +57,14 @@ def build(  # noqa: PLR0913 - each is a part of its own that the app has made
         live: the newest events, and those that arrive.
         refused: the newest rejections.
         pipeline: deliveries and loads.
-        query: asks the warehouse in SQL.
+        asking: asks warehouses in SQL.
         session_secret: signs the session cookies.
         public_url: the address under which ActiveCampaign and visitors reach this server.
         open_access: nobody has to sign in; only a demo on loopback may set it.
         clock: what "5 minutes ago" counts from.
     """
     door = Door(control, session_secret, public_url, open_access=open_access)
-    desk = Desk(control, volume, live, refused, pipeline, query, door, Renderer(clock), public_url, clock)
+    desk = Desk(control, volume, live, refused, pipeline, asking, door, Renderer(clock), public_url, clock)
     return [
         Route("/static/{path:path}", Assets(), methods=["GET", "HEAD"]),
         Route("/favicon.ico", _favicon),

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import asyncio
-import csv
-import io
-from collections.abc import Sequence
+import shutil
+import tempfile
+from collections.abc import Callable
 from datetime import date, datetime
-from typing import Any, Final
+from pathlib import Path
+from typing import Any, Final, TypeVar
+from uuid import uuid4
 
-from starlette.responses import Response
+from starlette.background import BackgroundTask
+from starlette.responses import FileResponse, Response
 from starlette.routing import Route
 
-from headwater.control.asking import QueryResult
-from headwater.control.models import Role
-from headwater.errors import QueryError
+from headwater.control.models import Role, WarehouseEntry
+from headwater.errors import HeadwaterError, QueryError
+from headwater.warehouses.contract import CatalogTable, Format, Result
 from headwater.web.rendering import HEADERS
 from headwater.web.visit import Desk, Visit, action, page
 
@@ -26,11 +29,8 @@ _NUMBERS: Final = frozenset(
     {"TINYINT", "SMALLINT", "INTEGER", "BIGINT", "HUGEINT", "UTINYINT", "USMALLINT", "UINTEGER", "UBIGINT", "FLOAT"}
     | {"DOUBLE"}
 )
-_FORMULA: Final = ("=", "+", "-", "@", "\t", "\r")  # ASVS 1.2.10: what spreadsheets take for a formula
-_TREE: Final = (
-    "select table_schema, table_name, count(*) from information_schema.columns"
-    " where table_schema not in ('information_schema', 'main', 'pg_catalog') group by 1, 2 order by 1, 2"
-)
+_WATCH_S: Final = 0.5  # how often a running question looks whether somebody still waits for it
+_Found = TypeVar("_Found")
 
 
 def routes(desk: Desk) -> list[Route]:
@@ -43,14 +43,24 @@ def routes(desk: Desk) -> list[Route]:
 
 async def _console(visit: Visit) -> Response:
     """Show a given question unasked, so that no link makes somebody ask it; our own first one with its answer."""
-    if given := visit.request.query_params.get("q", "")[:_SQL_CHARS_MAX]:
-        return await _show(visit, given)
+    query = visit.request.query_params
+    warehouses = await asyncio.to_thread(visit.desk.control.warehouses.all, visit.workspace.id)
+    warehouse = _chosen(warehouses, query.get("warehouse", ""))
+    if given := query.get("q", "")[:_SQL_CHARS_MAX]:
+        return await _show(visit, warehouses, warehouse, given)
     sql = await asyncio.to_thread(_first_question, visit)
+    if warehouse is None:
+        return await _show(visit, warehouses, None, sql)
     try:
-        result = await visit.desk.query(sql)
+        result = await asyncio.to_thread(visit.desk.asking.run, warehouse.id, sql)
     except QueryError:  # nothing is loaded yet
-        return await _show(visit, sql)
-    return await _show(visit, sql, result=result)
+        return await _show(visit, warehouses, warehouse, sql)
+    return await _show(visit, warehouses, warehouse, sql, result=result)
+
+
+def _chosen(warehouses: list[WarehouseEntry], warehouse_id: str) -> WarehouseEntry | None:
+    """Return the warehouse of this id, else the oldest."""
+    return next((each for each in warehouses if each.id == warehouse_id), warehouses[0] if warehouses else None)
 
 
 def _first_question(visit: Visit) -> str:
@@ -64,20 +74,60 @@ def _first_question(visit: Visit) -> str:
 
 async def _run(visit: Visit) -> Response:
     sql = (visit.form.get("open") or visit.form.get("sql", "")).strip()
+    warehouses = await asyncio.to_thread(visit.desk.control.warehouses.all, visit.workspace.id)
+    warehouse = _chosen(warehouses, visit.form.get("warehouse", ""))
+    if warehouse is None:
+        return await _show(visit, warehouses, None, sql, problem="There is no warehouse to ask; add one first.")
     if not sql:
-        return await _show(visit, "", problem="Write a question first, such as: select * from activecampaign.tracks")
+        problem = "Write a question first, such as: select * from activecampaign.tracks"
+        return await _show(visit, warehouses, warehouse, "", problem=problem)
     try:
-        result = await visit.desk.query(sql)
+        if (wanted := visit.form.get("save", "")) in set(Format):
+            return await _saved(visit, warehouse, sql, Format(wanted))
+        query_id = uuid4().hex
+        result = await _while_wanted(
+            visit, query_id, lambda: visit.desk.asking.run(warehouse.id, sql, query_id=query_id)
+        )
     except QueryError as error:
-        return await _show(visit, sql, problem=str(error), status=422)
-    if "csv" in visit.form:
-        headers = {**HEADERS, "content-disposition": 'attachment; filename="headwater.csv"'}
-        return Response(_csv(result), media_type="text/csv; charset=utf-8", headers=headers)
-    return await _show(visit, sql, result=result)
+        return await _show(visit, warehouses, warehouse, sql, problem=str(error), status=422)
+    return await _show(visit, warehouses, warehouse, sql, result=result)
+
+
+async def _while_wanted(visit: Visit, query_id: str, ask: Callable[[], _Found]) -> _Found:
+    """Return what a question gives; who closes the page or stops loading it cancels the question."""
+    asked = asyncio.ensure_future(asyncio.to_thread(ask))
+    while not (await asyncio.wait({asked}, timeout=_WATCH_S))[0]:
+        if await visit.request.is_disconnected():
+            visit.desk.asking.cancel(query_id)
+    return asked.result()
+
+
+async def _saved(visit: Visit, warehouse: WarehouseEntry, sql: str, format_: Format) -> Response:
+    """Return a file with every row of the answer; it is removed once it was sent."""
+    scratch = Path(tempfile.mkdtemp(prefix="headwater-query-"))
+    target, query_id = scratch / f"headwater.{format_}", uuid4().hex
+    try:
+        await _while_wanted(
+            visit,
+            query_id,
+            lambda: visit.desk.asking.export(warehouse.id, sql, target, format_, query_id=query_id),
+        )
+    except HeadwaterError:
+        shutil.rmtree(scratch, ignore_errors=True)
+        raise
+    removed = BackgroundTask(shutil.rmtree, scratch, ignore_errors=True)
+    return FileResponse(target, filename=target.name, headers=HEADERS, background=removed)
 
 
 async def _show(
-    visit: Visit, sql: str, *, result: QueryResult | None = None, problem: str = "", status: int = 200
+    visit: Visit,
+    warehouses: list[WarehouseEntry],
+    warehouse: WarehouseEntry | None,
+    sql: str,
+    *,
+    result: Result | None = None,
+    problem: str = "",
+    status: int = 200,
 ) -> Response:
     shown = None if result is None else [[_cell(value) for value in row] for row in result.rows[:_SHOWN_ROWS]]
     return visit.page(
@@ -85,24 +135,28 @@ async def _show(
         status=status,
         sql=sql,
         problem=problem,
+        warehouses=warehouses,
+        warehouse=warehouse,
         result=result,
         rows=shown,
         columns=[] if result is None else list(zip(result.columns, result.types, strict=True)),
         numeric=[] if result is None else [_is_number(kind) for kind in result.types],
-        tree=await _tree(visit),
+        tree=await _tree(visit, warehouse),
         shown_max=_SHOWN_ROWS,
     )
 
 
-async def _tree(visit: Visit) -> list[tuple[str, list[tuple[str, int]]]]:
-    """Return the schemas with their tables and how many columns each has; () before the first load."""
+async def _tree(visit: Visit, warehouse: WarehouseEntry | None) -> list[tuple[str, list[CatalogTable]]]:
+    """Return the schemas with their tables; none before the first load, or when the warehouse does not answer."""
+    if warehouse is None:
+        return []
     try:
-        found = await visit.desk.query(_TREE)
+        found = await asyncio.to_thread(visit.desk.asking.catalog, warehouse.id)
     except QueryError:
         return []
-    schemas: dict[str, list[tuple[str, int]]] = {}
-    for schema, table, columns in list(found.rows)[:_TABLES_MAX]:
-        schemas.setdefault(str(schema), []).append((str(table), int(columns)))
+    schemas: dict[str, list[CatalogTable]] = {}
+    for table in found[:_TABLES_MAX]:
+        schemas.setdefault(table.schema, []).append(table)
     return list(schemas.items())
 
 
@@ -121,20 +175,3 @@ def _cell(value: Any) -> str | None:
     if isinstance(value, date):
         return value.isoformat()
     return str(value)[:_CELL_CHARS]
-
-
-def _csv(result: QueryResult) -> str:
-    text = io.StringIO()
-    writer = csv.writer(text)
-    writer.writerow([_harmless(column) for column in result.columns])
-    writer.writerows([_for_csv(row) for row in result.rows])
-    return text.getvalue()
-
-
-def _for_csv(row: Sequence[Any]) -> list[str]:
-    return [_harmless(value) if isinstance(value, str) else _cell(value) or "" for value in row]
-
-
-def _harmless(text: str) -> str:
-    """Return a cell that no spreadsheet runs."""
-    return f"'{text}" if text.startswith(_FORMULA) else text

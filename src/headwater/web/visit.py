@@ -14,7 +14,7 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
 from headwater.clock import Clock
-from headwater.control.asking import QueryResult
+from headwater.control.asking import Asking
 from headwater.control.live import Live
 from headwater.control.models import Role, Workspace
 from headwater.control.pipeline import Pipeline
@@ -39,10 +39,6 @@ _DRAINED_BYTES_MAX: Final = 16 * MIB  # ours: what is read of a form that is too
 _log = structlog.get_logger(__name__)
 
 
-Query = Callable[[str], Awaitable[QueryResult]]
-"""Asks the warehouse; raises QueryError."""
-
-
 @dataclass(frozen=True, slots=True)
 class Desk:
     """Everything pages ask; `public_url` is the address that ActiveCampaign reaches."""
@@ -52,7 +48,7 @@ class Desk:
     live: Live
     rejected: Live
     pipeline: Pipeline
-    query: Query
+    asking: Asking
     door: Door
     renderer: Renderer
     public_url: str

@@ -17,10 +17,11 @@ from headwater.control import api
 from headwater.control.live import Live
 from headwater.control.service import open_control
 from headwater.control.volume import Volume
-from headwater.errors import ConflictError, InvalidRequestError, NotFoundError, RetryableError
+from headwater.errors import ConflictError, InvalidRequestError, NotFoundError, QueryError, RetryableError
 from headwater.eventlog.contract import Topic
 from headwater.eventlog.memory import MemoryLog
 from headwater.spec.event import Record
+from headwater.warehouses.contract import CatalogTable, Result
 
 SECRET = b"k" * 32
 API_KEY = "0123456789abcdef" * 4
@@ -272,15 +273,42 @@ def _run(kind, state):
     }
 
 
-@dataclass
-class Rows:
-    """One result, whatever was asked."""
+@dataclass(frozen=True)
+class Question:
+    """One that is being answered."""
 
-    columns: tuple = ("n", "big")
-    types: tuple = ("BIGINT", "HUGEINT")
-    rows: tuple = ((1, 2**70),)
-    truncated: bool = False
-    duration_ms: int = 1
+    id: str
+    warehouse_id: str
+    sql: str
+    started_at: datetime = datetime(2026, 11, 23, tzinfo=UTC)
+
+
+class Asking:
+    """Gives one result, whatever was asked, and notes the questions."""
+
+    def __init__(self):
+        self.asked, self.open, self.cancelled = [], [], []
+
+    def run(self, warehouse_id, sql, rows_max, **how):
+        self.asked.append((warehouse_id, sql, rows_max, how))
+        return Result(("n", "big"), ("BIGINT", "HUGEINT"), ((1, 2**70),), truncated=False, duration_ms=1)
+
+    def export(self, warehouse_id, sql, target, file_format, **how):
+        self.asked.append((warehouse_id, sql, file_format, how))
+        if "wrong" in sql:
+            raise QueryError("The query is wrong.")
+        target.write_text("n\n1\n")
+        return 1
+
+    def catalog(self, _warehouse_id):
+        return [CatalogTable("site", name, (("id", "VARCHAR"),)) for name in ("tracks", "users")]
+
+    def running(self, warehouse_id=None):
+        return [each for each in self.open if warehouse_id in (None, each.warehouse_id)]
+
+    def cancel(self, query_id):
+        self.cancelled.append(query_id)
+        return True
 
 
 @dataclass
@@ -295,9 +323,13 @@ class Running:
     pipeline: PipelineDesk
     routes: list
     tokens: dict = field(default_factory=dict)
-    queries: list = field(default_factory=list)
+    asking: Asking = field(default_factory=Asking)
 
     def http(self, method, path, body=None, *, token="owner", headers=None):
+        status, answer, headers = self.raw(method, path, body, token=token, headers=headers)
+        return status, json.loads(answer or b"null"), headers
+
+    def raw(self, method, path, body=None, *, token="owner", headers=None):
         raw = body if isinstance(body, bytes) or body is None else json.dumps(body).encode()
         sent = dict(headers or {})
         if raw is not None:
@@ -307,9 +339,9 @@ class Running:
         request = urllib.request.Request(self.url + path, raw, sent, method=method)
         try:
             with urllib.request.urlopen(request, timeout=30) as answer:
-                return answer.status, json.loads(answer.read() or b"null"), answer.headers
+                return answer.status, answer.read(), answer.headers
         except urllib.error.HTTPError as error:
-            return error.code, json.loads(error.read() or b"null"), error.headers
+            return error.code, error.read(), error.headers
 
     def api(self, method, path, body=None, **how):
         status, answer, _ = self.http(method, path, body, **how)
@@ -350,21 +382,17 @@ def starting(directory):
         def started(region="us"):
             control = open_control(f"sqlite:///{directory}/{region}.db", SECRET, region=region)
             workspace = control.workspaces.get()
-            log, pipeline, queries = MemoryLog(), PipelineDesk(), []
+            log, pipeline, asking = MemoryLog(), PipelineDesk(), Asking()
             pipeline.control = control
             volume = Volume(log, directory / f"volume-{region}.db")
 
-            def query(warehouse, sql, rows):
-                queries.append((warehouse.type, sql, rows))
-                return Rows()
-
-            routes = api.build(control, Live(log), volume, pipeline, query, Live(log, Topic.REJECTED))
+            routes = api.build(control, Live(log), volume, pipeline, asking, Live(log, Topic.REJECTED))
             roles = ("owner", "member", "read-only")
             tokens = {role: control.tokens.create(workspace.id, role, role)[0] for role in roles}
             stack.callback(control.close)
             stack.callback(volume.close)
             url = stack.enter_context(serving(routes))
-            return Running(url, control, workspace, log, volume, pipeline, routes, tokens, queries)
+            return Running(url, control, workspace, log, volume, pipeline, routes, tokens, asking)
 
         yield started
 

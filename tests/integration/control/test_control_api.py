@@ -234,15 +234,6 @@ def test_a_taken_slug_is_a_conflict(running, source):
     assert running.refused("POST", "/sources", CREATE | {"slug": source["slug"]})[:2] == (409, "conflict")
 
 
-def test_a_query_is_asked_of_the_default_warehouse_and_wide_numbers_keep_their_digits(running):
-    answer = running.api("POST", "/query", {"sql": "select 1", "rows": 10}, token="read-only")
-    assert running.queries == [("embedded", "select 1", 10)]
-    assert answer["columns"] == [{"name": "n", "type": "BIGINT"}, {"name": "big", "type": "HUGEINT"}]
-    assert answer["rows"] == [[1, str(2**70)]]
-    assert running.refused("POST", "/query", {"sql": " "}) == (422, "invalid_field", "sql")
-    assert running.refused("POST", "/query", {"sql": "select 1", "warehouseId": "nothing"})[0] == 404
-
-
 def test_a_pipeline_that_does_not_answer_is_told_as_unavailable(running):
     running.pipeline.is_down = True
     status, answer, headers = running.http("GET", "/connections")

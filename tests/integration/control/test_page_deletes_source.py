@@ -1,6 +1,5 @@
 """The page that deletes a source, over real HTTP: an account's webhook is taken down first, as in the API."""
 
-import asyncio
 import http.cookiejar
 import re
 import urllib.parse
@@ -19,16 +18,13 @@ from headwater.web import app as pages
 def page(running):
     """Return a function that asks for a page, or posts a form to it, as a browser with cookies does."""
 
-    async def query(_sql):
-        await asyncio.sleep(0)
-
     routes = pages.build(
         running.control,
         running.volume,
         Live(running.log),
         Live(running.log, Topic.REJECTED),
         running.pipeline,
-        query,
+        running.asking,
         session_secret=SECRET,
         public_url="http://127.0.0.1",
         open_access=True,

@@ -21,7 +21,7 @@ from headwater.control.api.subscriptions import SubscriptionOperations
 from headwater.control.api.unmapped import UnmappedOperations
 from headwater.control.api.warehouses import WarehouseOperations
 from headwater.control.api.workspace import WorkspaceOperations
-from headwater.control.asking import Query
+from headwater.control.asking import Asking
 from headwater.control.connecting import Connecting
 from headwater.control.live import Live
 from headwater.control.pipeline import Pipeline
@@ -32,7 +32,7 @@ BASE = "/api"
 
 
 def build(
-    control: Control, live: Live, volume: Volume, pipeline: Pipeline, query: Query, rejected: Live
+    control: Control, live: Live, volume: Volume, pipeline: Pipeline, asking: Asking, rejected: Live
 ) -> list[Route]:
     """Return the API's routes, whole paths under `/api`; each endpoint is a `Door`, which lets nobody in unasked.
 
@@ -41,7 +41,7 @@ def build(
         live: the log's events.
         volume: the counts.
         pipeline: the way to the pipeline role.
-        query: asks a warehouse.
+        asking: asks warehouses.
         rejected: the log's rejections, `Live(reader, Topic.REJECTED)`.
     """
     pager = Pager(control.key("page cursors"))
@@ -60,7 +60,7 @@ def build(
         *DeliveryOperations(control, pipeline).operations(),
         *DeadLetterOperations(control, pipeline).operations(),
         *ReplayOperations(control, pager, pipeline).operations(),
-        *QueryOperations(control, query).operations(),
+        *QueryOperations(control, asking).operations(),
         *UnmappedOperations(control, pipeline).operations(),
     ]
     by_path: dict[str, list[Operation]] = {}

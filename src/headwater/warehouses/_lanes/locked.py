@@ -28,7 +28,7 @@ RESULT_BYTES_MAX: Final = 64 * 1024 * 1024  # ours: what a page or a terminal ca
 CATALOG: Final = "headwater_warehouse"  # no schema of a source is called so, a schema's name would be ambiguous
 _CHUNK_ROWS: Final = 500
 _ABSOLUTE_PATH: Final = re.compile(r"(/[^\s'\"/]+){2,}/?")
-_FORMULA: Final = r"'^[=+\-@\t\r]'"  # what spreadsheets run (OWASP, CSV injection)
+_FORMULA: Final = ("=", "+", "-", "@", "\t", "\r")  # what spreadsheets run (OWASP, CSV injection)
 
 _COPY_OPTIONS: Final = {
     Format.CSV: "format csv, header true",
@@ -172,15 +172,20 @@ def _without_end(sql: str) -> str:
 def _harmless(connection: DuckDBPyConnection, select: str) -> str:
     """Return a SELECT whose texts no spreadsheet takes for a formula: a quote stands in front of those."""
     described = connection.execute(f"from ({select}\n) limit 0").description or ()
-    names = [f"c{number}" for number in range(len(described))]
-    cells = [
-        f"if(regexp_matches({name}, {_FORMULA}), '''' || {name}, {name})" if str(kind) == "VARCHAR" else name
-        for name, (_, kind, *_) in zip(names, described, strict=True)
-    ]
+    inner = [f"c{number}" for number in range(len(described))]
+    marks = ", ".join(quote_text(mark) for mark in _FORMULA)
     listed = ", ".join(
-        f"{cell} as {quote_ident(str(column))}" for cell, (column, *_) in zip(cells, described, strict=True)
+        f"if({name}[1] in ({marks}), '''' || {name}, {name}) as {quote_ident(_quoted(str(column)))}"
+        if str(kind) == "VARCHAR"
+        else f"{name} as {quote_ident(_quoted(str(column)))}"
+        for name, (column, kind, *_) in zip(inner, described, strict=True)
     )
-    return f"select {listed} from ({select}\n) as result({', '.join(names)})"
+    return f"select {listed} from ({select}\n) as result({', '.join(inner)})"
+
+
+def _quoted(text: str) -> str:
+    """Return a text that no spreadsheet takes for a formula."""
+    return f"'{text}" if text.startswith(_FORMULA) else text
 
 
 def _rows(found: DuckDBPyConnection, rows_max: int) -> tuple[list[tuple[Any, ...]], bool]:

@@ -2,15 +2,23 @@ from __future__ import annotations
 
 import csv
 import json
+import threading
+import time
 
 import duckdb
 import pytest
 
 from headwater.errors import QueryError
-from headwater.reports import query
-from headwater.reports.query import CatalogTable, Format
-from headwater.warehouses.contract import SEQ, ColumnType, Load, Staged, Table
-from headwater.warehouses.embedded import Settings, Warehouse
+from headwater.warehouses.contract import SEQ, CatalogTable, ColumnType, Format, Load, Staged, Table
+from headwater.warehouses.embedded import Reading, Settings, Warehouse
+
+
+def run(directory, sql, *, rows_max=10_000, timeout_s=30.0):
+    return Reading(Settings(str(directory)), directory).run(sql, rows_max=rows_max, timeout_s=timeout_s)
+
+
+def export(directory, sql, target, file_format):
+    return Reading(Settings(str(directory)), directory).export(sql, target, file_format, timeout_s=30)
 
 
 @pytest.fixture(scope="module")
@@ -30,7 +38,7 @@ def directory(tmp_path_factory):
 
 
 def test_a_select_gives_columns_types_and_rows(directory):
-    result = query.run(directory, "select n, id from activecampaign.tracks where n < 2 order by n")
+    result = run(directory, "select n, id from activecampaign.tracks where n < 2 order by n")
     assert (result.columns, result.types, result.rows, result.truncated) == (
         ("n", "id"),
         ("BIGINT", "VARCHAR"),
@@ -48,16 +56,16 @@ def test_a_select_gives_columns_types_and_rows(directory):
     ],
 )
 def test_comments_and_semicolons_do_no_harm(directory, sql):
-    assert query.run(directory, sql).rows == ((100,),)
+    assert run(directory, sql).rows == ((100,),)
 
 
 def test_rows_are_cut_at_the_cap_and_that_is_said(directory):
-    result = query.run(directory, "from activecampaign.tracks", rows_max=10)
+    result = run(directory, "from activecampaign.tracks", rows_max=10)
     assert (len(result.rows), result.truncated) == (10, True)
 
 
 def test_a_billion_rows_are_cut_without_being_made(directory):
-    assert query.run(directory, "from range(10_000_000_000)", rows_max=5).truncated
+    assert run(directory, "from range(10_000_000_000)", rows_max=5).truncated
 
 
 @pytest.mark.parametrize(
@@ -109,7 +117,7 @@ def test_a_billion_rows_are_cut_without_being_made(directory):
 def test_every_way_out_is_refused(directory, sql):
     before = sorted(directory.rglob("*"))
     with pytest.raises(QueryError) as refused:
-        query.run(directory, sql.format(root=directory), timeout_s=5)
+        run(directory, sql.format(root=directory), timeout_s=5)
     assert str(directory) not in str(refused.value)
     assert "/etc/passwd" not in str(refused.value)
     assert sorted(directory.rglob("*")) == before
@@ -117,23 +125,23 @@ def test_every_way_out_is_refused(directory, sql):
 
 def test_a_query_that_takes_too_long_is_stopped(directory):
     with pytest.raises(QueryError, match=r"longer than 0\.3 s"):
-        query.run(directory, "select count(*) from range(100000000000) a, range(1000000) b", timeout_s=0.3)
+        run(directory, "select count(*) from range(100000000000) a, range(1000000) b", timeout_s=0.3)
 
 
 def test_a_query_that_needs_too_much_memory_is_stopped(directory):
     with pytest.raises(QueryError, match="memory"):
-        query.run(directory, "select list(i || 'some text') from range(100000000) r(i)")
+        run(directory, "select list(i || 'some text') from range(100000000) r(i)")
 
 
 def test_a_warehouse_without_tables_says_so(tmp_path):
     with pytest.raises(QueryError, match="no tables yet"):
-        query.run(tmp_path, "select 1")
+        run(tmp_path, "select 1")
 
 
 def test_results_are_exported_whole(directory, tmp_path):
     sql = "select id, n from activecampaign.tracks order by n; -- all"
     for file_format in Format:
-        assert query.export(directory, sql, tmp_path / f"out.{file_format}", file_format) == 100
+        assert export(directory, sql, tmp_path / f"out.{file_format}", file_format) == 100
     assert list(csv.reader((tmp_path / "out.csv").open()))[:2] == [["id", "n"], ["m0", "0"]]
     assert json.loads((tmp_path / "out.json").read_text())[99] == {"id": "m99", "n": 99}
     parquet = duckdb.execute("select count(*), max(n) from read_parquet($1)", [str(tmp_path / "out.parquet")])
@@ -142,9 +150,35 @@ def test_results_are_exported_whole(directory, tmp_path):
 
 def test_an_export_is_as_locked_as_a_query(directory, tmp_path):
     with pytest.raises(QueryError):
-        query.export(directory, "from read_text('/etc/passwd')", tmp_path / "out", Format.CSV)
+        export(directory, "from read_text('/etc/passwd')", tmp_path / "out", Format.CSV)
     assert not (tmp_path / "out").exists()
 
 
 def test_the_catalog_names_tables_and_columns(directory):
-    assert query.catalog(directory) == [CatalogTable("activecampaign", "tracks", (("id", "VARCHAR"), ("n", "BIGINT")))]
+    assert Reading(Settings(str(directory)), directory).catalog() == [
+        CatalogTable("activecampaign", "tracks", (("id", "VARCHAR"), ("n", "BIGINT")))
+    ]
+
+
+def test_a_spreadsheet_runs_nothing_of_an_exported_text(directory, tmp_path):
+    sql = """select '=1+1' as a, '-2' as b, '@x' as c, 'fine' as d, -3 as n, '=HYPERLINK("x")' as "=e"; """
+    export(directory, sql, tmp_path / "out.csv", Format.CSV)
+    written = list(csv.reader((tmp_path / "out.csv").open()))
+    assert written[0] == ["a", "b", "c", "d", "n", "'=e"]
+    assert written[1] == [
+        "'=1+1",
+        "'-2",
+        "'@x",
+        "fine",
+        "-3",
+        '\'=HYPERLINK("x")',
+    ]
+
+
+def test_a_query_is_cancelled_by_another_thread(directory):
+    reading = Reading(Settings(str(directory)), directory)
+    asked = threading.Thread(target=lambda: (time.sleep(0.3), reading.cancel()))
+    asked.start()
+    with pytest.raises(QueryError, match="cancelled"):
+        reading.run("select count(*) from range(100000000000) a, range(1000000) b", rows_max=1, timeout_s=60)
+    asked.join()
