@@ -18,8 +18,9 @@ from headwater import clock, sqlite
 from headwater.clock import Clock
 from headwater.errors import ConflictError, DeliveryError, NotFoundError, UnauthorizedError
 from headwater.eventlog.contract import Reader, Topic
-from headwater.loading.loader import EVENTS_MAX, Loader, Target
+from headwater.loading.loader import EVENTS_MAX, Loader
 from headwater.loading.runs import Runs, RunStatus, SyncRun, Totals
+from headwater.loading.target import Target
 
 __all__ = ["Loading", "State", "Status", "Target"]
 

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from itertools import count
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import msgspec
 import structlog
@@ -18,12 +17,9 @@ from headwater.clock import Clock
 from headwater.errors import DeliveryError, RetryableError
 from headwater.eventlog.contract import Reader, Topic
 from headwater.loading.build import Built, build
-from headwater.loading.rules import Rules
 from headwater.loading.runs import RunStatus, SyncRun
-from headwater.loading.schedule import Schedule
-from headwater.loading.selection import Excluded
 from headwater.loading.staging import Staging
-from headwater.models import Models
+from headwater.loading.target import Target
 from headwater.spec.event import Batch, Damage, Frame
 from headwater.warehouses.contract import Load, Warehouse
 
@@ -32,28 +28,6 @@ BATCH_BYTES_MAX: Final = 48 * 1024 * 1024  # ours: with what DuckDB makes of it,
 SOURCE_KNOWN_AFTER: Final = timedelta(seconds=60)  # a configuration change reaches every process within 2 s
 
 _log = structlog.get_logger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class Target:
-    """A warehouse as the configuration has it.
-
-    Attributes:
-        type: its name on the shelf.
-        sources: schema name by source id; "" for a source that is known and not connected to this warehouse.
-        keep_days: rows that were received longer ago are removed; None keeps all.
-    """
-
-    id: str
-    type: str
-    settings: Mapping[str, Any] = field(default_factory=dict)
-    sources: Mapping[str, str] = field(default_factory=dict)
-    enabled: bool = True
-    excluded: frozenset[Excluded] = frozenset()
-    rules: Rules = field(default_factory=Rules)
-    schedule: Schedule = field(default_factory=Schedule)
-    keep_days: int | None = None
-    models: Models = field(default_factory=Models)
 
 
 @dataclass(slots=True)
