@@ -2,33 +2,57 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable
 from typing import Final
 
 from headwater.spec.names import quote_ident, quote_text
 from headwater.warehouses.contract import Columns, ColumnType, Expired, Person, Removal
 
+Matches = Callable[[str, str], str]
+"""Gives the condition that a whole text matches a regular expression: (column as SQL, expression)."""
+
 _OF_USERS: Final = ("user_id", "previous_id")
 _OF_ANYBODY: Final = ("anonymous_id", "previous_id")
 
+# What may stand beside an address in a text, so that ann@x.org is found and neither joann@x.org nor ann@x.org.uk.
+# A letter before it belongs to it unless it ends an escape of a URL (%3D) or of JSON (\n, \u0026).
+_BEFORE: Final = r"(.*([^a-z0-9._%+-]|%[0-9a-f]{2}|\\[nrtbf]|\\u[0-9a-f]{4}))?"
+_AFTER: Final = r"([^a-z0-9.-].*|[.-]([^a-z0-9].*)?)?"
 
-def condition(removal: Removal, columns: Columns, quote: Callable[[str], str] = quote_ident) -> str | None:
+
+def tilde(column: str, pattern: str) -> str:
+    """Return the condition in DuckDB, whose `~` asks for the whole text, and in PostgreSQL, where it asks for a part."""
+    return f"{column} ~ {quote_text(f'^{pattern}$')}"
+
+
+def condition(
+    removal: Removal, columns: Columns, quote: Callable[[str], str] = quote_ident, matches: Matches = tilde
+) -> str | None:
     """Return the condition of the rows that go, None when no row of such a table can be meant.
 
     An e-mail address is looked for in every text, whatever its case: it stands in traits, in context, in addresses of
-    pages and in `_overflow`.
+    pages (where `@` may be `%40`) and in `_overflow`. It must be the whole address.
 
     Args:
         removal: whose rows, or from when.
         columns: of the table.
         quote: gives an identifier as SQL.
+        matches: asks a column in lower case and without line breaks.
     """
     if isinstance(removal, Expired):
-        return f"{quote('received_at')} < timestamp '{removal.before:%Y-%m-%d %H:%M:%S}'"
+        if "received_at" not in columns:
+            return None
+        return f"{quote('received_at')} < timestamp '{removal.before:%Y-%m-%d %H:%M:%S.%f}'"
     parts = [*_ids(_OF_USERS, removal.user_ids, columns, quote)]
     parts += _ids(_OF_ANYBODY, removal.anonymous_ids, columns, quote)
-    parts += _emails(removal, columns, quote)
+    parts += _emails(removal, columns, quote, matches)
     return " or ".join(parts) or None
+
+
+def address(email: str) -> str:
+    """Return the regular expression of a text in lower case that has this address in it."""
+    return f"{_BEFORE}{re.escape(email.lower()).replace('@', '(@|%40)')}{_AFTER}"
 
 
 def _ids(names: Iterable[str], wanted: frozenset[str], columns: Columns, quote: Callable[[str], str]) -> Iterable[str]:
@@ -39,10 +63,18 @@ def _ids(names: Iterable[str], wanted: frozenset[str], columns: Columns, quote: 
             yield f"{quote(name)} in ({listed})"
 
 
-def _emails(removal: Person, columns: Columns, quote: Callable[[str], str]) -> Iterable[str]:
-    """Yield a condition for each text column and address."""
+def _emails(removal: Person, columns: Columns, quote: Callable[[str], str], matches: Matches) -> Iterable[str]:
+    """Yield a condition for each text column and address; what cannot hold it is passed over without the expression."""
     texts = [name for name, kind in columns.items() if kind is ColumnType.VARCHAR]
     for email in sorted(removal.emails):
-        pattern = email.lower().replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
+        local, _, domain = email.lower().partition("@")
         for name in texts:
-            yield f"lower({quote(name)}) like {quote_text(f'%{pattern}%')} escape '\\'"
+            text = f"lower({quote(name)})"
+            flat = f"replace(replace({text}, chr(10), ' '), chr(13), ' ')"
+            held = " and ".join(f"{text} like {quote_text(f'%{_plain(part)}%')}" for part in (local, domain) if part)
+            yield f"({held} and {matches(flat, address(email))})"
+
+
+def _plain(text: str) -> str:
+    """Return a pattern for LIKE in which nothing has to be escaped: what would is any one character."""
+    return re.sub(r"[%_\\]", "_", text)
