@@ -174,6 +174,7 @@ class Destinations:
         for name, value in values.items():
             if (name in {"url", "endpoint"} or name.endswith("_url")) and value:
                 check_url(value, self._policy, f"settings.{name}")
+        settings_of.keep_secrets_home(entry.settings_class, given, stored, values)
         prove(entry.module_name, values)
         return values
 

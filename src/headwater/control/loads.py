@@ -13,6 +13,7 @@ from zoneinfo import available_timezones
 
 import msgspec
 
+from headwater.control.database import Row
 from headwater.errors import InvalidRequestError
 from headwater.loading.rules import SEGMENT, Rules
 from headwater.loading.schedule import Mode, Schedule
@@ -67,6 +68,31 @@ def checked_rules(given: Mapping[str, Any], present: Rules) -> Rules:
         told = f"stringCharsMax is a whole number from {least} to {most:,}, or null for whole strings"
         raise InvalidRequestError(told, field="rules.stringCharsMax")
     return rules
+
+
+def columns_of(given: Mapping[str, Any], row: Row | None = None) -> dict[str, Any]:
+    """Return the columns that change, with their new values.
+
+    Args:
+        given: any of `rules`, `schedule`, `models` and `keepDays`, as the API has them; members that are not named stay.
+        row: the warehouse as it is stored; None at creation.
+
+    Raises:
+        InvalidRequestError: as the `checked_` ones.
+    """
+    change: dict[str, Any] = {}
+    for name, value in given.items():
+        if name == "rules":
+            change[name] = stored(checked_rules(value, opened(Rules, row.rules) if row else Rules()))
+        elif name == "schedule":
+            change[name] = stored(checked_schedule(value, opened(Schedule, row.schedule) if row else Schedule()))
+        elif name == "models":
+            change[name] = stored(checked_models(value, opened(Models, row.models) if row else Models()))
+        elif name == "keepDays":
+            change["keep_days"] = checked_keep_days(value)
+        else:
+            raise InvalidRequestError("a warehouse is loaded by rules, schedule, models and keepDays", field=name[:60])
+    return change
 
 
 def preset_of(rules: Rules) -> str | None:

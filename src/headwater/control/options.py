@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 import types
 import typing
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, Final
+from urllib.parse import urlsplit
 
 import msgspec
 
@@ -19,6 +21,7 @@ from headwater.errors import HeadwaterError, InvalidRequestError
 
 _TYPES: Final = {str: "string", bool: "boolean", int: "number", float: "number"}
 _BLANK: Final = (None, "")  # no set: a setting may be a list, which has no hash
+_PLACE: Final = re.compile(r"(^|_)(host|hostname|port|server|servers|brokers|account|endpoint|url|bucket)$")
 _TEXT_CHARS_MAX: Final = 8_192  # ours: no address, key or certificate is longer
 
 
@@ -30,6 +33,7 @@ class Option:
         type: `string`, `boolean`, `number`, `array` or `map`, as Segment's catalog spells them.
         default: JSON-ready; None where there is none.
         choices: the values it may have, () where it is free.
+        is_place: whether it says where the secrets are sent: a host, an account, a bucket.
         hint: the Python type its value is converted to.
     """
 
@@ -42,6 +46,7 @@ class Option:
     default: Any
     hint: Any
     choices: tuple[str, ...] = ()
+    is_place: bool = False
 
 
 @lru_cache(maxsize=256)
@@ -74,6 +79,7 @@ def _option(field: dataclasses.Field[Any], hint: Any) -> Option:
         default=msgspec.to_builtins(default),
         hint=hint,
         choices=tuple(typing.get_args(hint)) if typing.get_origin(hint) is typing.Literal else (),
+        is_place=not field.metadata.get("secret") and bool(field.metadata.get("place", _PLACE.search(field.name))),
     )
 
 
@@ -91,7 +97,7 @@ def checked(
 ) -> dict[str, Any]:
     """Return the complete settings: what is given over what is stored, each value of its type.
 
-    A secret given as `MASKED` keeps its stored value.
+    A secret given as `MASKED` keeps its stored value; see `keep_secrets_home`.
 
     Args:
         settings_class: a dataclass; None when there is nothing to set.
@@ -116,6 +122,49 @@ def checked(
             raise InvalidRequestError(f"{option.label} is required", field=f"settings.{option.name}")
     _construct(settings_class, known, merged)
     return merged
+
+
+def keep_secrets_home(
+    settings_class: type | None,
+    given: Mapping[str, Any],
+    stored: Mapping[str, Any] | None,
+    values: Mapping[str, Any],
+) -> None:
+    """Return when no stored secret would be sent to another host, account or bucket than the one it was entered for.
+
+    Who may change the one could read the other there.
+
+    Args:
+        settings_class: of which all are.
+        given: as the request has it.
+        stored: what was set before, secrets open; None at creation.
+        values: the complete settings that `checked` made of both.
+
+    Raises:
+        InvalidRequestError: a secret has to be entered again; `field` is `settings.NAME`.
+    """
+    known, kept = options(settings_class), stored or {}
+    moved = [
+        option
+        for option in known
+        if option.is_place and _place(kept.get(option.name, "")) != _place(values.get(option.name, ""))
+    ]
+    for option in known:
+        is_kept = option.name not in given or given[option.name] == MASKED
+        if moved and option.secret and kept.get(option.name) and is_kept:
+            told = f"Enter {option.label} again: what is stored belongs to another {moved[0].label}"
+            raise InvalidRequestError(told, field=f"settings.{option.name}")
+
+
+def _place(value: Any) -> object:
+    """Return what of a setting is a place: of an address scheme, host and port."""
+    text = str(value).strip().lower()
+    try:
+        parts = urlsplit(text)
+        origin = parts.scheme, parts.hostname, parts.port
+    except ValueError:
+        return text
+    return origin if parts.netloc else text
 
 
 def _value(option: Option, value: Any) -> Any:

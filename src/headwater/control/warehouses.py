@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import replace
+from functools import partial
 from typing import Any, Final
 
 from sqlalchemy import Connection, Engine, delete, insert, select, update
@@ -11,13 +13,14 @@ from sqlalchemy import Connection, Engine, delete, insert, select, update
 from headwater.clock import Clock
 from headwater.control import loads, naming, rows, selection
 from headwater.control import options as settings_of
-from headwater.control.catalog import Catalog, Kind
+from headwater.control.catalog import Catalog, Entry, Kind
 from headwater.control.changes import columns_of
 from headwater.control.database import Row, changing, sources, warehouse_sources, warehouses
 from headwater.control.models import WarehouseEntry
 from headwater.control.moments import moment, text_of
 from headwater.control.secrets import SecretBox
-from headwater.errors import NotFoundError
+from headwater.control.selection import Override
+from headwater.errors import InvalidRequestError, NotFoundError
 from headwater.loading.rules import Rules
 from headwater.loading.schedule import Schedule
 from headwater.models import Models
@@ -71,6 +74,7 @@ class Warehouses:
         name: str | None = None,
         enabled: bool = True,
         settings: Mapping[str, Any] | None = None,
+        loading: Mapping[str, Any] | None = None,
     ) -> WarehouseEntry:
         """Add a warehouse, connect every source of the workspace to it and return it.
 
@@ -80,14 +84,15 @@ class Warehouses:
             name: what people see; None takes the catalog's.
             enabled: a disabled warehouse is not loaded; what it misses is loaded once it is enabled.
             settings: of the type.
+            loading: `rules`, `schedule`, `models` and `keepDays`; see `loads`.
 
         Raises:
-            InvalidRequestError: name or settings are wrong.
+            InvalidRequestError: name, settings or how it is loaded are wrong.
             NotFoundError: the catalog has no such type.
             ConflictError: the workspace has as many as it may have, or one of this name.
         """
         entry = self._catalog.find(Kind.WAREHOUSE, type_)
-        values = settings_of.checked(entry.settings_class, settings or {})
+        values = _checked(entry, settings or {}, None)
         warehouse_id = naming.new_id()
         row = {
             "id": warehouse_id,
@@ -97,6 +102,7 @@ class Warehouses:
             "enabled": enabled,
             "settings": settings_of.sealed(entry.settings_class, warehouse_id, values, self._box),
             "created_at": text_of(self._clock()),
+            **loads.columns_of(loading or {}),
         }
         with changing(self._engine) as connection:
             rows.room_for_one_more(connection, warehouses, workspace_id, _WAREHOUSES_MAX)
@@ -112,17 +118,22 @@ class Warehouses:
         name: str | None = None,
         enabled: bool | None = None,
         settings: Mapping[str, Any] | None = None,
+        loading: Mapping[str, Any] | None = None,
     ) -> WarehouseEntry:
-        """Change what is not None and return the warehouse; settings that are not named stay.
+        """Change what is not None and return the warehouse; settings and members of `loading` not named stay.
 
         Raises:
             NotFoundError, InvalidRequestError: as in `create`.
         """
         warehouse = self.get(workspace_id, warehouse_id)
         entry = self._catalog.find(Kind.WAREHOUSE, warehouse.type)
+        check = partial(_checked, entry)
         with changing(self._engine) as connection:
             row = rows.one(connection, warehouses, workspace_id, warehouse.id)
-            change = columns_of(row, entry.settings_class, self._box, name=name, enabled=enabled, settings=settings)
+            change = columns_of(
+                row, entry.settings_class, self._box, name=name, enabled=enabled, settings=settings, check=check
+            )
+            change |= loads.columns_of(loading or {}, row)
             if change:
                 connection.execute(update(warehouses).where(warehouses.c.id == row.id).values(change))
         return self.get(workspace_id, warehouse.id)
@@ -164,6 +175,60 @@ class Warehouses:
                 raise NotFoundError("This source is not connected to this warehouse.")
             connection.execute(delete(warehouse_sources).filter_by(**pair))
         return self.get(workspace_id, warehouse.id)
+
+    def select(self, workspace_id: str, warehouse_id: str, overrides: Sequence[Override]) -> bool:
+        """Choose what of the sources is loaded from now on, all of it or nothing; return whether anything changed.
+
+        An override without a collection connects or disconnects the whole source. Rows that are there stay.
+
+        Raises:
+            NotFoundError: the warehouse or a source does not exist in this workspace.
+            InvalidRequestError: something of it cannot be left out; `field` says where.
+            ConflictError: the warehouse would leave out more than it may.
+        """
+        warehouse = self.get(workspace_id, warehouse_id)
+        with changing(self._engine) as connection:
+            joined = set(warehouse.source_ids)
+            wanted: list[Override] = []
+            for at, each in enumerate(overrides):
+                pair = _pair(connection, workspace_id, warehouse.id, each.source_id)
+                checked = selection.checked(replace(each, source_id=pair["source_id"]), f"syncOverrides[{at}]")
+                if checked.collection:
+                    wanted.append(checked)
+                elif checked.enabled:
+                    joined.add(checked.source_id)
+                else:
+                    joined.discard(checked.source_id)
+            has_moved = _join(connection, warehouse, joined)
+            return selection.apply(connection, warehouse.id, wanted) or has_moved
+
+    def merged_settings(
+        self, workspace_id: str, type_: str, given: Mapping[str, Any], warehouse_id: str | None = None
+    ) -> dict[str, Any]:
+        """Return checked settings with secrets open, to try them out; nothing is stored.
+
+        Args:
+            workspace_id: where.
+            type_: id or slug of a catalog entry.
+            given: what the form or the request has.
+            warehouse_id: whose stored settings stand where `given` says nothing or `MASKED`.
+
+        Raises:
+            InvalidRequestError, NotFoundError: as in `create`.
+        """
+        entry = self._catalog.find(Kind.WAREHOUSE, type_)
+        if warehouse_id is None:
+            return _checked(entry, given, None)
+        stored_type, stored = self.opened(self.get(workspace_id, warehouse_id).id)
+        if stored_type != entry.slug:
+            raise InvalidRequestError(f"this warehouse is of the type {stored_type}", field="metadataId")
+        return _checked(entry, given, stored)
+
+
+def _checked(entry: Entry, given: Mapping[str, Any], stored: Mapping[str, Any] | None) -> dict[str, Any]:
+    values = settings_of.checked(entry.settings_class, given, stored)
+    settings_of.keep_secrets_home(entry.settings_class, given, stored, values)
+    return values
 
 
 def read_warehouses(
@@ -224,6 +289,16 @@ def _warehouse(row: Row, box: SecretBox, catalog: Catalog, *, reveal: bool) -> W
 def _pair(connection: Connection, workspace_id: str, warehouse_id: str, source_id: str) -> dict[str, str]:
     row = rows.one(connection, warehouses, workspace_id, warehouse_id)
     return {"warehouse_id": row.id, "source_id": rows.source_id(connection, workspace_id, source_id)}
+
+
+def _join(connection: Connection, warehouse: WarehouseEntry, source_ids: AbstractSet[str]) -> bool:
+    """Connect exactly these sources; return whether that changes anything."""
+    present = set(warehouse.source_ids)
+    for gone in present - source_ids:
+        connection.execute(delete(warehouse_sources).filter_by(warehouse_id=warehouse.id, source_id=gone))
+    if added := [{"warehouse_id": warehouse.id, "source_id": each} for each in source_ids - present]:
+        connection.execute(insert(warehouse_sources).prefix_with("or ignore"), added)
+    return present != source_ids
 
 
 def _join_all_sources(connection: Connection, workspace_id: str, warehouse_id: str) -> None:
