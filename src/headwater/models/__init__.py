@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Final
 
+from headwater.models.rendering import render
 from headwater.warehouses.contract import Columns, Table, View
 
 SCHEMA: Final = "headwater"
 """Where the views lie; no source's schema is called so."""
+
+DIALECTS: Final = ("duckdb", "postgres")
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,14 +32,27 @@ class Models:
     window_days: int = 7
 
 
-def views(dialect: str, tables: Mapping[Table, Columns], models: Models, email: Sequence[str]) -> list[View]:
-    """Return the views for a warehouse with these tables.
+def views(dialect: str, tables: Mapping[Table, Columns], models: Models, email: Collection[str]) -> list[View]:
+    """Return the views for a warehouse with these tables, each after those that it reads.
+
+    Their columns and types are always the same: what a warehouse does not have is null, or no row. There are none where
+    no source of emails has a table yet.
 
     Args:
-        dialect: "duckdb" or "postgres".
+        dialect: "duckdb" or "postgres"; for any other there are none.
         tables: every table and column there is.
         models: what the user chose.
         email: the schemas of ActiveCampaign sources; the others are the product's.
     """
-    del dialect, tables, models, email
-    return []
+    schemas = dict.fromkeys(table.schema for table in tables if table.schema != SCHEMA)
+    of_email = [schema for schema in schemas if schema in email]
+    if not (models.enabled and of_email and dialect in DIALECTS):
+        return []
+    variables = {
+        "headwater_email_schemas": of_email,
+        "headwater_product_schemas": [schema for schema in schemas if schema not in email],
+        "headwater_conversions": [*models.conversions],
+        "headwater_revenue": [*models.revenue],
+        "headwater_window_days": models.window_days,
+    }
+    return [View(SCHEMA, name, select) for name, select in render(dialect, SCHEMA, tables, variables)]
