@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 
 import duckdb
 import pytest
-from warehouse_under_test import ESCAPES, EmbeddedUnderTest, load, staged
+from warehouse_under_test import ESCAPES, DuckDBFileUnderTest, EmbeddedUnderTest, load, staged
 
 from headwater import shelf
 from headwater.errors import QueryError, RefusedTableError, RetryableError
@@ -27,6 +27,7 @@ COLUMNS = {"id": TEXT, "timestamp": TIME, "count": INTEGER, "price": FLOAT, "ok"
 AT = datetime(2026, 11, 23, 12, 0, 0, 123_000)  # noqa: DTZ001 - a warehouse's timestamp has no zone and is UTC
 
 BUILDERS = {
+    "duckdb": DuckDBFileUnderTest,
     "embedded": EmbeddedUnderTest,
 }
 NOT_RUN_HERE: frozenset[str] = frozenset()

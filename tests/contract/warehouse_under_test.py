@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 
 import duckdb
 
+from headwater.warehouses import duckdb as duckdb_file
 from headwater.warehouses import embedded
 from headwater.warehouses.contract import SEQ, Columns, Load, Reading, Staged, Table, Warehouse
 
@@ -110,6 +111,31 @@ class EmbeddedUnderTest(UnderTest):
         """Open the views as a DuckDB shell does."""
         with duckdb.connect(str(self.home / "views.duckdb"), read_only=True) as connection:
             return connection.execute(sql).fetchall()
+
+
+class DuckDBFileUnderTest(UnderTest):
+    """One file, read by plain DuckDB between two loads."""
+
+    escapes = DUCKDB_ESCAPES
+
+    def make(self) -> duckdb_file.Warehouse:
+        """Return the warehouse of the file in this directory."""
+        return duckdb_file.Warehouse(duckdb_file.Settings(), self.home)
+
+    def reading(self) -> duckdb_file.Reading:
+        """Return what asks it."""
+        return duckdb_file.Reading(duckdb_file.Settings(), self.home)
+
+    def ask(self, sql: str) -> list[tuple[Any, ...]]:
+        """Open the file as a DuckDB shell does."""
+        with duckdb.connect(str(self.home / "warehouse.duckdb"), read_only=True) as connection:
+            return connection.execute(sql).fetchall()
+
+    def refused(self, staging: duckdb.DuckDBPyConnection, table: Table, columns: Columns, seq: int) -> Staged:
+        """Return a row that breaks a constraint which somebody gave the table."""
+        with duckdb.connect(str(self.home / "warehouse.duckdb")) as connection:
+            connection.execute(f"alter table {table.schema}.{table.name} alter column id set not null")
+        return staged(staging, table, columns, {seq: {"id": None}})
 
 
 def staged(
