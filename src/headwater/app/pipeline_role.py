@@ -22,6 +22,7 @@ from headwater.app.serving import Server, alongside
 from headwater.app.watch import Watch
 from headwater.budget import Budgets
 from headwater.control import database
+from headwater.control.accounts import TYPE as ACTIVECAMPAIGN
 from headwater.control.service import Control
 from headwater.control.snapshot import Snapshot
 from headwater.delivery.address import Policy
@@ -46,6 +47,10 @@ log = structlog.get_logger()
 def targets(snapshot: Snapshot) -> list[Target]:
     """Return what loading works on: a source that is not connected to a warehouse is named with no schema."""
     known = {source.id: "" for source in snapshot.sources}
+    accounts = {account.source_id for account in snapshot.accounts}
+    email = frozenset(
+        source.schema_name for source in snapshot.sources if source.type == ACTIVECAMPAIGN or source.id in accounts
+    )
     return [
         Target(
             each.id,
@@ -58,6 +63,7 @@ def targets(snapshot: Snapshot) -> list[Target]:
             schedule=each.schedule,
             keep_days=each.keep_days,
             models=each.models,
+            email=email & frozenset(snapshot.schemas(each).values()),
         )
         for each in snapshot.warehouses
     ]

@@ -9,6 +9,7 @@ from types import ModuleType
 from typing import Any, Final
 
 from headwater import shelf
+from headwater.control import drivers
 from headwater.control.options import Option, options
 from headwater.errors import ForbiddenError, NotFoundError
 
@@ -34,6 +35,8 @@ class Entry:
         regions: where it can be connected, the operator's widening included.
         settings_class: its `Settings` dataclass; None when there is nothing to set.
         schema_name: suggested warehouse schema, for sources.
+        extra: what `pip install "headwater[...]"` needs for it, "" for nothing; for warehouses.
+        notes: what an administrator should know before, in short paragraphs; for warehouses.
     """
 
     kind: Kind
@@ -50,6 +53,14 @@ class Entry:
     schema_name: str = ""
     webhooks: bool = False
     cloud: bool = False
+    extra: str = ""
+    notes: tuple[str, ...] = ()
+
+    def missing(self) -> str:
+        """Return what has to be installed before it works, "" when everything is there."""
+        if drivers.is_installed(self.extra):
+            return ""
+        return f'{self.name} needs a driver: pip install "headwater[{self.extra}]", then start Headwater again.'
 
     def why_not(self, region: str) -> str:
         """Return why it cannot be added in a workspace of `region`, "" when it can."""
@@ -116,4 +127,6 @@ class Catalog:
             schema_name=getattr(card, "schema_name", ""),
             webhooks=getattr(card, "webhooks", False),
             cloud=getattr(card, "cloud", False),
+            extra=getattr(card, "extra", ""),
+            notes=tuple(getattr(card, "notes", ())),
         )

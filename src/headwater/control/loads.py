@@ -74,7 +74,7 @@ def columns_of(given: Mapping[str, Any], row: Row | None = None) -> dict[str, An
     """Return the columns that change, with their new values.
 
     Args:
-        given: any of `rules`, `schedule`, `models` and `keepDays`, as the API has them; members that are not named stay.
+        given: any of `rules`, `schedule`, `models` and `keepDays`, as the API has them; members not named stay.
         row: the warehouse as it is stored; None at creation.
 
     Raises:

@@ -23,7 +23,8 @@ REQUIRED: Final = ("id", "received_at", "uuid_ts")
 """Columns of every table without which a row is not found again: neither once, nor in time."""
 
 _KEYS: Final[Mapping[str, str]] = {each.origin: each.key for each in LATEST}
-_DERIVED: Final[Mapping[str, str]] = {each.table: each.origin for each in LATEST}
+DERIVED: Final[Mapping[str, str]] = {each.table: each.origin for each in LATEST}
+"""Tables that are made of others, and of which."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,8 +58,8 @@ def checked(override: Override, field: str) -> Override:
     if not override.collection:
         return override
     collection = table_of(override.collection)
-    if collection in _DERIVED:
-        told = f"{collection} is made of {_DERIVED[collection]}: choose that, or its properties"
+    if collection in DERIVED:
+        told = f"{collection} is made of {DERIVED[collection]}: choose that, or its properties"
         raise InvalidRequestError(told, field=f"{field}.collection")
     column = column_of(override.property) if override.property else ""
     if not override.enabled and column in required(collection):

@@ -15,9 +15,12 @@ from headwater.control.api.functions import FunctionOperations
 from headwater.control.api.insert_functions import InsertFunctionOperations
 from headwater.control.api.paging import Pager
 from headwater.control.api.queries import QueryOperations
+from headwater.control.api.reloads import ReloadOperations
 from headwater.control.api.replays import ReplayOperations
+from headwater.control.api.selective_syncs import SelectiveSyncOperations
 from headwater.control.api.sources import SourceOperations
 from headwater.control.api.subscriptions import SubscriptionOperations
+from headwater.control.api.syncs import SyncOperations
 from headwater.control.api.unmapped import UnmappedOperations
 from headwater.control.api.warehouses import WarehouseOperations
 from headwater.control.api.workspace import WorkspaceOperations
@@ -52,6 +55,9 @@ def build(
         *AccountOperations(control, pager, pipeline, connecting).operations(),
         *DestinationOperations(control, pager, pipeline).operations(),
         *WarehouseOperations(control, pager, pipeline).operations(),
+        *SyncOperations(control, pipeline).operations(),
+        *SelectiveSyncOperations(control, pager, asking).operations(),
+        *ReloadOperations(control, pipeline).operations(),
         *EventOperations(control, live, rejected, volume).operations(),
         *FilterOperations(control, pager).operations(),
         *SubscriptionOperations(control, pager).operations(),

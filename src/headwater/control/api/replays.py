@@ -57,7 +57,7 @@ class ReplayOperations:
         if not isinstance(wanted.sourceId, UnsetType):
             source = await asyncio.to_thread(self._control.sources.get, workspace_id, wanted.sourceId)
             source_id = source.id
-        since, until = _instant(wanted.since, "from"), _instant(wanted.until, "to")
+        since, until = instant(wanted.since, "from"), instant(wanted.until, "to")
         if since and until and since >= until:
             raise InvalidRequestError("from is not before to", field="from")
         rate = None if isinstance(wanted.ratePerSecond, UnsetType) else wanted.ratePerSecond
@@ -109,7 +109,12 @@ class ReplayOperations:
         return [run for run in found["replays"] if run["destinationId"] in ids]
 
 
-def _instant(given: datetime | UnsetType, field: str) -> datetime | None:
+def instant(given: datetime | UnsetType, field: str) -> datetime | None:
+    """Return a time of a request, None where there is none.
+
+    Raises:
+        InvalidRequestError: it has no zone.
+    """
     if isinstance(given, UnsetType):
         return None
     if given.tzinfo is None:

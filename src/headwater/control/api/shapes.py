@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from headwater.control import tuning
+from headwater.control import loads, tuning
 from headwater.control.catalog import Catalog, Entry, Kind
 from headwater.control.models import Destination, Role, Source, WarehouseEntry, Workspace
 from headwater.control.moments import text_of
 from headwater.control.options import Option
 from headwater.errors import NotFoundError
+from headwater.loading.rules import Rules
 
 Shape = dict[str, Any]
 
@@ -72,8 +73,18 @@ def warehouse(value: WarehouseEntry, catalog: Catalog) -> Shape:
         "workspaceId": value.workspace_id,
         "enabled": value.enabled,
         "settings": {"name": value.name, **value.settings},
+        "rules": rules(value.rules),
+        "schedule": loads.shape(value.schedule),
+        "keepDays": value.keep_days,
+        "models": loads.shape(value.models),
+        "excluded": len(value.excluded),
         "createdAt": text_of(value.created_at),
     }
+
+
+def rules(value: Rules) -> Shape:
+    """Return the rules of a warehouse; `preset` is the name of the set that they are, or null."""
+    return {**loads.shape(value), "preset": loads.preset_of(value)}
 
 
 def _metadata(catalog: Catalog, kind: Kind, type_: str) -> Shape:
@@ -107,6 +118,9 @@ def entry(value: Entry, region: str | None = None) -> Shape:
         shape |= {"regions": list(value.regions), "suggestedSchemaName": value.schema_name}
     if value.kind is Kind.DESTINATION:
         shape |= _destination_metadata(value)
+    if value.kind is Kind.WAREHOUSE:
+        missing = value.missing()
+        shape |= {"extra": value.extra, "notes": list(value.notes), "installed": not missing, "missing": missing}
     if region is not None:
         reason = value.why_not(region)
         shape |= {"available": not reason, "unavailableReason": reason}

@@ -1,44 +1,72 @@
-"""`/warehouses`: Segment's operations on warehouses, what is loaded into them, and their syncs."""
+"""`/warehouses`: Segment's operations on warehouses, whether they can be reached, and what is loaded into them."""
 
 from __future__ import annotations
 
 import asyncio
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 from msgspec import UNSET, UnsetType
 
+from headwater.control import loads
 from headwater.control.api import shapes
 from headwater.control.api.door import Answer, Asked, Operation
 from headwater.control.api.paging import Pager
 from headwater.control.api.sources import given, position, refuse_empty
+from headwater.control.catalog import Kind
 from headwater.control.models import Role, WarehouseEntry
 from headwater.control.pipeline import Pipeline
 from headwater.control.service import Control
 from headwater.errors import InvalidRequestError
 
+_LOADING: Final = ("rules", "schedule", "models", "keepDays")
+
 
 class CreateWarehouse(msgspec.Struct, forbid_unknown_fields=True):
-    """What `POST /warehouses` takes."""
+    """What `POST /warehouses` takes; `rules` may be `{"preset": "segment"}`."""
 
     metadataId: str  # noqa: N815 - Segment's spelling
     settings: dict[str, Any] = {}
     name: str | UnsetType = UNSET
     enabled: bool = True
+    rules: dict[str, Any] | UnsetType = UNSET
+    schedule: dict[str, Any] | UnsetType = UNSET
+    models: dict[str, Any] | UnsetType = UNSET
+    keepDays: int | UnsetType | None = UNSET  # noqa: N815
 
 
 class UpdateWarehouse(msgspec.Struct, forbid_unknown_fields=True):
-    """What `PATCH /warehouses/{warehouseId}` takes; settings that are not named stay."""
+    """What `PATCH /warehouses/{warehouseId}` takes; settings and members of objects that are not named stay.
+
+    `keepDays` null keeps all rows.
+    """
 
     name: str | UnsetType = UNSET
     enabled: bool | UnsetType = UNSET
     settings: dict[str, Any] | UnsetType = UNSET
+    rules: dict[str, Any] | UnsetType = UNSET
+    schedule: dict[str, Any] | UnsetType = UNSET
+    models: dict[str, Any] | UnsetType = UNSET
+    keepDays: int | UnsetType | None = UNSET  # noqa: N815
 
 
-class Sync(msgspec.Struct, forbid_unknown_fields=True):
-    """What a sync takes: `wait` answers once everything accepted before the call is loaded."""
+class Validation(msgspec.Struct, forbid_unknown_fields=True):
+    """What `POST /warehouses/validation` takes; with `warehouseId`, stored settings stand where none are given."""
 
-    wait: bool = False
+    metadataId: str  # noqa: N815
+    settings: dict[str, Any] = {}
+    warehouseId: str | UnsetType = UNSET  # noqa: N815
+
+
+class RulesChange(msgspec.Struct, forbid_unknown_fields=True):
+    """What `PATCH /warehouses/{warehouseId}/rules` takes: a whole set by name, single ones, or both."""
+
+    preset: str | UnsetType = UNSET
+    conflicts: str | UnsetType = UNSET
+    stringCharsMax: int | UnsetType | None = UNSET  # noqa: N815
+    arrays: str | UnsetType = UNSET
+    reserved: str | UnsetType = UNSET
+    caps: bool | UnsetType = UNSET
 
 
 class WarehouseOperations:
@@ -54,16 +82,16 @@ class WarehouseOperations:
         return [
             Operation("GET", "/warehouses", Role.READ_ONLY, self.list),
             Operation("POST", "/warehouses", Role.OWNER, self.create, CreateWarehouse),
+            Operation("POST", "/warehouses/validation", Role.OWNER, self.validate, Validation),
             Operation("GET", one, Role.READ_ONLY, self.get),
             Operation("PATCH", one, Role.OWNER, self.update, UpdateWarehouse),
             Operation("DELETE", one, Role.OWNER, self.delete),
             Operation("GET", f"{one}/connected-sources", Role.READ_ONLY, self.sources),
             Operation("POST", pair, Role.MEMBER, self.connect),
             Operation("DELETE", pair, Role.MEMBER, self.disconnect),
-            Operation("GET", f"{one}/syncs", Role.READ_ONLY, self.syncs),
-            Operation("POST", f"{one}/sync", Role.MEMBER, self.sync, Sync),
-            Operation("POST", "/sync", Role.MEMBER, self.sync_all, Sync),
-            Operation("GET", "/syncs", Role.READ_ONLY, self.states),
+            Operation("GET", f"{one}/connection-state", Role.MEMBER, self.state),
+            Operation("GET", f"{one}/rules", Role.READ_ONLY, self.rules),
+            Operation("PATCH", f"{one}/rules", Role.OWNER, self.update_rules, RulesChange),
         ]
 
     def list(self, asked: Asked) -> Answer:
@@ -77,7 +105,12 @@ class WarehouseOperations:
         wanted: CreateWarehouse = asked.body
         name, settings = _split(wanted.name, wanted.settings)
         made = self._control.warehouses.create(
-            asked.caller.workspace_id, wanted.metadataId, name=name, enabled=wanted.enabled, settings=settings
+            asked.caller.workspace_id,
+            wanted.metadataId,
+            name=name,
+            enabled=wanted.enabled,
+            settings=settings,
+            loading=_loading(given(wanted)),
         )
         return {"warehouse": self._shape(made)}
 
@@ -86,7 +119,7 @@ class WarehouseOperations:
         return {"warehouse": self._shape(self._warehouse(asked))}
 
     def update(self, asked: Asked) -> Answer:
-        """Change name, settings, or whether it is loaded."""
+        """Change name, settings, how it is loaded, or whether."""
         wanted: UpdateWarehouse = asked.body
         refuse_empty(wanted)
         change = given(wanted)
@@ -97,6 +130,7 @@ class WarehouseOperations:
             name=name,
             enabled=change.get("enabled"),
             settings=settings or None,
+            loading=_loading(change),
         )
         return {"warehouse": self._shape(changed)}
 
@@ -125,31 +159,50 @@ class WarehouseOperations:
         )
         return {"status": "SUCCESS"}
 
-    async def syncs(self, asked: Asked) -> Answer:
-        """Return the newest loads of a warehouse, in Segment's shape."""
+    async def validate(self, asked: Asked) -> Answer:
+        """Try settings out, nothing is stored or written: Segment's status, and a sentence that says why."""
+        wanted: Validation = asked.body
+        _, settings = _split(UNSET, wanted.settings)
+        warehouse_id = None if isinstance(wanted.warehouseId, UnsetType) else wanted.warehouseId
+        return await self._tried(asked, wanted.metadataId, settings, warehouse_id, "status")
+
+    async def state(self, asked: Asked) -> Answer:
+        """Try the stored settings of a warehouse: Segment's state, and a sentence that says why."""
         entry = await asyncio.to_thread(self._warehouse, asked)
-        found = await self._pipeline.syncs(entry.id, asked.whole("pagination.count", 50, 1, 1_000))
-        return {"reports": found.get("syncs", []), "pagination": {"current": ""}}
+        return await self._tried(asked, entry.type, {}, entry.id, "connectionState")
 
-    async def sync(self, asked: Asked) -> Answer:
-        """Load what is waiting for one warehouse now."""
-        entry = await asyncio.to_thread(self._warehouse, asked)
-        return await self._pipeline.sync(entry.id, wait=asked.body.wait)
+    def rules(self, asked: Asked) -> Answer:
+        """Return the rules of a warehouse, and the sets that there are by name."""
+        presets = {name: loads.shape(preset) for name, preset in loads.PRESETS.items()}
+        return {"rules": shapes.rules(self._warehouse(asked).rules), "presets": presets}
 
-    async def sync_all(self, asked: Asked) -> Answer:
-        """Load what is waiting for all warehouses now."""
-        return await self._pipeline.sync(None, wait=asked.body.wait)
+    def update_rules(self, asked: Asked) -> Answer:
+        """Change the rules of a warehouse, for what is loaded from now on."""
+        refuse_empty(asked.body)
+        changed = self._control.warehouses.update(
+            asked.caller.workspace_id, asked.path["warehouseId"], loading={"rules": given(asked.body)}
+        )
+        return {"rules": shapes.rules(changed.rules)}
 
-    async def states(self, asked: Asked) -> Answer:
-        """Return where every warehouse stands and the newest loads of all."""
-        loads = await self._pipeline.syncs(None, asked.whole("pagination.count", 50, 1, 1_000))
-        return {**await self._pipeline.warehouses(), "reports": loads.get("syncs", [])}
+    async def _tried(
+        self, asked: Asked, type_: str, settings: dict[str, Any], warehouse_id: str | None, member: str
+    ) -> Answer:
+        opened = await asyncio.to_thread(
+            self._control.warehouses.merged_settings, asked.caller.workspace_id, type_, settings, warehouse_id
+        )
+        entry = self._control.catalog.find(Kind.WAREHOUSE, type_)
+        found = await self._pipeline.test_warehouse(entry.module_name, opened)
+        return {member: "CONNECTED" if found["ok"] else "FAILED", "message": found["message"]}
 
     def _warehouse(self, asked: Asked) -> WarehouseEntry:
         return self._control.warehouses.get(asked.caller.workspace_id, asked.path["warehouseId"])
 
     def _shape(self, entry: WarehouseEntry) -> shapes.Shape:
         return shapes.warehouse(entry, self._control.catalog)
+
+
+def _loading(named: dict[str, Any]) -> dict[str, Any]:
+    return {name: named[name] for name in _LOADING if name in named}
 
 
 def _split(name: str | UnsetType, settings: dict[str, Any]) -> tuple[str | None, dict[str, Any]]:
