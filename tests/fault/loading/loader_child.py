@@ -45,7 +45,7 @@ EMBEDDED = {
     "settings": {"directory": "{state}/warehouse"},
     "constants": {
         "headwater.warehouses.embedded.compaction:BATCHES_MAX": 3,
-        "headwater.warehouses.embedded.compaction:GRACE": 0,
+        "headwater.warehouses.embedded.parts:GRACE": 0,
     },
 }
 

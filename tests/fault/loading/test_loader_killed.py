@@ -38,7 +38,7 @@ def log(tmp_path):
 
 
 def child(log: Path, state: Path, *prefix: str, grace_s: float = 0) -> subprocess.CompletedProcess[str]:
-    constants = EMBEDDED["constants"] | {"headwater.warehouses.embedded.compaction:GRACE": grace_s}
+    constants = EMBEDDED["constants"] | {"headwater.warehouses.embedded.parts:GRACE": grace_s}
     target = json.dumps(EMBEDDED | {"constants": constants})
     command = [*prefix, sys.executable, str(CHILD), str(log), str(state), "0"]
     env = os.environ | {"LOADER_TARGET": target}

@@ -22,7 +22,7 @@ _AFTER: Final = r"([^a-z0-9.-].*|[.-]([^a-z0-9].*)?)?"
 
 
 def tilde(column: str, pattern: str) -> str:
-    """Return the condition in DuckDB, whose `~` asks for the whole text, and in PostgreSQL, where it asks for a part."""
+    """Return the condition in DuckDB, whose `~` means the whole text, and in PostgreSQL, where it means a part."""
     return f"{column} ~ {quote_text(f'^{pattern}$')}"
 
 

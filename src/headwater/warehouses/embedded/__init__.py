@@ -5,7 +5,7 @@ from __future__ import annotations
 import fcntl
 import os
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,10 +18,10 @@ from headwater import clock
 from headwater.clock import Clock
 from headwater.errors import DeliveryError, RetryableError
 from headwater.spec.names import quote_ident, quote_text
-from headwater.warehouses.contract import SEQ, Card, Columns, ColumnType, Load, Staged, Table
-from headwater.warehouses.embedded import registry, views
-from headwater.warehouses.embedded.compaction import Compaction
+from headwater.warehouses.contract import SEQ, Card, Columns, ColumnType, Load, Removal, Table, View
+from headwater.warehouses.embedded import compaction, copying, erasing, registry, reloads, views
 from headwater.warehouses.embedded.layout import Layout, Stretch, lost, publish, stretches, write_json
+from headwater.warehouses.embedded.parts import Parts, files_of, read
 from headwater.warehouses.embedded.reading import ViewsReading
 
 CARD: Final = Card(
@@ -45,9 +45,8 @@ class Settings:
     )
 
 
-# Level 1 writes a fifth faster than level 3 and is as small here; merging writes with level 3.
-_FAST: Final = "format parquet, compression zstd, compression_level 1"
 _GLOB: Final = frozenset("*?[")  # DuckDB would read them as patterns
+_DIGITS_MAX: Final = 2**53  # beyond it a double does not hold every integer
 
 
 def directory(settings: Settings, home: Path) -> Path:
@@ -63,10 +62,13 @@ class Warehouse:
 
     def __init__(self, settings: Settings, home: Path, *, clock: Clock = clock.now) -> None:
         self._layout = Layout(directory(settings, home))
+        self._parts = Parts(self._layout, clock)
         self._tables: registry.Tables = {}
+        self._models: list[View] = []
+        self._cursor = 0
         self._lock: int | None = None
-        self._viewed: registry.Tables | None = None
-        self._compaction = Compaction(self._layout, clock)
+        self._shown: int | None = None  # the generation of the views that are there; None when they are outdated
+        self._refused: list[str] = []
 
     def check(self) -> None:
         """Return when the directory can be made or written to."""
@@ -83,41 +85,56 @@ class Warehouse:
         """Take the directory's lock, remove unfinished work and bring the views up to date."""
         self.check()
         self._take_lock()
-        self._layout.make()
-        self._tables = registry.read(self._layout.root / "registry.json")
-        if not self._tables and (stretches(self._layout.live) or stretches(self._layout.merged)):
-            # every table would look new, and the next merge would leave the rows of those it does not know behind
-            raise lost("registry.json")
-        self._compaction.open()
-        for table, columns in self._tables.items():
-            if _columns_of(self._layout.marker(table)) != [*columns, SEQ]:
-                self._mark(table, columns)
-        self._view()
+        with _retryable():
+            self._layout.make()
+            self._tables = registry.read(self._layout.root / "registry.json")
+            if not self._tables and (stretches(self._layout.live) or stretches(self._layout.merged)):
+                # every table would look new, and the next merge would leave the rows of those it does not know behind
+                raise lost("registry.json")
+            self._parts.open()
+            self._models = registry.read_views(self._layout.root / "views.json")
+            self._cursor = max([self._parts.state.before, *(batch.next for batch in stretches(self._layout.live))])
+            for table, columns in self._tables.items():
+                if _columns_of(self._layout.marker(table)) != {**columns, SEQ: ColumnType.INTEGER}:
+                    self._mark(table, columns)
+            self._shown = None
+            self._show()
+            self._parts.remove_retired()
 
     def cursor(self) -> int:
         """Return where the newest batch ends: the names of the directories are the cursor."""
-        live = stretches(self._layout.live)
-        return max([self._compaction.merged.before, *(stretch.next for stretch in live)])
+        return self._cursor
 
     def columns(self) -> Mapping[Table, Columns]:
         """Return what the registry says."""
         return self._tables
 
     def add_columns(self, added: Mapping[Table, Columns]) -> None:
-        """Write the registry, then the files that give the views their types."""
-        tables = registry.widened(self._tables, added)
-        changed = [table for table, columns in tables.items() if columns != self._tables.get(table)]
-        if not changed:
-            return
+        """Write the registry, then the files that give the views their columns."""
+        self._register(registry.extended(self._tables, added))
+
+    def widen(self, wanted: Mapping[Table, Columns]) -> None:
+        """Note wider types: files keep the types that they have, and what reads them casts.
+
+        A bigint column with an integer that a double does not hold becomes varchar instead of double.
+        """
+        tables = registry.widened(self._tables, wanted)
         with _retryable():
-            write_json(self._layout.root / "registry.json", self._layout.staging, registry.content(tables))
-            self._tables = tables
-            for table in changed:
-                self._mark(table, tables[table])
+            for table, columns in tables.items():
+                floats = [
+                    name
+                    for name, kind in columns.items()
+                    if kind is ColumnType.FLOAT is not self._tables[table][name]
+                    and self._has_long_integers(table, name)
+                ]
+                columns.update(dict.fromkeys(floats, ColumnType.VARCHAR))
+        self._register(tables)
+        with _retryable():
+            self._show()
 
     def load(self, staging: DuckDBPyConnection, batch: Load) -> None:
         """Write the batch's files aside and rename their directory: one commit for all tables and the cursor."""
-        if batch.next_cursor <= self.cursor():
+        if not batch.reload and batch.next_cursor <= self._cursor:
             return
         stretch = Stretch(batch.cursor, batch.next_cursor)
         staged = self._layout.staging / stretch.name
@@ -125,15 +142,46 @@ class Warehouse:
             shutil.rmtree(staged, ignore_errors=True)
             staged.mkdir()
             for table in batch.tables:
-                _copy(staging, table, staged)
+                copying.copy(staging, table, staged)
+            if batch.reload:
+                reloads.collect(self._parts, batch.reload, stretch, staged)
+                return
             publish(staged, self._layout.live / stretch.name)
-            self._view()
+            self._cursor = stretch.next
+            self._show()
+
+    def finish(self, reload: str) -> None:
+        """Let what a reload collected take the place of what was there, in one change."""
+        with _retryable():
+            reloads.finish(self._parts, reload, self._tables)
+            self._show()
+
+    def remove(self, removal: Removal) -> Mapping[Table, int]:
+        """Write every file that holds such a row again; a person's rows wait for no reader."""
+        with _retryable():
+            self._parts.remove_retired()
+            removed = erasing.remove(self._parts, removal, self._tables)
+            self._show()
+            self._parts.remove_retired()
+        return removed
+
+    def publish(self, views: Sequence[View]) -> None:
+        """Keep these views beside the tables, in `views.duckdb`."""
+        if list(views) != self._models:
+            with _retryable():
+                write_json(self._layout.root / "views.json", self._layout.staging, list(views))
+                self._models, self._shown = list(views), None
+                self._show()
+        if self._refused:
+            raise DeliveryError(f"Views for analysis could not be made: {'; '.join(self._refused)}")
 
     def tidy(self) -> None:
         """Merge small files when there are many, and remove those that nobody reads any more."""
         with _retryable():
-            self._compaction.remove_retired()
-            self._view(anew=self._compaction.run(self._tables))
+            self._parts.remove_retired()
+            if compaction.is_due(self._parts):
+                compaction.merge(self._parts, self._tables)
+            self._show()
 
     def close(self) -> None:
         """Give the directory's lock back."""
@@ -155,21 +203,49 @@ class Warehouse:
             ) from error
         self._lock = descriptor
 
+    def _register(self, tables: registry.Tables) -> None:
+        """Write the registry where it says something else, and the markers of the tables that changed."""
+        changed = [table for table, columns in tables.items() if columns != self._tables.get(table)]
+        if not changed:
+            return
+        with _retryable():
+            write_json(self._layout.root / "registry.json", self._layout.staging, registry.content(tables))
+            self._tables = tables
+            self._shown = None
+            for table in changed:
+                self._mark(table, tables[table])
+
+    def _has_long_integers(self, table: Table, column: str) -> bool:
+        """Return whether a file that will be read holds an integer that is not exact as a double."""
+        reload_batches = [each / batch.name for each in self._layout.reloads.iterdir() for batch in stretches(each)]
+        files = files_of([*self._parts.directories(), *reload_batches], table)
+        if not files:
+            return False
+        name = quote_ident(column)
+        with self._parts.connection() as connection:
+            source = read([self._layout.marker(table), *files])
+            found = connection.execute(
+                f"select 1 from {source} where {name} not between ? and ? limit 1", [-_DIGITS_MAX, _DIGITS_MAX]
+            ).fetchone()
+        return found is not None
+
     def _mark(self, table: Table, columns: Columns) -> None:
         """Write the file that has a table's columns and no rows."""
         staged = self._layout.staging / "marker.parquet"
         listed = ", ".join(f"null::{kind.value} as {quote_ident(name)}" for name, kind in columns.items())
         select = f"select {listed}, null::bigint as {SEQ} where false"
-        duckdb.connect(config={"threads": 1}).execute(f"copy ({select}) to {quote_text(str(staged))} (format parquet)")
+        with duckdb.connect(config={"threads": 1}) as connection:
+            connection.execute(f"copy ({select}) to {quote_text(str(staged))} (format parquet)")
         publish(staged, self._layout.marker(table))
 
-    def _view(self, *, anew: bool = False) -> None:
-        """Replace `views.duckdb` when it does not show what there is."""
-        if anew:
-            self._viewed = None  # until it is done: when the disk is full now, the next load or tidying does it
-        if self._viewed != self._tables:
-            views.build(self._layout, self._tables, self._compaction.merged)
-            self._viewed = self._tables
+    def _show(self) -> None:
+        """Replace `views.duckdb` when it does not show what there is; on a full disk the next load or tidying does."""
+        if self._shown != self._parts.state.generation:
+            staged = self._layout.staging / "views.duckdb"
+            scan = views.scan_of(self._layout, self._parts.merged)
+            self._refused = views.write(staged, self._tables, scan, self._models)
+            publish(staged, self._layout.views)
+            self._shown = self._parts.state.generation
 
 
 class Reading(ViewsReading):
@@ -179,19 +255,13 @@ class Reading(ViewsReading):
         super().__init__(directory(settings, home))
 
 
-def _copy(staging: DuckDBPyConnection, table: Staged, batch: Path) -> None:
-    """Write one table of a batch."""
-    file = batch / table.table.schema / f"{table.table.name}.parquet"
-    file.parent.mkdir(exist_ok=True)
-    staging.execute(f"copy (from {table.relation}) to {quote_text(str(file))} ({_FAST})")
-
-
-def _columns_of(file: Path) -> list[str]:
-    """Return the columns of a Parquet file, none when there is no such file."""
+def _columns_of(file: Path) -> dict[str, str]:
+    """Return the columns of a Parquet file and their types, none when there is no such file."""
     if not file.exists():
-        return []
+        return {}
     with duckdb.connect(config={"threads": 1}) as connection:
-        return [str(row[0]) for row in connection.execute(f"describe from {quote_text(str(file))}").fetchall()]
+        rows = connection.execute(f"describe from {quote_text(str(file))}").fetchall()
+    return {str(name): str(kind).lower() for name, kind, *_ in rows}
 
 
 @contextmanager

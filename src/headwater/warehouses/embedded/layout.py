@@ -3,11 +3,13 @@
 ```
 lock                                  held by the one process that loads
 registry.json                         every schema, table and column, before any file uses it
-layout.json                           which batches are merged, and up to which sequence
+layout.json                           which parts of merged/ count, and up to which sequence batches were merged
+views.json                            the views for analysis, as they were published
 views.duckdb                          what readers open
 live/schema/<schema>/<table>.parquet  no rows, all columns: gives every view its types
 live/<first>-<next>/<schema>/<table>.parquet     one directory a batch, one file a table
-merged/<first>-<next>/<schema>/<table>.parquet   many batches in one file
+merged/<first>-<next>.<made>/<schema>/<table>.parquet   a part: many batches in one file a table
+reload/<id>/<first>-<next>/<schema>/<table>.parquet      what a reload has collected; nobody reads it before its end
 generations/<n>.parquet               no rows; gone once views of that generation must not be used any more
 staging/                              unfinished work, removed at start
 ```
@@ -17,6 +19,7 @@ A batch is published by renaming its directory: all its tables appear at once, a
 
 from __future__ import annotations
 
+import hashlib
 import os
 import re
 import shutil
@@ -31,7 +34,8 @@ from headwater.errors import DeliveryError
 from headwater.warehouses.contract import Table
 
 SCHEMA_DIRECTORY: Final = "schema"
-_RANGE: Final = re.compile(r"(\d{19})-(\d{19})")
+_RANGE: Final = re.compile(r"(\d{19})-(\d{19})(\.\d+-\d+)?")
+_PLAIN: Final = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
 
 class Stretch(NamedTuple):
@@ -63,6 +67,11 @@ class Layout:
         return self.root / "merged"
 
     @property
+    def reloads(self) -> Path:
+        """What reloads have collected, one directory each."""
+        return self.root / "reload"
+
+    @property
     def staging(self) -> Path:
         """Unfinished work; on the same file system, so that a rename is enough."""
         return self.root / "staging"
@@ -71,6 +80,11 @@ class Layout:
     def views(self) -> Path:
         """What readers open."""
         return self.root / "views.duckdb"
+
+    def reload(self, reload: str) -> Path:
+        """Return the directory of a reload."""
+        name = reload if _PLAIN.fullmatch(reload) else hashlib.sha256(reload.encode()).hexdigest()
+        return self.reloads / name
 
     def marker(self, table: Table) -> Path:
         """Return the file that has all columns of a table and no rows."""
@@ -83,7 +97,8 @@ class Layout:
     def make(self) -> None:
         """Make what is missing and remove what a crash left unfinished."""
         shutil.rmtree(self.staging, ignore_errors=True)
-        for directory in (self.live / SCHEMA_DIRECTORY, self.merged, self.staging, self.root / "generations"):
+        made = (self.live / SCHEMA_DIRECTORY, self.merged, self.reloads, self.staging, self.root / "generations")
+        for directory in made:
             directory.mkdir(parents=True, exist_ok=True)
         sync(self.root)
 
@@ -97,9 +112,16 @@ def lost(name: str) -> DeliveryError:
 
 
 def stretches(directory: Path) -> list[Stretch]:
-    """Return the batches of a directory in log order."""
-    found = (_RANGE.fullmatch(entry.name) for entry in os.scandir(directory))
-    return sorted(Stretch(int(match[1]), int(match[2])) for match in found if match)
+    """Return the batches of a directory in log order, none when there is no such directory."""
+    if not directory.exists():
+        return []
+    return sorted(found for entry in os.scandir(directory) if (found := stretch_of(entry.name)))
+
+
+def stretch_of(name: str) -> Stretch | None:
+    """Return the range in the name of a batch's or a part's directory, None when it is neither."""
+    match = _RANGE.fullmatch(name)
+    return Stretch(int(match[1]), int(match[2])) if match else None
 
 
 def tables_of(batch: Path) -> Iterator[Table]:

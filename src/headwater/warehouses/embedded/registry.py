@@ -8,7 +8,7 @@ from pathlib import Path
 import msgspec
 
 from headwater.errors import DeliveryError
-from headwater.warehouses.contract import Columns, ColumnType, Table
+from headwater.warehouses.contract import Columns, ColumnType, Table, View
 
 Tables = dict[Table, dict[str, ColumnType]]
 
@@ -41,6 +41,14 @@ def read(path: Path) -> Tables:
     }
 
 
+def read_views(path: Path) -> list[View]:
+    """Return the views for analysis, none when there is no such file or it is damaged: they are published again."""
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=list[View])
+    except (FileNotFoundError, msgspec.DecodeError):
+        return []
+
+
 def content(tables: Mapping[Table, Columns]) -> _Registry:
     """Return what the file says of these tables."""
     schemas: dict[str, dict[str, dict[str, ColumnType]]] = {}
@@ -49,10 +57,24 @@ def content(tables: Mapping[Table, Columns]) -> _Registry:
     return _Registry(schemas)
 
 
-def widened(tables: Mapping[Table, Columns], added: Mapping[Table, Columns]) -> Tables:
+def extended(tables: Mapping[Table, Columns], added: Mapping[Table, Columns]) -> Tables:
     """Return the tables with what is missing appended; what exists keeps its place and its type."""
     every = dict.fromkeys([*tables, *added])
     return {table: _appended(tables.get(table, {}), added.get(table, {})) for table in every}
+
+
+def widened(tables: Mapping[Table, Columns], wanted: Mapping[Table, Columns]) -> Tables:
+    """Return the tables with existing columns in the types that are wanted, where those are wider."""
+    return {
+        table: {name: _wider(kind, wanted.get(table, {}).get(name, kind)) for name, kind in columns.items()}
+        for table, columns in tables.items()
+    }
+
+
+def _wider(kind: ColumnType, wanted: ColumnType) -> ColumnType:
+    """Return the wider of two types; what has no order keeps what it is."""
+    integer_to_float = (kind, wanted) == (ColumnType.INTEGER, ColumnType.FLOAT)
+    return wanted if integer_to_float or wanted is ColumnType.VARCHAR else kind
 
 
 def _appended(columns: Columns, added: Columns) -> dict[str, ColumnType]:
