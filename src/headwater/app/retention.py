@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import time
-from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import Final
 
 import structlog
 
 from headwater import sqlite
-from headwater.clock import Clock, now
+from headwater.clock import SteadyClock
 from headwater.config import Settings
 from headwater.delivery.engine import Delivery
 from headwater.errors import CorruptLogError
@@ -20,23 +18,8 @@ from headwater.eventlog.segments import SegmentLog
 
 _EVERY_S: Final = 3_600
 _REJECTED_KEPT: Final = timedelta(days=7)
-_DRIFT_MAX: Final = timedelta(hours=1)
 
 log = structlog.get_logger()
-
-
-class SteadyClock:
-    """Tells whether the wall clock has run beside the monotonic one since this was made."""
-
-    def __init__(self, clock: Clock = now, seconds: Callable[[], float] = time.monotonic) -> None:
-        self._clock, self._seconds = clock, seconds
-        self._began, self._began_s = clock(), seconds()
-
-    def moment(self) -> datetime | None:
-        """Return the present instant; None when somebody has set the clock by more than an hour meanwhile."""
-        found = self._clock()
-        passed = timedelta(seconds=self._seconds() - self._began_s)
-        return found if abs(found - self._began - passed) <= _DRIFT_MAX else None
 
 
 async def retain(stored: SegmentLog, settings: Settings) -> None:

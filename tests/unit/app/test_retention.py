@@ -2,7 +2,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from headwater.app.retention import SteadyClock, expire
+from headwater.app.retention import expire
+from headwater.clock import SteadyClock
 from headwater.config import Settings
 from headwater.eventlog.contract import Topic
 from headwater.eventlog.segments import SegmentLog
