@@ -268,15 +268,21 @@ def _print_types(entries: list[Thing], *, json_: bool) -> None:
     if json_:
         printing.as_json(entries)
         return
-    rows = [(each["slug"], each["name"], each.get("unavailableReason") or each["description"]) for each in entries]
+    rows = [(each["slug"], each["name"], _why_not(each) or each["description"]) for each in entries]
     printing.table(("type", "name", "description"), rows, empty="The catalog is empty.", whole=True)
+
+
+def _why_not(entry: Thing) -> str | None:
+    """Return why something cannot be used here as things are, None when it can."""
+    return entry.get("unavailableReason") or entry.get("missing") or None
 
 
 def _print_type(entry: Thing, *, json_: bool) -> None:
     if json_:
         printing.as_json(entry)
         return
-    printing.facts([("type", entry["slug"]), ("name", entry["name"]), ("description", entry["description"])])
+    told = [("type", entry["slug"]), ("name", entry["name"]), ("description", entry["description"])]
+    printing.facts([*told, ("not yet", _why_not(entry)), *(("note", note) for note in entry.get("notes", ()))])
     members = ("name", "type", "required", "secret", "description")
     rows = [[_told(option, name) for name in members] for option in entry["options"]]
     printing.table(("setting", *members[1:]), rows, empty="There is nothing to set.", whole=True)

@@ -11,7 +11,7 @@ from typing import Any
 
 import click
 
-from headwater.cli import printing, server, warehouses
+from headwater.cli import printing, server, warehouse_family
 from headwater.cli.server import Server
 from headwater.limits import QUERY_EXPORT_SECONDS_MAX, QUERY_ROWS_MAX
 
@@ -48,7 +48,7 @@ def command(  # noqa: PLR0913 - one for each option
       headwater query --tables
       headwater query "select * from shop.orders" --format parquet --output orders.parquet
     """
-    chosen = warehouses.FAMILY.find(at, warehouse)["id"] if warehouse else None
+    chosen = warehouse_family.FAMILY.find(at, warehouse)["id"] if warehouse else None
     if tables:
         _show_tables(at, chosen, as_json=format_ == "json")
         return

@@ -7,7 +7,7 @@ import click
 from headwater.cli import printing, server
 from headwater.cli.family import json_option
 from headwater.cli.server import Server
-from headwater.cli.warehouses import FAMILY
+from headwater.cli.warehouse_family import FAMILY
 
 
 @click.command()
