@@ -10,14 +10,18 @@ from typing import Final
 
 from headwater.errors import InvalidRequestError
 from headwater.limits import IDENTIFIER_BYTES_MAX
+from headwater.spec import names
 
 _ALPHABET: Final = string.ascii_letters + string.digits
 _ID_CHARS: Final = 22  # 62 ** 22 is a little more than 128 bits; Segment's ids have this length too
 _WRITE_KEY_CHARS: Final = 32
 _NAME_CHARS_MAX: Final = 100
 _SLUG: Final = re.compile(r"[a-z_][a-z0-9_-]*")
-# Schemas that a database keeps for itself: PostgreSQL, DuckDB, and the standard.
-_RESERVED: Final = frozenset({"public", "information_schema", "main", "temp", "system", "default", "sys"})
+# Schemas that a database keeps for itself: PostgreSQL, DuckDB, and the standard; and what DuckDB calls the databases
+# that it is connected to while our views are made (memory, made) and read (views).
+_RESERVED: Final = frozenset(
+    {"public", "information_schema", "main", "temp", "system", "default", "sys", "memory", "made", "views"}
+)
 
 
 def new_id() -> str:
@@ -76,4 +80,4 @@ def checked_slug(slug: str) -> str:
 
 def schema_name(slug: str) -> str:
     """Return the warehouse schema of a slug."""
-    return slug.replace("-", "_")
+    return names.schema_name(slug)

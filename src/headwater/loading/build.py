@@ -2,46 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import datetime
-from functools import lru_cache, partial
-from typing import Final
+from functools import partial
 
 import duckdb
 
-from headwater.loading import plan, tables
-from headwater.loading.columns import OVERFLOW, Column, Value, moment, overflow
-from headwater.loading.plan import CONTEXT_DOCUMENT, Document, Extraction, Shape
-from headwater.loading.rules import OURS, Rules
+from headwater.loading import misfits, plan, stage, tables
+from headwater.loading.columns import OVERFLOW, Column, Value, overflow
+from headwater.loading.misfits import Misfit
+from headwater.loading.plan import Document, Extraction, Shape, Space
+from headwater.loading.rules import OURS, Conflicts, Rules
 from headwater.loading.selection import Excluded
-from headwater.loading.shapes import STRUCTURE, leaves
+from headwater.loading.stage import Source, Stage
 from headwater.loading.staging import Staging
-from headwater.loading.tables import TRACKS, Route
+from headwater.loading.tables import TRACKS
 from headwater.spec.event import Call, Frame
 from headwater.spec.names import quote_ident, quote_text
 from headwater.warehouses.contract import SEQ, Columns, ColumnType, Staged, Table
 
-_MOMENTS: Final = ("received_at", "sent_at", "original_timestamp", "timestamp")
-_NOTICES_MAX: Final = 20  # ours, a table: the kinds of misfit that are named one by one
-
-
-@dataclass(frozen=True, slots=True)
-class Misfit:
-    """Values of one name that are in `_overflow` (or, by the rules, nowhere) instead of in their column.
-
-    Attributes:
-        label: the name its sender used, such as `properties.amount`; `properties` alone is the whole document.
-        column: where they would be; "" for a whole document.
-        type: what that column takes.
-        rows: how many rows of this batch have one.
-    """
-
-    table: Table
-    label: str
-    column: str
-    type: ColumnType
-    rows: int
+__all__ = ["Built", "Misfit", "build"]
 
 
 @dataclass(slots=True)
@@ -64,25 +45,6 @@ class Built:
     misfits: list[Misfit] = field(default_factory=list)
     wider: dict[Table, dict[str, ColumnType]] = field(default_factory=dict)
     filtered: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class _Source:
-    """What the tables of one schema are built from.
-
-    Attributes:
-        prefix: makes the names of staged relations unique in a batch.
-        known: the schema's tables as the warehouse has them.
-    """
-
-    staging: Staging
-    schema: str
-    prefix: str
-    known: Mapping[str, Columns]
-    loaded_at: datetime
-    rules: Rules
-    excluded: frozenset[Excluded]
-    engine: str
 
 
 def build(  # noqa: PLR0913, PLR0917 - all that decides what a batch becomes, each a value of its own
@@ -112,208 +74,223 @@ def build(  # noqa: PLR0913, PLR0917 - all that decides what a batch becomes, ea
         warehouse_id: for the events that name the warehouses they are for.
         engine: the warehouse's type, for the names that it alone refuses.
     """
-    there = {table.name: columns for table, columns in known.items() if table.schema == schema}
-    source = _Source(staging, schema, prefix, there, at, rules, excluded, engine)
+    source = Source(
+        staging,
+        schema,
+        prefix,
+        {table.name: columns for table, columns in known.items() if table.schema == schema},
+        at,
+        rules,
+        _by_table(excluded),
+        engine,
+    )
     read = staging.read(frames, warehouse_id)
     built = Built(filtered=read.filtered)
     if read.unreadable:
         built.notices.append(f"{schema}: {read.unreadable} stored lines are no JSON and were left out.")
-    if not read.rows:
-        return built
-    bodies, contexts = staging.shapes("body"), staging.shapes("context")
-    routes = plan.routes_of(dict.fromkeys((shape.call, shape.event) for shape in bodies), source.known)
-    context = _context(source, contexts)
-    context = _stage(source, routes, contexts, context, built)
-    used = _context_columns(routes, contexts, context)
-    _track(source, bodies, used, context, built)
-    for name in dict.fromkeys(route.table for route in routes):
-        mine = {(route.type, route.event) for route in routes if route.table == name}
-        shapes = [shape for shape in bodies if (shape.call, shape.event) in mine]
-        _table(source, name, shapes, used[name], built)
+    if read.rows:
+        _fill(source, built)
     staging.drop("raw", "stage")
     return built
 
 
-def _context(source: _Source, shapes: Sequence[Shape]) -> Extraction:
-    """Return how `context` becomes columns; one type a field in the whole schema."""
-    known = plan.context_types(source.known)
-    documents = partial(source.staging.documents, "context")
-    return plan.extraction(shapes, CONTEXT_DOCUMENT, tables.context_column, known, plan.CONTEXT_COLUMNS_MAX, documents)
+def _by_table(excluded: frozenset[Excluded]) -> dict[str, frozenset[str]]:
+    """Return what is excluded by table."""
+    found: dict[str, set[str]] = {}
+    for each in excluded:
+        found.setdefault(each.collection, set()).add(each.property)
+    return {table: frozenset(columns) for table, columns in found.items()}
 
 
-def _stage(
-    source: _Source, routes: Sequence[Route], shapes: Sequence[Shape], context: Extraction, built: Built
-) -> Extraction:
-    """Make `stage`: each call with its table, its typed common columns and context. Return what could be extracted."""
-    staging = source.staging
-    numbers = {name: number for number, name in enumerate(dict.fromkeys(route.table for route in routes))}
-    rows = [(route.type, route.event, numbers[route.table], route.slug) for route in routes]
-    staging.fill("route", "call, name, place, slug", rows)
-    try:
-        staging.connection.execute(_stage_sql(staging, source, context))
-    except duckdb.Error as error:
-        built.notices.append(f"{source.schema}: context was kept as JSON in {OVERFLOW} ({_reason(error)}).")
-        context = Extraction(spilled=frozenset(shape.structure for shape in shapes))
-        staging.connection.execute(_stage_sql(staging, source, context))
-    return context
+def _fill(source: Source, built: Built) -> None:
+    """Build the tables of what was read; at least one row."""
+    bodies, contexts = source.staging.shapes("body"), source.staging.shapes("context")
+    calls = dict.fromkeys((shape.call, shape.event) for shape in bodies)
+    routes = plan.routes_of(calls, source.known, source.not_loaded, source.rules, source.engine)
+    made = stage.make(source, routes, contexts)
+    built.notices += made.notices
+    built.wider.update({table: dict(columns) for table, columns in made.wider.items()})
+    if TRACKS not in source.not_loaded:
+        _track(source, bodies, made, built)
+    for name in dict.fromkeys(route.table for route in routes):
+        if name not in source.not_loaded:
+            mine = {(route.type, route.event) for route in routes if route.table == name}
+            _table(source, name, [shape for shape in bodies if (shape.call, shape.event) in mine], made, built)
 
 
-def _stage_sql(staging: Staging, source: _Source, context: Extraction) -> str:
-    """Return the statement that makes `stage`."""
-    misfits = [misfit for column in context.columns for misfit in column.misfits()]
-    for name in _MOMENTS:
-        value = Value(name, f"to_json({name})", name, frozenset())
-        misfits.append((value, f"({name} is not null and {moment(name)} is null)"))
-    misfits += _spill(staging, CONTEXT_DOCUMENT, context, "spilled_context")
-    moments = "".join(f", {moment(name)} as {name}" for name in _MOMENTS)
-    columns = "".join(f", {column.select()}" for column in context.columns)
-    one = _count(source, "select count(*) from stretch") == 1  # an ASOF join sorts: not for the common case
-    stretches = "cross join stretch" if one else "asof join stretch on raw.rowid >= stretch.first_row"
-    return f"""create or replace temp table stage as
-        select seq, place, slug, call, id, anonymous_id, user_id, group_id, previous_id, name, category,
-        event as event_text{moments}{columns}, {overflow(misfits)} as common_overflow, body
-        from (
-            select raw.*, route.call, route.place, route.slug, {_texts(CONTEXT_DOCUMENT, context)},
-            raw.rowid - stretch.first_row + stretch.first_seq as seq
-            from raw {stretches} join route on raw.type = route.call and coalesce(raw.event, '') = route.name
-        )"""
-
-
-def _texts(document: Document, extraction: Extraction) -> str:
-    """Return SQL that parses a document once and gives the texts of all its columns."""
-    if not extraction.pointers:
-        return f"[]::varchar[] as {document.texts}"
-    pointers = ", ".join(quote_text(pointer) for pointer in extraction.pointers)
-    return f"json_extract_string({document.name}, [{pointers}]) as {document.texts}"
-
-
-def _spill(staging: Staging, document: Document, extraction: Extraction, table: str) -> list[tuple[Value, str]]:
-    """Return the whole document as a misfit of the rows that have something without a column."""
-    if not extraction.spilled:
-        return []
-    staging.fill(table, "structure", [(structure,) for structure in sorted(extraction.spilled)])
-    value = Value(document.name, document.name, document.label, frozenset())
-    return [(value, f"(({STRUCTURE.format(document=document.name)}) in (select structure from {table}))")]
-
-
-def _context_columns(
-    routes: Sequence[Route], shapes: Sequence[Shape], context: Extraction
-) -> dict[str, dict[str, ColumnType]]:
-    """Return the context columns that each table has in this batch: a null creates no column."""
-    types = {column.name: column.type for column in context.columns}
-    table_of = {(route.type, route.event): route.table for route in routes}
-    names: dict[str, set[str]] = {name: set() for name in (TRACKS, *table_of.values())}
-    for shape in shapes:
-        found = _names(shape.structure)
-        names[table_of[shape.call, shape.event]] |= found
-        if shape.call == Call.TRACK:
-            names[TRACKS] |= found
-    return {table: {name: types[name] for name in types if name in found} for table, found in names.items()}
-
-
-@lru_cache(maxsize=1_000)
-def _names(structure: str) -> frozenset[str]:
-    """Return the context columns of a shape."""
-    return frozenset(tables.context_column(leaf.path) for leaf in leaves(structure))
-
-
-def _track(
-    source: _Source,
-    bodies: Sequence[Shape],
-    used: Mapping[str, Columns],
-    context: Extraction,
-    built: Built,
-) -> None:
+def _track(source: Source, bodies: Sequence[Shape], made: Stage, built: Built) -> None:
     """Add `tracks`: every track call, without its properties."""
     rows = sum(shape.count for shape in bodies if shape.call == Call.TRACK)
     if not rows:
         return
-    columns = {**tables.common_columns(TRACKS), **used[TRACKS]}
-    if context.columns or context.spilled:
-        misfits = _count(source, f"select count(common_overflow) from stage where call = '{Call.TRACK}'")
-        if misfits:
-            columns[OVERFLOW] = ColumnType.VARCHAR
-    relation = f"{source.prefix}_tracks"
-    selected = ", ".join((*(_common(source, name) for name in columns), f"seq as {SEQ}"))
+    common = _common(source, TRACKS, made)
+    relation = quote_ident(f"{source.prefix}_tracks")
+    kept = [f"common_overflow as {OVERFLOW}"] if made.misfits else []
+    selected = ", ".join([*(given.sql for given in common), *kept, f"seq as {SEQ}"])
     source.staging.connection.execute(
         f"create or replace temp table {relation} as select {selected} from stage where call = '{Call.TRACK}'"
     )
-    _add(source, built, Staged(Table(source.schema, TRACKS), columns, relation, rows))
+    staged = Staged(Table(source.schema, TRACKS), {given.name: given.type for given in common}, relation, rows)
+    if made.misfits:
+        staged, _ = _finished(source, staged, (), made)  # each of these rows stands in another table too
+    _add(source, staged, built)
 
 
-def _table(source: _Source, name: str, shapes: Sequence[Shape], context: Columns, built: Built) -> None:
+@dataclass(frozen=True, slots=True)
+class _Given:
+    """A column of a table that is none of its properties or traits, and its SQL."""
+
+    name: str
+    type: ColumnType
+    sql: str
+
+
+def _common(source: Source, table: str, made: Stage) -> list[_Given]:
+    """Return the columns of a table that come out of `stage` as they are; those that are left out are null."""
+    hidden = source.hidden(table)
+    known = source.known.get(table, {})
+    common = []
+    for name, kind in tables.common_columns(table).items():
+        own = {"uuid_ts": f"timestamp '{source.loaded_at:%Y-%m-%d %H:%M:%S.%f}'", "event": "slug"}
+        value = f"null::{kind}" if name in hidden else own.get(name, quote_ident(name))
+        common.append(_Given(name, kind, f"{value} as {quote_ident(name)}"))
+    for name, kind in made.columns[table].items():
+        if name not in hidden:
+            wanted = known.get(name, kind)  # wider where another table's could not be widened with it
+            value = quote_ident(name) if wanted is kind else f"try_cast({quote_ident(name)} as {wanted})"
+            common.append(_Given(name, wanted, f"{value} as {quote_ident(name)}"))
+    return common
+
+
+@dataclass(frozen=True, slots=True)
+class _Plan:
+    """How one table is made.
+
+    Attributes:
+        place: its number in `route`.
+        document: what its own columns are made of.
+        relation: its quoted name in staging.
+    """
+
+    table: str
+    place: int
+    document: Document
+    common: Sequence[_Given]
+    shapes: Sequence[Shape]
+    relation: str
+
+
+def _table(source: Source, name: str, shapes: Sequence[Shape], made: Stage, built: Built) -> None:
     """Add one table with its properties or traits; when that fails, the same rows with all of them in `_overflow`."""
-    place = _count(source, f"select min(place) from route where {_is_route(shapes[0])}")
+    place = source.count(f"select min(place) from route where {_is_route(shapes[0])}")
     document = Document("body", "traits" if name in {"identifies", "groups"} else "properties", "body_texts")
     relation = quote_ident(f"{source.prefix}_{place}")
-    common = {**tables.common_columns(name), **context}
-    rows = sum(shape.count for shape in shapes)
-    body = _body(source, name, document, shapes)
+    wanted = _Plan(name, place, document, _common(source, name, made), shapes, relation)
+    body = _body(source, wanted, {})
     try:
-        source.staging.connection.execute(_table_sql(source, place, document, common, body, relation))
+        missed = _make(source, wanted, body, made)
+        if missed and source.rules.conflicts is Conflicts.WIDEN:
+            decided = _widened(source, wanted, body, built)
+            if decided:
+                body = _body(source, wanted, decided)
+                missed = _make(source, wanted, body, made)
     except duckdb.Error as error:
-        built.notices.append(f"{source.schema}.{name}: {document.label} were kept as JSON ({_reason(error)}).")
-        body = Extraction(spilled=frozenset(shape.structure for shape in shapes))
-        source.staging.connection.execute(_table_sql(source, place, document, common, body, relation))
-    columns = {**common, **{column.name: column.type for column in body.columns}}
-    if misfits := _count(source, f"select count({OVERFLOW}) from {relation}"):
-        columns[OVERFLOW] = ColumnType.VARCHAR
-        built.notices.append(_notice(source, name, relation, misfits))
-    _add(source, built, Staged(Table(source.schema, name), columns, relation, rows))
+        built.notices.append(f"{source.schema}.{name}: {document.label} were kept as JSON ({type(error).__name__}).")
+        body = Extraction(spilled=frozenset(shape.structure for shape in shapes), hidden=body.hidden)
+        missed = _make(source, wanted, body, made)
+    columns = {given.name: given.type for given in wanted.common} | {each.name: each.type for each in body.columns}
+    staged = Staged(Table(source.schema, name), columns, relation, sum(shape.count for shape in shapes))
+    if missed:
+        staged, found = _finished(source, staged, body.columns, made)
+        built.misfits += found
+        if found:
+            built.notices.append(misfits.notice(found, missed, kept=source.rules.conflicts is not Conflicts.DROP))
+    _add(source, staged, built)
 
 
-def _body(source: _Source, name: str, document: Document, shapes: Sequence[Shape]) -> Extraction:
+def _body(source: Source, wanted: _Plan, decided: Columns) -> Extraction:
     """Return how properties or traits become columns of a table."""
+    name, rules = wanted.table, source.rules
     if name == tables.OVERFLOW_TABLE:
-        return Extraction(spilled=frozenset(shape.structure for shape in shapes))
-    known = {column: kind for column, kind in source.known.get(name, {}).items() if not _is_ours(name, column)}
-    documents = partial(source.staging.documents, "body")
-    found = plan.extraction(
-        shapes, document, partial(tables.body_column, name), known, plan.BODY_COLUMNS_MAX, documents
+        return Extraction(spilled=frozenset(shape.structure for shape in wanted.shapes))
+    known = source.known.get(name, {})
+    space = Space(
+        partial(tables.body_column, name, engine=source.engine, reserved=rules.reserved),
+        {column: kind for column, kind in known.items() if column != OVERFLOW and not tables.is_ours(name, column)},
+        decided,
+        plan.BODY_COLUMNS_MAX if rules.caps else None,
+        source.hidden(name),
+        rules,
     )
-    return _with_shared(name, found)
+    found = plan.extraction(wanted.shapes, wanted.document, space, partial(source.staging.documents, "body"))
+    return _with_shared(source, name, found)
 
 
-def _with_shared(name: str, found: Extraction) -> Extraction:
+def _with_shared(source: Source, name: str, found: Extraction) -> Extraction:
     """Return the extraction with the columns that the call itself may give; its own value wins."""
     columns = {column.name: column for column in found.columns}
     for shared in tables.SHARED.get(name, ()):
+        if shared in source.hidden(name):
+            continue
         own = Value(quote_ident(shared), f"to_json({shared})", shared, frozenset())
         values = columns[shared].values if shared in columns else ()
-        columns[shared] = Column(shared, ColumnType.VARCHAR, (own, *values))
-    return Extraction(found.pointers, tuple(columns.values()), found.added, found.spilled)
+        columns[shared] = Column(shared, ColumnType.VARCHAR, (own, *values), source.rules)
+    return replace(found, columns=tuple(columns.values()))
 
 
-def _table_sql(
-    source: _Source, place: int, document: Document, common: Columns, body: Extraction, relation: str
-) -> str:
-    """Return the statement that makes one typed table."""
-    misfits = [misfit for column in body.columns for misfit in column.misfits()]
-    misfits += _spill(source.staging, document, body, f"spilled_{place}")
-    selected = [_common(source, name) for name in common]
-    selected += [column.select() for column in body.columns]
-    texts = f"(select *, {_texts(document, body)} from stage where place = {place})"
-    if not misfits:
-        listed = ", ".join((*selected, f"common_overflow as {OVERFLOW}", f"seq as {SEQ}"))
-        return f"create or replace temp table {relation} as select {listed} from {texts}"
-    listed = ", ".join((*selected, "common_overflow", f"{overflow(misfits)} as {OVERFLOW}", f"seq as {SEQ}"))
-    both = f"coalesce(json_merge_patch(common_overflow, {OVERFLOW})::varchar, common_overflow, {OVERFLOW})"
-    return f"""create or replace temp table {relation} as
-        select * exclude (common_overflow) replace ({both} as {OVERFLOW}) from (select {listed} from {texts})"""
+def _make(source: Source, wanted: _Plan, body: Extraction, made: Stage) -> int:
+    """Make one typed table; return how many of its rows have something that fits no column.
+
+    It has a column `_overflow` only when some do.
+    """
+    missed = [misfit for column in body.columns for misfit in column.misfits()]
+    missed += stage.spill(source.staging, wanted.document, body, f"spilled_{wanted.place}")
+    selected = [*(given.sql for given in wanted.common), *(column.select() for column in body.columns)]
+    rows = f"(select *, {stage.texts(wanted.document, body)} from stage where place = {wanted.place})"
+    connection = source.staging.connection
+    if missed:
+        selected.append(f"{_both(overflow(missed)) if made.misfits else overflow(missed)} as {OVERFLOW}")
+    elif made.misfits:
+        selected.append(f"common_overflow as {OVERFLOW}")
+    listed = ", ".join((*selected, f"seq as {SEQ}"))
+    connection.execute(f"create or replace temp table {wanted.relation} as select {listed} from {rows}")
+    if not missed and not made.misfits:
+        return 0
+    count = source.count(f"select count({OVERFLOW}) from {wanted.relation}")
+    if not count:
+        connection.execute(f"alter table {wanted.relation} drop column {OVERFLOW}")
+    return count
 
 
-def _common(source: _Source, name: str) -> str:
-    """Return a column that every row has, for a SELECT from `stage`."""
-    if name == "uuid_ts":
-        return f"timestamp '{source.loaded_at:%Y-%m-%d %H:%M:%S.%f}' as uuid_ts"
-    if name == "event":
-        return "slug as event"
-    return f"common_overflow as {OVERFLOW}" if name == OVERFLOW else quote_ident(name)
+def _both(own: str) -> str:
+    """Return SQL of the overflow of the whole row."""
+    return f"coalesce(json_merge_patch(common_overflow, {own})::varchar, common_overflow, {own})"
 
 
-def _is_ours(table: str, column: str) -> bool:
-    """Return whether a column is none of properties or traits."""
-    return column in tables.common_columns(table) or column.startswith(tables.CONTEXT) or column == OVERFLOW
+def _widened(source: Source, wanted: _Plan, body: Extraction, built: Built) -> Columns:
+    """Note which columns of the warehouse want a wider type; return the types of those that are new."""
+    wider = misfits.wider(source.staging.connection, wanted.relation, OVERFLOW, body.columns)
+    known = source.known.get(wanted.table, {})
+    if there := {name: kind for name, kind in wider.items() if name in known}:
+        built.wider.setdefault(Table(source.schema, wanted.table), {}).update(there)
+    return {name: kind for name, kind in wider.items() if name not in known}
+
+
+def _finished(source: Source, staged: Staged, body: Sequence[Column], made: Stage) -> tuple[Staged, tuple[Misfit, ...]]:
+    """Return a table with what may stay in its `_overflow`, and what was found there.
+
+    What is excluded goes, and, where the rules do not keep what fits no column, everything but whole documents.
+    """
+    connection, relation, hidden = source.staging.connection, staged.relation, source.hidden(staged.table.name)
+    if paths := made.paths(hidden):
+        misfits.strip(connection, relation, [".".join(("context", *path)) for path in paths], paths)
+    found = misfits.found(connection, staged.table, relation, (*stage.MOMENTS, *made.context.columns, *body))
+    if source.rules.conflicts is Conflicts.DROP:
+        misfits.strip(connection, relation, [misfit.label for misfit in found if misfit.column])
+    if OVERFLOW not in hidden and source.count(f"select count({OVERFLOW}) from {relation}"):
+        return replace(staged, columns={**staged.columns, OVERFLOW: ColumnType.VARCHAR}), found
+    connection.execute(f"alter table {relation} drop column {OVERFLOW}")
+    return staged, found
 
 
 def _is_route(shape: Shape) -> str:
@@ -321,37 +298,9 @@ def _is_route(shape: Shape) -> str:
     return f"call = {quote_text(shape.call)} and name = {quote_text(shape.event)}"
 
 
-def _count(source: _Source, sql: str) -> int:
-    """Return the one number that a statement gives."""
-    row = source.staging.connection.execute(sql).fetchone()
-    return int(row[0] or 0) if row else 0
-
-
-def _add(source: _Source, built: Built, staged: Staged) -> None:
+def _add(source: Source, staged: Staged, built: Built) -> None:
     """Note a table and the columns that the warehouse does not have yet."""
     known = source.known.get(staged.table.name, {})
     if added := {name: kind for name, kind in staged.columns.items() if name not in known}:
         built.added[staged.table] = added
     built.staged.append(staged)
-
-
-def _notice(source: _Source, name: str, relation: str, rows: int) -> str:
-    """Return the sentence that says which values of a table did not fit."""
-    labels = source.staging.connection.execute(
-        f"select label, count(*) from (select unnest(json_keys({OVERFLOW})) as label from {relation}) "
-        f"group by label order by 2 desc, 1 limit {_NOTICES_MAX}"
-    ).fetchall()
-    named = ", ".join(f"{label} ({count})" for label, count in labels)
-    return f"{source.schema}.{name}: {rows} rows have values in {OVERFLOW} that fit no column: {named}."
-
-
-def _reason(error: duckdb.Error) -> str:
-    """Return what kind of failure it was; the message itself may hold values."""
-    return type(error).__name__
-
-
-def relations(built: Sequence[Built]) -> Iterator[str]:
-    """Yield the staged relations that can be dropped after a load."""
-    for part in built:
-        for staged in part.staged:
-            yield staged.relation

@@ -6,20 +6,23 @@ JSON column `_overflow`.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from headwater.loading.rules import OURS, Arrays, Conflicts, Rules
 from headwater.loading.shapes import MOMENT, Kind
 from headwater.spec.names import quote_ident, quote_text
 from headwater.warehouses.contract import ColumnType
 
 OVERFLOW: Final = "_overflow"
 
-_INTEGER: Final = r"[+-]?[0-9]{1,19}(\.0+)?"
-_NUMBER: Final = r"[+-]?[0-9]+(\.[0-9]+)?([eE][+-]?[0-9]+)?"
+# As JSON spells numbers: `007` and `+49` are codes, and would not be the same as 7 and 49.
+_INTEGER: Final = r"-?(0|[1-9][0-9]{0,18})(\.0+)?"
+_NUMBER: Final = r"-?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]+)?"
 _LATER_MOMENT: Final = MOMENT.replace("[T ]", "([T ]", 1) + ")?"  # a date alone means its midnight, UTC
-_EXACT_DIGITS: Final = 15  # a longer integer may lose digits as a double
+EXACT_DIGITS: Final = 15
+"""A longer integer may lose digits as a double."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,41 +49,55 @@ class Column:
     name: str
     type: ColumnType
     values: tuple[Value, ...]
+    rules: Rules = OURS
 
     def select(self) -> str:
         """Return the column for a SELECT."""
-        return f"{self.expression()} as {quote_ident(self.name)}"
+        value = self.expression()
+        if self.type is ColumnType.VARCHAR:
+            value = cut(value, self.rules)
+        return f"{value} as {quote_ident(self.name)}"
 
     def expression(self) -> str:
         """Return the first value that fits, as SQL."""
-        fitting = [fitting_text(value, self.type) for value in self.values]
+        fitting = [self.fitting(value) for value in self.values]
         return fitting[0] if len(fitting) == 1 else f"coalesce({', '.join(fitting)})"
+
+    def fitting(self, value: Value) -> str:
+        """Return SQL of a value in the column's type, null where it does not fit as the rules want it."""
+        if self.rules.conflicts is Conflicts.DROP and self.type in _ROUGH:
+            return _ROUGH[self.type](value)
+        return _varchar(value, self.rules.arrays) if self.type is ColumnType.VARCHAR else _FITTING[self.type](value)
 
     def misfits(self) -> list[tuple[Value, str]]:
         """Return each value that may not be in the column in the end, and the SQL condition under which it is not."""
-        if len(self.values) > 1:
-            chosen = self.expression()
-            return [
-                (value, f"({value.text} is not null and {fitting_text(value, self.type)} is distinct from {chosen})")
-                for value in self.values
-            ]
-        (value,) = self.values
-        if self.type is ColumnType.VARCHAR:  # an object that is flattened elsewhere is null here and not missing
-            return []
+        if self.type is ColumnType.VARCHAR and len(self.values) == 1:
+            return []  # an object that is flattened elsewhere is null here and not missing
+        chosen = self.expression() if len(self.values) > 1 else ""
+        return [(value, self._is_misfit(value, chosen)) for value in self.values]
+
+    def _is_misfit(self, value: Value, chosen: str) -> str:
+        """Return the SQL condition that a value is there and the column has none, or another one."""
+        fitting = self.fitting(value)
+        missing = f"({fitting} = {chosen}) is not true" if chosen else f"{fitting} is null"
         no_object = f" and json_type({value.json}) <> 'OBJECT'" if Kind.OBJECT in value.kinds else ""
-        return [(value, f"({value.text} is not null and {fitting_text(value, self.type)} is null{no_object})")]
+        return f"({value.text} is not null and {missing}{no_object})"
 
 
-def fitting_text(value: Value, kind: ColumnType) -> str:
-    """Return SQL of the value in the column's type, null where it does not fit without loss."""
-    return _FITTING[kind](value)
+def cut(text: str, rules: Rules) -> str:
+    """Return SQL of a text that is no longer than the rules allow."""
+    return text if rules.string_chars_max is None else f"left({text}, {rules.string_chars_max})"
 
 
-def _varchar(value: Value) -> str:
+def _varchar(value: Value, arrays: Arrays) -> str:
     """Text takes everything but an object: its members have columns of their own."""
+    text = value.text
+    if arrays is Arrays.SEGMENT and value.kinds & {Kind.ARRAY, Kind.ANY}:
+        members = f"list_transform(json_extract_string({value.json}, '$[*]'), lambda member: coalesce(member, 'null'))"
+        text = f"if(json_type({value.json}) = 'ARRAY', '[' || array_to_string({members}, ', ') || ']', {text})"
     if Kind.OBJECT not in value.kinds:
-        return value.text
-    return f"if(json_type({value.json}) = 'OBJECT', null, {value.text})"
+        return text
+    return f"if(json_type({value.json}) = 'OBJECT', null, {text})"
 
 
 def _integer(value: Value) -> str:
@@ -97,7 +114,7 @@ def _float(value: Value) -> str:
     text, cast = value.text, f"try_cast({value.text} as double)"
     if value.kinds <= {Kind.FLOAT}:
         return f"if(isfinite({cast}), {cast}, null)"
-    exact = f"if(isfinite({cast}) and (length({text}) <= {_EXACT_DIGITS} or contains({text}, '.')), {cast}, null)"
+    exact = f"if(isfinite({cast}) and (length({text}) <= {EXACT_DIGITS} or contains({text}, '.')), {cast}, null)"
     return _where(text, _NUMBER, exact)
 
 
@@ -111,18 +128,38 @@ def _timestamp(value: Value) -> str:
     return _where(value.text, _LATER_MOMENT, moment(value.text))
 
 
-_FITTING: Final = {
-    ColumnType.VARCHAR: _varchar,
+def _rough_float(value: Value) -> str:
+    """Every finite number, with the digits that a double has."""
+    cast = f"try_cast({value.text} as double)"
+    return _where(value.text, _NUMBER, f"if(isfinite({cast}), {cast}, null)")
+
+
+def _rough_integer(value: Value) -> str:
+    """Every number within the range, without what is behind its point."""
+    return f"coalesce({_integer(value)}, try_cast(trunc({_rough_float(value)}) as bigint))"
+
+
+_FITTING: Final[Mapping[ColumnType, Callable[[Value], str]]] = {
     ColumnType.INTEGER: _integer,
     ColumnType.FLOAT: _float,
     ColumnType.BOOLEAN: _boolean,
     ColumnType.TIMESTAMP: _timestamp,
 }
+# Segment, warehouse schemas: a number that does not fit loses precision; only what is no number is dropped.
+_ROUGH: Final[Mapping[ColumnType, Callable[[Value], str]]] = {
+    ColumnType.INTEGER: _rough_integer,
+    ColumnType.FLOAT: _rough_float,
+}
 
 
 def moment(text: str) -> str:
-    """Return SQL of an ISO-8601 text as a UTC timestamp. Without the detour through zones where it says `Z`: faster."""
-    return f"if(ends_with({text}, 'Z'), try_cast({text} as timestamp), try_cast({text} as timestamptz)::timestamp)"
+    """Return SQL of an ISO-8601 text as a UTC timestamp, null beyond the year 9999, which most engines do not have.
+
+    Without the detour through zones where it says `Z`: faster.
+    """
+    zoned = f"try_cast({text} as timestamptz)::timestamp"
+    zoned = f"if({zoned} between timestamp '0001-01-01' and timestamp '9999-12-31 23:59:59.999999', {zoned}, null)"
+    return f"if(ends_with({text}, 'Z'), try_cast({text} as timestamp), {zoned})"
 
 
 def overflow(misfits: Sequence[tuple[Value, str]]) -> str:

@@ -8,7 +8,8 @@ from typing import Any, Final
 
 from headwater.limits import COLUMNS_MAX, TABLES_MAX
 from headwater.loading.columns import Column, Value
-from headwater.loading.shapes import Kind, Leaf, Path, column_type, leaf_set, leaves, value_at
+from headwater.loading.rules import OURS, Rules
+from headwater.loading.shapes import NO_OBJECT, Kind, Leaf, Path, column_type, leaf_set, leaves, value_at
 from headwater.loading.tables import CONTEXT, OVERFLOW_TABLE, Route, route
 from headwater.spec.event import Call
 from headwater.spec.names import pointer, quote_text
@@ -17,6 +18,7 @@ from headwater.warehouses.contract import Columns, ColumnType
 CONTEXT_COLUMNS_MAX: Final = 100  # ours, a schema: context is the same few fields in every event
 BODY_COLUMNS_MAX: Final = COLUMNS_MAX - CONTEXT_COLUMNS_MAX - 1  # one is for `_overflow`
 SPELLINGS_MAX: Final = 8  # ours: names of a sender that become one column of ours
+_WIDTH: Final = {kind: width for width, kind in enumerate(("boolean", "timestamp", "bigint", "double", "varchar"))}
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,12 +45,14 @@ class Extraction:
         columns: made of the extracted texts.
         added: the columns that are new.
         spilled: the structures of which something has no column: the whole document goes to `_overflow`.
+        hidden: the paths of what is excluded: in no column, and in no document that is kept.
     """
 
     pointers: tuple[str, ...] = ()
     columns: tuple[Column, ...] = ()
     added: Columns = field(default_factory=dict)
     spilled: frozenset[str] = frozenset()
+    hidden: frozenset[Path] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +76,26 @@ Documents = Callable[[set[int]], Mapping[int, Any]]
 """Gives the decoded documents of some rows."""
 
 
+@dataclass(frozen=True, slots=True)
+class Space:
+    """The columns that a document may become.
+
+    Attributes:
+        name_of: the column of a path; None for a path that has none by the rules.
+        known: columns that exist, with their types.
+        decided: types of new columns that are known already, because the first value's did not do for all.
+        columns_max: how many columns of this kind there may be; None: any number.
+        excluded: columns that are not filled.
+    """
+
+    name_of: Callable[[Path], str | None]
+    known: Columns
+    decided: Columns = field(default_factory=dict)
+    columns_max: int | None = None
+    excluded: frozenset[str] = frozenset()
+    rules: Rules = OURS
+
+
 @dataclass(slots=True)
 class _Found:
     """What a batch says of one column: the kinds at each path, and its first value."""
@@ -87,43 +111,45 @@ class _Found:
             self.first = (row, leaf.path, leaf.kind)
 
 
-def routes_of(calls: Iterable[tuple[str, str]], tables: Iterable[str]) -> list[Route]:
+def routes_of(
+    calls: Iterable[tuple[str, str]],
+    tables: Iterable[str],
+    excluded: frozenset[str] = frozenset(),
+    rules: Rules = OURS,
+    engine: str = "",
+) -> list[Route]:
     """Return where each kind of call goes; events beyond the last allowed table share one.
 
     Args:
         calls: type and event, in the order of their first rows.
         tables: what the schema has already.
+        excluded: tables that are not loaded: they take no other's place, and do not end in the shared one.
+        rules: whether there is a last allowed table.
+        engine: the warehouse's type.
     """
     known = set(tables)
     routes = []
     for call, event in calls:
-        wanted = route(call, event)
-        if wanted.table not in known and len(known) >= TABLES_MAX and call == Call.TRACK:
-            wanted = Route(call, event, OVERFLOW_TABLE, wanted.slug)
-        known.add(wanted.table)
+        wanted = route(call, event, engine)
+        if wanted.table not in excluded:
+            if wanted.table not in known and len(known) >= TABLES_MAX and rules.caps and call == Call.TRACK:
+                wanted = Route(call, event, OVERFLOW_TABLE, wanted.slug)
+            known.add(wanted.table)
         routes.append(wanted)
     return routes
 
 
-def extraction(
-    shapes: Sequence[Shape],
-    document: Document,
-    name_of: Callable[[Path], str],
-    known: Columns,
-    columns_max: int,
-    documents: Documents,
-) -> Extraction:
+def extraction(shapes: Sequence[Shape], document: Document, space: Space, documents: Documents) -> Extraction:
     """Return how the documents of these shapes become columns.
 
     Args:
         shapes: in the order of their first rows.
         document: which JSON column they are of.
-        name_of: the column of a path.
-        known: columns that exist, with their types.
-        columns_max: how many columns of this kind there may be.
+        space: the columns that there may be.
         documents: for the values that decide the types of new columns.
     """
-    found = _found(shapes, name_of)
+    found, hidden = _found(shapes, space)
+    known = {**space.known, **space.decided}
     rows = {column.first[0] for name, column in found.items() if column.first and name not in known}
     firsts = documents(rows) if rows else {}
     added: dict[str, ColumnType] = {}
@@ -137,36 +163,49 @@ def extraction(
         if kind is None:
             continue
         paths = _ranked(name, column.kinds)
-        if name not in known and len(known) + len(added) >= columns_max:
-            without.update(paths)
-            continue
-        if name not in known:
+        if name not in space.known:
+            if space.columns_max is not None and len(space.known) + len(added) >= space.columns_max:
+                without.update(paths)
+                continue
             added[name] = kind
         without.update(paths[SPELLINGS_MAX:])
         values = []
         for path in paths[:SPELLINGS_MAX]:
             pointers.append(pointer(path))
             values.append(_value(document, path, len(pointers), column.kinds[path]))
-        columns.append(Column(name, kind, tuple(values)))
-    return Extraction(tuple(pointers), tuple(columns), added, _spilled(shapes, without))
+        columns.append(Column(name, kind, tuple(values), space.rules))
+    return Extraction(tuple(pointers), tuple(columns), added, _spilled(shapes, without), frozenset(hidden))
 
 
 def context_types(schema: Mapping[str, Columns]) -> dict[str, ColumnType]:
-    """Return the context columns of a schema; a context field has one type in all its tables."""
-    return {name: kind for columns in schema.values() for name, kind in columns.items() if name.startswith(CONTEXT)}
+    """Return the context columns of a schema; a context field has one type in all its tables.
+
+    Where one of them could not be widened as the others were, it is the narrower type, which the others take as well.
+    """
+    types: dict[str, ColumnType] = {}
+    for columns in schema.values():
+        for name, kind in columns.items():
+            if name.startswith(CONTEXT) and (name not in types or _WIDTH[kind] < _WIDTH[types[name]]):
+                types[name] = kind
+    return types
 
 
-def _found(shapes: Sequence[Shape], name_of: Callable[[Path], str]) -> dict[str, _Found]:
-    """Return what the shapes say of each column, in the order of first appearance."""
+def _found(shapes: Sequence[Shape], space: Space) -> tuple[dict[str, _Found], set[Path]]:
+    """Return what the shapes say of each column, in the order of first appearance, and what is excluded."""
     found: dict[str, _Found] = {}
+    hidden: set[Path] = set()
     seen: set[Leaf] = set()
     for shape in shapes:  # thousands where properties are optional, but few with a leaf that none before had
         if seen.issuperset(leaf_set(shape.structure)):
             continue
         for leaf in leaves(shape.structure):
-            found.setdefault(name_of(leaf.path), _Found()).add(leaf, shape.row)
+            name = space.name_of(leaf.path)
+            if name in space.excluded:
+                hidden.add(leaf.path)
+            elif name is not None:
+                found.setdefault(name, _Found()).add(leaf, shape.row)
         seen |= leaf_set(shape.structure)
-    return found
+    return found, hidden
 
 
 def _first_type(seen: tuple[int, Path, Kind], documents: Mapping[int, Any]) -> ColumnType | None:
@@ -192,9 +231,9 @@ def _value(document: Document, path: Path, position: int, kinds: set[Kind]) -> V
 
 
 def _spilled(shapes: Sequence[Shape], without: set[Path]) -> frozenset[str]:
-    """Return the structures that have a path without a column."""
-    if not without:
-        return frozenset()
+    """Return the structures that have a path without a column, or no members at all."""
     return frozenset(
-        shape.structure for shape in shapes if any(leaf.path in without for leaf in leaves(shape.structure))
+        shape.structure
+        for shape in shapes
+        if shape.structure == NO_OBJECT or (without and any(leaf.path in without for leaf in leaves(shape.structure)))
     )

@@ -56,15 +56,19 @@ _TYPES: Final = {
     Kind.ARRAY: ColumnType.VARCHAR,
 }
 
-STRUCTURE: Final = """
-    case when contains(substr({document}, 2), '{{') or contains({document}, '[') or contains({document}, ':null')
-        or not starts_with({document}, '{{')
-    then json_structure({document})::varchar else to_json(json_keys({document}))::varchar end
+NO_OBJECT: Final = '"VARCHAR"'
+"""The structure of everything that is no object where one is expected: it has no members, and yet a value."""
+
+STRUCTURE: Final = f"""
+    case when not starts_with({{document}}, '{{{{') then if({{document}} = 'null', null, '{NO_OBJECT}')
+    when contains(substr({{document}}, 2), '{{{{') or contains({{document}}, '[') or contains({{document}}, ':null')
+    then json_structure({{document}})::varchar else to_json(json_keys({{document}}))::varchar end
 """
 """SQL of the structure of a JSON column; a brace inside a string only costs time."""
 
-# A date without a time stays text when it makes a column: codes and versions look like it too.
-MOMENT: Final = r"\d{4}-\d{2}-\d{2}[T ]\d{2}:\d{2}(:\d{2}(\.\d{1,9})?)?(Z|[+-]\d{2}:?\d{2})?"
+# A date without a time stays text when it makes a column: codes and versions look like it too. A year below 1000 is a
+# mistake, and engines differ in what they make of it.
+MOMENT: Final = r"[1-9]\d{3}-\d{2}-\d{2}[T ]\d{2}:\d{2}(:\d{2}(\.\d{1,9})?)?(Z|[+-]([01]\d|2[0-3]):?[0-5]\d)?"
 _MOMENT: Final = re.compile(MOMENT, re.ASCII)
 _INTEGERS: Final = range(-(2**63), 2**63)
 

@@ -18,6 +18,7 @@ from headwater.spec.event import Frame
 from headwater.spec.names import quote_text
 
 MEMORY: Final = "320MB"
+_CHOICE: Final = b'"Warehouses"'  # a line without it says nothing of warehouses
 _OBJECT_BYTES_MAX: Final = 4 * 1024 * 1024  # DuckDB keeps a few buffers of this size
 
 # What is read of a line; all as text, so that no value makes a line unreadable.
@@ -59,23 +60,20 @@ class Staging:
         )
         self.connection.execute("set TimeZone = 'UTC'")
 
-    def read(self, frames: Sequence[Frame], warehouse_id: str = "") -> Read:  # noqa: ARG002 - the filter follows
+    def read(self, frames: Sequence[Frame], warehouse_id: str = "") -> Read:
         """Fill `raw` with the frames' events, without those that name other warehouses only."""
         with self._lines.open("wb") as file:
             file.writelines(frame.lines for frame in frames)
+        chosen = any(_CHOICE in frame.lines for frame in frames)  # most senders leave it to us: no word, no work
         expected = sum(frame.count for frame in frames)
-        try:
-            self._fill(frames)
+        rows, unread = self._filled(frames, chosen=chosen)
+        if rows != expected or unread:
+            self._repair(frames)
+            self._fill(frames, chosen=chosen)
             rows, unread = self._counts()
-            if rows == expected and not unread:
-                return Read(rows, 0)
-        except duckdb.Error:  # one line that DuckDB's reader cannot place, such as one beyond its buffer
-            pass
-        self._repair(frames)
-        self._fill(frames)
-        rows, unread = self._counts()
-        self.connection.execute("delete from raw where type is null")
-        return Read(rows - unread, unread)
+            self.connection.execute("delete from raw where type is null")
+        filtered = self._leave_out(warehouse_id) if chosen else 0
+        return Read(rows - unread - filtered, unread, filtered)
 
     def shapes(self, document: str) -> list[Shape]:
         """Return the distinct shapes of a JSON column of `raw`, in the order of their first rows."""
@@ -109,9 +107,18 @@ class Staging:
         self.connection.close()
         self._lines.unlink(missing_ok=True)
 
-    def _fill(self, frames: Sequence[Frame]) -> None:
+    def _filled(self, frames: Sequence[Frame], *, chosen: bool) -> tuple[int, int]:
+        """Fill `raw` and count; nothing where DuckDB's reader cannot place a line, such as one beyond its buffer."""
+        try:
+            self._fill(frames, chosen=chosen)
+        except duckdb.Error:
+            return 0, 0
+        return self._counts()
+
+    def _fill(self, frames: Sequence[Frame], *, chosen: bool) -> None:
         """Read the file of lines into `raw`."""
-        columns = ", ".join(f"{name}: '{kind}'" for name, kind in _READ.items())
+        read = {**_READ, "integrations": "JSON"} if chosen else _READ
+        columns = ", ".join(f"{name}: '{kind}'" for name, kind in read.items())
         source = (
             f"read_ndjson({quote_text(str(self._lines))}, columns = {{{columns}}}, ignore_errors = true, "
             f"maximum_object_size = {_OBJECT_BYTES_MAX})"
@@ -121,9 +128,29 @@ class Staging:
             userId as user_id, groupId as group_id, previousId as previous_id, name, category,
             receivedAt as received_at, sentAt as sent_at, originalTimestamp as original_timestamp, timestamp,
             case type when 'identify' then traits when 'group' then traits else properties end as body, context
-            from {source}"""
+            {", json_extract(integrations, '/Warehouses') as choice" if chosen else ""} from {source}"""
         )
         self._number(frames)
+
+    def _leave_out(self, warehouse_id: str) -> int:
+        """Delete the rows that are for other warehouses; return how many.
+
+        What cannot be read as a choice is none: the row is loaded.
+
+        Source: Segment, spec of the `integrations` object, warehouses.
+        """
+        ids = "json_extract_string(choice, '$.warehouseIds[*]')"
+        gone = self.connection.execute(
+            f"""delete from raw where case json_type(choice)
+                when 'BOOLEAN' then choice::varchar = 'false'
+                when 'OBJECT' then case
+                    when json_extract(choice, '/all')::varchar = 'true' then false
+                    when json_type(choice, '/warehouseIds') = 'ARRAY' then not list_contains({ids}, ?)
+                    else json_extract(choice, '/all')::varchar is not distinct from 'false' end
+                else false end""",
+            [warehouse_id],
+        ).fetchone()
+        return int(gone[0]) if gone else 0
 
     def _number(self, frames: Sequence[Frame]) -> None:
         """Fill `stretch`: which row of `raw` starts at which sequence."""

@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
+from headwater.limits import IDENTIFIER_BYTES_MAX
+from headwater.loading.rules import Reserved
 from headwater.spec.event import Call
 from headwater.spec.names import column_name, snake_case, table_name
 from headwater.warehouses.contract import ColumnType
@@ -67,10 +69,10 @@ class Route:
     slug: str
 
 
-def route(call: str, event: str) -> Route:
+def route(call: str, event: str, engine: str = "") -> Route:
     """Return where a call goes; events whose names differ only in spelling share a table."""
     if call == Call.TRACK:
-        name = table_name(event)
+        name = table_name(event, engine)
         return Route(call, event, f"_{name}" if name in _TAKEN else name, snake_case(event) or name)
     return Route(call, event, _OWN[Call(call)] if call in _OWN else OVERFLOW_TABLE, "")
 
@@ -81,11 +83,22 @@ def common_columns(table: str) -> dict[str, ColumnType]:
     return {**_COMMON, **dict.fromkeys(extra, _TEXT)}
 
 
-def body_column(table: str, path: tuple[str, ...]) -> str:
-    """Return the column of a property or trait; `_` before a name that is ours: never written over the real one."""
-    name = column_name(*path)
-    own = name in _RESERVED or name.startswith(CONTEXT) or name in _EXTRA.get(table, ())
-    return f"_{name}"[:63] if own else name
+def is_ours(table: str, column: str) -> bool:
+    """Return whether a column is one of every call or of `context`, and so none of properties or traits."""
+    return column in _RESERVED or column.startswith(CONTEXT) or column in _EXTRA.get(table, ())
+
+
+def body_column(
+    table: str, path: tuple[str, ...], engine: str = "", reserved: Reserved = Reserved.PREFIX
+) -> str | None:
+    """Return the column of a property or trait; None for one that is left out.
+
+    A name that is ours gets `_` before it, or is left out: it is never written over the real one.
+    """
+    name = column_name(*path, engine=engine)
+    if not is_ours(table, name):
+        return name
+    return f"_{name}"[:IDENTIFIER_BYTES_MAX] if reserved is Reserved.PREFIX else None
 
 
 def context_column(path: tuple[str, ...]) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 from headwater.limits import IDENTIFIER_BYTES_MAX
@@ -12,7 +12,8 @@ from headwater.limits import IDENTIFIER_BYTES_MAX
 _WORD: Final = re.compile(r"[A-Z0-9]+[a-z0-9]*|[a-z0-9]+")
 _HASH_CHARS: Final = 8
 
-# What PostgreSQL 18 or DuckDB 2.0 refuse as a bare column or table name.
+# What PostgreSQL 18 or DuckDB 2.0 refuse as a bare column or table name. It is the same for every warehouse and never
+# grows: a new word would leave the rows of before in a column of another name.
 _RESERVED: Final = frozenset(
     """
     all analyse analyze and any array as asc asymmetric authorization binary both case cast check collate collation
@@ -26,6 +27,61 @@ _RESERVED: Final = frozenset(
     """.split()  # noqa: SIM905 - a hundred quoted words are harder to read and to check
 )
 
+# Columns that each row has without asking: PostgreSQL takes no other of such a name, not even a quoted one.
+_SYSTEM_COLUMNS: Final = "cmax cmin ctid tableoid xmax xmin"
+_TRANSACT_SQL: Final = """
+    add alter backup begin between break browse bulk by cascade checkpoint close clustered coalesce commit compute
+    contains containstable continue convert current cursor database dbcc deallocate declare delete deny disk distributed
+    double drop dump errlvl escape exec execute exists exit external file fillfactor freetext freetexttable function
+    goto holdlock identity identity_insert identitycol if index insert key kill lineno load merge national nocheck
+    nonclustered nullif of off offsets open opendatasource openquery openrowset openxml option over percent plan
+    precision print proc procedure public raiserror read readtext reconfigure replication restore restrict return
+    revert revoke rollback rowcount rowguidcol rule save schema securityaudit semantickeyphrasetable
+    semanticsimilaritydetailstable semanticsimilaritytable set setuser shutdown statistics textsize top tran
+    transaction trigger truncate try_convert tsequal update updatetext use values varying view waitfor while within
+    writetext
+"""
+# Words beside those above, by warehouse type: what its engine refuses as a bare name.
+_RESERVED_BY: Final[Mapping[str, frozenset[str]]] = {
+    engine: frozenset(words.split())
+    for engine, words in {
+        # PostgreSQL, system columns.
+        "postgres": _SYSTEM_COLUMNS,
+        # Amazon Redshift, reserved words; Segment puts `_` before them too.
+        "redshift": _SYSTEM_COLUMNS
+        + """
+        aes128 aes256 allowoverwrite az64 backup between blanksasnull bytedict bzip2 credentials current_user_id deflate
+        defrag delta delta32k disable emptyasnull enable encode encrypt encryption explicit globaldict256
+        globaldict64k gzip identity ignore interval lun luns lzo lzop minus mostly16 mostly32 mostly8 new nulls off
+        offline oid old open parallel partition percent permissions raw readratio recover rejectlog resort respect
+        restore snapshot sysdate system tag tdes text255 text32k timestamp top truncatecolumns type unnest wallet
+        without
+        """,
+        # Snowflake, reserved & limited keywords, without those that only SHOW commands trip over.
+        "snowflake": """
+        alter between by connect current delete drop exists following increment insert minus of regexp revoke rlike row
+        rows sample set start trigger try_cast update values whenever
+        """,
+        # GoogleSQL, lexical structure. Not `partition`: a column may not begin with `_partition`, quoted or not.
+        "bigquery": """
+        assert_rows_modified at between by contains cube current define enum escape exclude exists extract following
+        groups grouping hash if ignore interval lookup merge new no nulls of over preceding proto range recursive
+        respect rollup rows set struct treat unbounded unnest within
+        """,
+        # Transact-SQL, reserved keywords.
+        "sqlserver": _TRANSACT_SQL,
+        "synapse": _TRANSACT_SQL,
+        # Databricks, reserved words: not as an alias of a table.
+        "databricks": "anti minus semi",
+        # ClickHouse, syntax: keywords are not reserved.
+        "clickhouse": "",
+    }.items()
+}
+_NONE: Final[frozenset[str]] = frozenset()
+
+VIEWS_SCHEMA: Final = "headwater"
+"""Where our own views for analysis stand: no source's schema."""
+
 
 def snake_case(name: str) -> str:
     """Return the words of a name in lower case, joined by `_`; "" when it has no ASCII letter or digit.
@@ -37,30 +93,41 @@ def snake_case(name: str) -> str:
     return "_".join(_WORD.findall(name)).lower()
 
 
-def table_name(event: str) -> str:
+def table_name(event: str, engine: str = "") -> str:
     """Return the table of a track event: snake case, `_` before a digit or a reserved word, never longer than allowed.
 
     A name without any ASCII letter or digit becomes `event_` and a hash of it; a name that is too long is cut and ends
-    in its hash.
+    in its hash. Two names give one table when their words are the same (`Email Opened`, `email_opened`), or when they
+    differ in characters that no word keeps only (`Café Opened`, `Caf Opened`); in no other case.
+
+    Every name is quoted where we use it, so a reserved word would load. People who query it need not quote it either:
+    the words of PostgreSQL and DuckDB, and of Segment's tables with them, are avoided in every warehouse; those of
+    another engine only in a warehouse of that engine, where they are no detour for anybody else.
+
+    Args:
+        event: as sent.
+        engine: the type of the warehouse, for the words that it alone reserves.
     """
-    return _identifier(snake_case(event) or f"event_{_hash(event)}", event)
+    return _identifier(snake_case(event) or f"event_{_hash(event)}", event, engine)
 
 
-def column_name(*path: str) -> str:
+def column_name(*path: str, engine: str = "") -> str:
     """Return the column of a property, by the same rules as `table_name`.
 
     Args:
         path: the keys from the outside in: a nested object is flattened, its keys joined by `_`. A key without any
             ASCII letter or digit becomes a hash of it.
+        engine: the type of the warehouse, for the words that it alone reserves.
     """
     parts = [snake_case(key) or _hash(key) for key in path]
     name = f"property_{parts[0]}" if len(parts) == 1 and not snake_case(path[0]) else "_".join(parts)
-    return _identifier(name, "\0".join(path))
+    return _identifier(name, "\0".join(path), engine)
 
 
 def schema_name(slug: str) -> str:
-    """Return the schema of a source from its slug."""
-    return _identifier(snake_case(slug) or f"source_{_hash(slug)}", slug)
+    """Return the schema of a source: its slug with `_` for `-`, which is how a slug may differ from an identifier."""
+    name = slug.replace("-", "_")
+    return f"_{name}" if name == VIEWS_SCHEMA else name
 
 
 def quote_ident(identifier: str) -> str:
@@ -88,9 +155,9 @@ def pointer(path: Sequence[str]) -> str:
     return "".join("/" + key.replace("~", "~0").replace("/", "~1") for key in path)
 
 
-def _identifier(name: str, original: str) -> str:
+def _identifier(name: str, original: str, engine: str) -> str:
     """Return a slug that no engine misreads: not digit-first, not reserved, not too long."""
-    if name[0].isdigit() or name in _RESERVED:
+    if name[0].isdigit() or name in _RESERVED or name in _RESERVED_BY.get(engine, _NONE):
         name = f"_{name}"
     if len(name) <= IDENTIFIER_BYTES_MAX:
         return name

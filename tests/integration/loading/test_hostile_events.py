@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from headwater.loading import plan
 from headwater.loading.build import build
+from headwater.loading.rules import Conflicts, Rules
 from headwater.loading.staging import Staging
 from headwater.spec.event import Frame
 from headwater.spec.names import column_name
@@ -32,8 +33,9 @@ def line(number: int, properties: object, event: str = "E", **more: object) -> b
     return json.dumps(body).encode() + b"\n"
 
 
-def built(staging: Staging, *lines: bytes, known=None):
-    return build(staging, "site", "s0", [Frame("s1", 0, len(lines), NOW, 0, b"".join(lines))], known or {}, NOW)
+def built(staging: Staging, *lines: bytes, known=None, **more):
+    frames = [Frame("s1", 0, len(lines), NOW, 0, b"".join(lines))]
+    return build(staging, "site", "s0", frames, known or {}, NOW, **more)
 
 
 def rows(staging: Staging, made, table: str) -> list[dict[str, object]]:
@@ -83,7 +85,14 @@ def test_a_line_that_is_no_json_is_left_out_and_that_is_said(staging):
 
 
 def test_numbers_of_every_size_keep_their_digits(staging):
-    made = built(staging, line(1, {"n": 1}), line(2, {"n": 123456789012345678901234567890}), line(3, {"n": 2**63 - 1}))
+    lines = [line(1, {"n": 1}), line(2, {"n": 123456789012345678901234567890}), line(3, {"n": 2**63 - 1})]
+    made = built(staging, *lines)
+    assert [properties_of(row) for row in rows(staging, made, "e")] == [
+        {"n": "1"},
+        {"n": "123456789012345678901234567890"},
+        {"n": "9223372036854775807"},
+    ]
+    made = built(staging, *lines, rules=Rules(Conflicts.OVERFLOW))
     assert [properties_of(row) for row in rows(staging, made, "e")] == [
         {"n": 1},
         {"_overflow": '{"properties.n":123456789012345678901234567890}'},

@@ -5,7 +5,7 @@ from functools import partial
 import pytest
 
 from headwater.loading import plan, shapes, tables
-from headwater.loading.plan import Document, Shape
+from headwater.loading.plan import Document, Shape, Space
 from headwater.loading.shapes import Kind, Leaf
 from headwater.loading.tables import Route
 from headwater.warehouses.contract import ColumnType
@@ -18,7 +18,7 @@ def extraction(*structures: str, known=None, columns_max=100, first=None, table=
     name_of = partial(tables.body_column, table)
     documents = first or (lambda _row: {})
     rows = lambda wanted: {row: documents(row) for row in wanted}  # noqa: E731 - one line beside its use
-    return plan.extraction(found, BODY, name_of, known or {}, columns_max, rows)
+    return plan.extraction(found, BODY, Space(name_of, known or {}, columns_max=columns_max), rows)
 
 
 def types(found) -> dict[str, ColumnType]:

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from headwater.spec.names import column_name, pointer, quote_ident, quote_text, schema_name, snake_case, table_name
+from headwater.spec.names import column_name, pointer, quote_ident, quote_text, snake_case, table_name
 
 IDENTIFIER = re.compile(r"[a-z_][a-z0-9_]{0,62}")
 
@@ -70,7 +70,7 @@ def test_a_property_gives_a_safe_column(path, column):
 
 @given(st.text(max_size=200))
 def test_every_name_is_an_identifier_in_every_engine(name):
-    for identifier in (table_name(name), column_name(name), column_name("context", name), schema_name(name)):
+    for identifier in (table_name(name), column_name(name), column_name("context", name)):
         assert IDENTIFIER.fullmatch(identifier)
 
 
