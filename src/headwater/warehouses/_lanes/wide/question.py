@@ -1,0 +1,69 @@
+"""Whether a question only reads: one SELECT that calls nothing but functions known to be harmless.
+
+Read by sqlglot in the engine's own dialect. What it does not know is refused: a new function that reaches out of the
+warehouse must not be the one that nobody thought of.
+
+Source: sqlglot documentation, `sqlglot.expressions`.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import Any, Final
+
+from headwater.errors import QueryError
+from headwater.warehouses._lanes.wide.engine import Engine
+
+_CHANGING: Final = (
+    *("Insert", "Update", "Delete", "Merge", "Create", "Drop", "Alter", "TruncateTable", "Copy", "Command", "Into"),
+    *("Set", "Use", "Pragma", "Attach", "Detach", "Kill", "Transaction", "Commit", "Rollback", "Grant", "Lock"),
+    *("LoadData", "Cache", "Uncache", "Refresh", "Export", "Execute", "Describe", "Show", "Analyze", "Comment"),
+)
+_REACHING: Final = ("ReadCSV", "ReadParquet", "AIAgg", "AISummarizeAgg", "ParameterizedAgg", "CombinedParameterizedAgg")
+# Harmless ones that sqlglot has no class for, in any of the dialects.
+_KNOWN: Final = frozenset(
+    """
+    approx_percentile bit_length btrim char_length character_length contains date_format date_part datepart datename
+    eomonth instr isnull isodow julian len listagg make_date make_timestamp nullifzero octet_length overlay
+    percentile_approx plainto position quote_ident random rint sha2_hex sinh strpos to_number translate typeof
+    width_bucket zeroifnull todate todatetime tostartofday tostartofhour tostartofmonth tostartofweek countif uniq
+    uniqexact groupuniqarray grouparray topk tofloat64 toint64 tostring lower upper arraystringconcat multiif
+    """.split()  # noqa: SIM905 - as a list of quoted words it would be harder to read
+)
+
+
+def single_select(engine: Engine, sql: str) -> str:
+    """Return a question without its semicolon.
+
+    Raises:
+        QueryError: it is no single SELECT, cannot be read, or calls what might reach out of the warehouse.
+    """
+    sqlglot: Any = importlib.import_module("sqlglot")
+    exp = sqlglot.exp
+    try:
+        found = [each for each in sqlglot.parse(sql, read=engine.dialect) if each is not None]
+    except sqlglot.errors.SqlglotError as error:
+        raise QueryError(f"The query cannot be read as {engine.name}'s SQL: {_first(error)}") from error
+    except RecursionError as error:
+        raise QueryError("The query is nested too deeply.") from error
+    if len(found) != 1:
+        raise QueryError(f"Give one SELECT statement, not {len(found)}.")
+    (statement,) = found
+    if not isinstance(statement, exp.Query):
+        raise QueryError("Only SELECT is allowed here.")
+    changing = tuple(getattr(exp, name) for name in (*_CHANGING, *_REACHING) if hasattr(exp, name))
+    for node in statement.walk():
+        if isinstance(node, changing):
+            raise QueryError(f"Only SELECT is allowed here; {type(node).__name__.upper()} is not.")
+        if isinstance(node, exp.Anonymous | exp.AnonymousAggFunc) and str(node.name).lower() not in _KNOWN:
+            raise QueryError(f"The function {node.name} is not allowed here.")
+        if isinstance(node, exp.Table) and not isinstance(node.this, exp.Identifier):
+            raise QueryError("Tables are named schema.table; functions and files are not allowed in their place.")
+    return sql.strip().rstrip(";").rstrip()
+
+
+def _first(error: Any) -> str:
+    """Return where reading failed, without the query."""
+    said = (error.errors or [{}])[0] if hasattr(error, "errors") else {}
+    place = f"line {said['line']}, column {said['col']}" if said.get("line") else "at its end"
+    return f"something is wrong {place}."
