@@ -3,7 +3,8 @@
 import re
 
 from playwright.sync_api import expect
-from website import connection, dead_letter, opened, warehouse_status
+from stored import warehouse_status
+from website import connection, dead_letter, opened
 
 
 def rows(page):

@@ -2,17 +2,10 @@
 
 import pytest
 from playwright.sync_api import expect
-from website import (
-    account_run,
-    account_status,
-    compared,
-    connection,
-    dead_letter,
-    opened,
-    replay_run,
-    sync_run,
-    warehouse_status,
-)
+from stored import misfit, reload_run, row_trend, sync_run, warehouse_status
+from website import account_run, account_status, compared, connection, dead_letter, opened, replay_run
+
+from headwater.control.selection import Override
 
 PAGES = {
     "home": "/default",
@@ -38,7 +31,13 @@ PAGES = {
     "destination-test": "/default/destinations/{destination}/test",
     "destination-settings": "/default/destinations/{destination}/settings",
     "dead-letter": "/default/destinations/{destination}/dead-letters/1",
-    "warehouse": "/default/warehouse",
+    "warehouses": "/default/warehouse",
+    "warehouse-catalog": "/default/warehouse/catalog",
+    "warehouse-new": "/default/warehouse/new/postgres",
+    "warehouse": "/default/warehouse/{warehouse}",
+    "warehouse-selection": "/default/warehouse/{warehouse}/selection",
+    "warehouse-reload": "/default/warehouse/{warehouse}/reload",
+    "warehouse-settings": "/default/warehouse/{warehouse}/settings",
     "sql": "/default/sql",
     "activecampaign": "/default/apps/activecampaign",
     "not-found": "/default/nothing-here/at-all",
@@ -86,6 +85,12 @@ def furnished(website):
         replay_run(destination.id),
     ]
     website.line.loads = [warehouse_status(website)]
+    warehouse_id = website.line.loads[0]["warehouseId"]
+    website.line.days, website.line.misfitting = row_trend(), [misfit(), misfit(label="properties.code", widened=True)]
+    website.line.reload_runs = [reload_run(warehouse_id), reload_run(warehouse_id, state="failed", error="No rights.")]
+    website.control.warehouses.select(
+        website.workspace.id, warehouse_id, [Override(source.id, "email_opened", "email", enabled=False)]
+    )
     website.line.runs = [
         sync_run(website, 1),
         sync_run(website, 2, status="partial", notices=["activecampaign.tracks.score: 3 values were no number"]),
@@ -115,7 +120,10 @@ def furnished(website):
         "create table activecampaign.tracks as"
         " select 'Email Opened' as event, localtimestamp as timestamp from range(3000)"
     )
-    return {name: path.format(destination=destination.id) for name, path in PAGES.items()}
+    website.tables.execute(
+        "create table activecampaign.email_opened (id varchar, received_at timestamp, email varchar)"
+    )
+    return {name: path.format(destination=destination.id, warehouse=warehouse_id) for name, path in PAGES.items()}
 
 
 def settle(page, name):

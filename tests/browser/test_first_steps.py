@@ -3,7 +3,8 @@
 import re
 
 from playwright.sync_api import expect
-from website import connection, dead_letter, opened, sync_run, warehouse_status
+from stored import sync_run, warehouse_status
+from website import connection, dead_letter, opened
 
 
 def test_an_activecampaign_source_is_added_and_shows_its_key_and_webhook_address(website, visitor):

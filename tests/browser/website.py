@@ -16,53 +16,19 @@ import duckdb
 import msgspec
 import uvicorn
 from starlette.applications import Starlette
+from stored import Tables, reload_run
 
 from headwater.control.accounts import Place
 from headwater.control.live import Live
 from headwater.control.service import open_control
 from headwater.control.volume import Volume
-from headwater.errors import InvalidRequestError, NotFoundError, QueryError
+from headwater.errors import InvalidRequestError, NotFoundError
 from headwater.eventlog.contract import Topic
 from headwater.eventlog.segments import SegmentLog
 from headwater.spec.event import Record
-from headwater.warehouses.contract import CatalogTable, Result
 from headwater.web import app as pages
 
 SECRET = b"s" * 32
-
-
-class Tables:
-    """Asks a DuckDB that the test has filled, whichever warehouse is meant."""
-
-    def __init__(self, connection: duckdb.DuckDBPyConnection) -> None:
-        self._connection = connection
-
-    def run(self, warehouse_id: str, sql: str, rows_max: int = 10_000, **_how: Any) -> Result:
-        try:
-            found = self._connection.cursor().execute(sql)
-            columns = found.description or []
-            rows = tuple(found.fetchmany(rows_max))
-        except duckdb.Error as error:
-            raise QueryError(str(error)) from error
-        names, types = tuple(c[0] for c in columns), tuple(str(c[1]) for c in columns)
-        return Result(names, types, rows, truncated=False, duration_ms=4)
-
-    def export(self, warehouse_id: str, sql: str, target: Path, file_format: str, **_how: Any) -> int:
-        try:
-            row = self._connection.cursor().execute(f"copy ({sql}) to '{target}' (format {file_format})").fetchone()
-        except duckdb.Error as error:
-            raise QueryError(str(error)) from error
-        return row[0]
-
-    def catalog(self, warehouse_id: str) -> list[CatalogTable]:
-        found = self._connection.cursor().execute(
-            "select schema_name, table_name, list((column_name, data_type) order by column_index) "
-            "from duckdb_columns() where not internal group by all order by all"
-        )
-        return [CatalogTable(schema, name, tuple(columns)) for schema, name, columns in found.fetchall()]
-
-    def cancel(self, query_id: str) -> bool:
-        return False
 
 
 class Line:
@@ -78,6 +44,10 @@ class Line:
         self.tried: list[Any] = []
         self.replayed: list[Any] = []
         self.replay_runs: list[dict[str, Any]] = []
+        self.days: list[dict[str, Any]] = []
+        self.misfitting: list[dict[str, Any]] = []
+        self.reloaded: list[Any] = []
+        self.reload_runs: list[dict[str, Any]] = []
         self.accounts: dict[str, dict[str, Any]] = {}
         self.campaigns: list[dict[str, Any]] = []
         self.backfills: list[Any] = []
@@ -145,6 +115,29 @@ class Line:
 
     async def warehouses(self):
         return {"warehouses": self.loads}
+
+    async def test_warehouse(self, type_, settings):
+        self.tested.append((type_, settings))
+        return {"ok": True, "message": "The warehouse can be loaded."}
+
+    async def row_trends(self, warehouse_id, days=30):
+        return {"days": self.days}
+
+    async def misfits(self, warehouse_id):
+        return {"misfits": self.misfitting}
+
+    async def reload(self, warehouse_id, **wanted):
+        if wanted["since"] == "soon":
+            raise InvalidRequestError("since is a time such as 2026-01-31", field="since")
+        self.reloaded.append((warehouse_id, wanted))
+        return {"reload": reload_run(warehouse_id)}
+
+    async def reloads(self, warehouse_id=None, count=50):
+        return {"reloads": self.reload_runs}
+
+    async def cancel_reload(self, reload_id):
+        self.reload_runs = [{**each, "state": "cancelled"} for each in self.reload_runs]
+        return {"reload": self.reload_runs[0]}
 
     async def account_check(self, url, key):
         if key == "wrong":
@@ -447,43 +440,5 @@ def dead_letter(destination, source, number: int = 1, **changes: Any) -> dict[st
         "request": '{"type":"track","event":"Email Opened"}',
         "answer": '{"error":"unknown list"}',
         "body": {"type": "track", **opened(number)},
-        **changes,
-    }
-
-
-def warehouse_status(website: Website, **changes: Any) -> dict[str, Any]:
-    """Return where the embedded warehouse stands, as the pipeline gives it."""
-    return {
-        "warehouseId": website.control.warehouses.all(website.workspace.id)[0].id,
-        "type": "embedded",
-        "state": "idle",
-        "cursor": 1_000_000,
-        "lag": 0,
-        "totals": {"events": 47_751, "rows": 95_502, "filtered": 0},
-        "lastSync": datetime.now(UTC).isoformat(),
-        "lastError": "",
-        **changes,
-    }
-
-
-def sync_run(website: Website, number: int, **changes: Any) -> dict[str, Any]:
-    """Return one load, as the pipeline gives it."""
-    return {
-        "id": number,
-        "warehouseId": website.control.warehouses.all(website.workspace.id)[0].id,
-        "status": "success",
-        "startedAt": (datetime.now(UTC) - timedelta(minutes=number)).isoformat(),
-        "durationMs": 120 + number,
-        "first": 0,
-        "next": 40,
-        "events": 40,
-        "filtered": 0,
-        "rows": {
-            "activecampaign.tracks": 40,
-            "activecampaign.email_opened": 31,
-            "activecampaign.email_link_clicked": 9,
-        },
-        "notices": [],
-        "error": "",
         **changes,
     }

@@ -30,6 +30,8 @@ from headwater.web import (
     sources,
     tester,
     warehouse,
+    warehouse_settings,
+    warehouses,
 )
 from headwater.web.access import Door
 from headwater.web.rendering import HEADERS, Assets, Renderer
@@ -81,7 +83,9 @@ def build(  # noqa: PLR0913 - each is a part of its own that the app has made
         *mappings.routes(desk),
         *tester.routes(desk),
         *accounts.routes(desk),
+        *warehouses.routes(desk),
         *warehouse.routes(desk),
+        *warehouse_settings.routes(desk),
         *console.routes(desk),
         *home.routes(desk),
         Route("/{workspace}/{rest:path}", page(desk, _nothing)),

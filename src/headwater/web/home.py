@@ -5,14 +5,16 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 from starlette.responses import Response
 from starlette.routing import Route
 
-from headwater.control.models import Destination
+from headwater.control.models import Destination, WarehouseEntry
 from headwater.web import accounts, sources, standing
 from headwater.web.visit import Desk, Visit, page
+
+_FAILURES_BAD: Final = 5  # Segment tells of the fifth failure in a row
 
 
 def routes(desk: Desk) -> list[Route]:
@@ -49,7 +51,7 @@ async def _home(visit: Visit) -> Response:
         received=sum(row.received for row in rows),
         delivered=sum(each["deliveredFirstTry"] + each["deliveredOnRetry"] for each in by_id.values()),
         loaded=sum(each["totals"]["events"] for each in stands.values()),
-        alarms=alarms + of_accounts + _of_warehouses(visit, loaded or []),
+        alarms=alarms + of_accounts + _of_warehouses(visit, warehouses, stands),
         destinations=[
             {
                 "entry": each,
@@ -59,7 +61,11 @@ async def _home(visit: Visit) -> Response:
             for each in destinations
         ],
         warehouses=[
-            {"entry": each, "state": standing.of_warehouse(stands.get(each.id)), "at": stands.get(each.id)}
+            {
+                "entry": each,
+                "state": standing.of_warehouse(stands.get(each.id), enabled=each.enabled),
+                "at": stands.get(each.id),
+            }
             for each in warehouses
         ],
         as_of=visit.desk.clock(),
@@ -93,9 +99,15 @@ async def _of_accounts(visit: Visit) -> list[Alarm]:
     return [Alarm("bad", text, "Open", address) for text, address in await accounts.alarms(visit)]
 
 
-def _of_warehouses(visit: Visit, warehouses: Sequence[Mapping[str, Any]]) -> list[Alarm]:
-    failed = [each for each in warehouses if each["lastError"]]
-    return [
-        Alarm("bad", f"The last sync of a warehouse failed: {each['lastError']}", "Open", visit.path("warehouse"))
-        for each in failed
-    ]
+def _of_warehouses(
+    visit: Visit, warehouses: Sequence[WarehouseEntry], stands: Mapping[str, Mapping[str, Any]]
+) -> list[Alarm]:
+    """Return what is wrong with warehouses; a single failure passes by itself most of the time, and is a warning."""
+    alarms = []
+    for each in warehouses:
+        at = stands.get(each.id)
+        if at and each.enabled and at["lastError"]:
+            kind = "bad" if at.get("failures", 1) >= _FAILURES_BAD else "warn"
+            text = f"{each.name} could not be loaded: {at['lastError']}"
+            alarms.append(Alarm(kind, text, "Open", visit.path("warehouse", each.id)))
+    return alarms

@@ -5,6 +5,8 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
+from headwater.loading.schedule import Mode, Schedule
+
 _MINUTE: Final = 60
 _HOUR: Final = 3600
 _DAY: Final = 86400
@@ -54,6 +56,25 @@ def iso(moment: datetime) -> str:
 def utc(moment: datetime) -> str:
     """Return a moment as text where no script can bring it to the viewer's zone."""
     return moment.astimezone(UTC).strftime("%d %b %Y, %H:%M:%S UTC")
+
+
+def schedule(chosen: Schedule) -> str:
+    """Return when a warehouse is loaded: "loads all the time", "loads every 2 hours"."""
+    match chosen.mode:
+        case Mode.INTERVAL if chosen.minutes % 60 == 0:
+            return (
+                "loads every hour"
+                if chosen.minutes == _HOUR // _MINUTE
+                else f"loads every {chosen.minutes // 60} hours"
+            )
+        case Mode.INTERVAL:
+            return f"loads every {plural(chosen.minutes, 'minute')}"
+        case Mode.TIMES:
+            return f"loads at {', '.join(chosen.times)} ({chosen.timezone})"
+        case Mode.MANUAL:
+            return "loads only when asked"
+        case _:
+            return "loads all the time"
 
 
 def initials(name: str) -> str:

@@ -55,6 +55,7 @@ class Renderer:
             initials=phrases.initials,
             masked=phrases.masked,
             coded=_coded,
+            schedule=phrases.schedule,
             compact=charts.compact,
         )
         icons = _icons()

@@ -79,8 +79,10 @@ async def connections(desk: Desk) -> dict[str, dict[str, Any]]:
     return {each["destinationId"]: each for each in found or []}
 
 
-def of_warehouse(warehouse: Mapping[str, Any] | None) -> State:
+def of_warehouse(warehouse: Mapping[str, Any] | None, *, enabled: bool = True) -> State:
     """Return a warehouse's state from what the pipeline says of it, None when it says nothing."""
+    if not enabled:
+        return State("Paused", "")
     if warehouse is None:
         return UNREACHABLE
     if warehouse["lastError"]:

@@ -34,7 +34,7 @@ async def of(visit: Visit, source: Source, seq: int, message_id: str) -> list[St
     loaded = {each["warehouseId"]: each for each in await standing.asked(pipeline.warehouses(), "warehouses") or []}
     connections = await standing.connections(visit.desk)
     stops = [
-        _in_warehouse(each.name, loaded.get(each.id), seq, visit.path("warehouse"))
+        _in_warehouse(each.name, loaded.get(each.id), seq, visit.path("warehouse", each.id))
         for each in warehouses
         if source.id in each.source_ids
     ]
