@@ -1,10 +1,8 @@
-"""A real PostgreSQL for tests: one server a process, passwords asked for on TCP, a database for each test."""
+"""A real PostgreSQL for tests: one server a process, passwords asked for on TCP, a database that is empty at first."""
 
 from __future__ import annotations
 
 import atexit
-import itertools
-import os
 import shutil
 import socket
 import tempfile
@@ -19,7 +17,6 @@ import psycopg
 from headwater.warehouses.postgres import Settings
 
 LOADER, READER, PASSWORD = "loader", "reader", "right"
-_numbers = itertools.count()
 
 
 @dataclass(frozen=True)
@@ -45,11 +42,20 @@ class Server:
         )
 
     def database(self) -> str:
-        """Make an empty database that belongs to the loader and that the reader may read."""
-        name = f"d{os.getpid()}_{next(_numbers)}"
+        """Return an empty database that belongs to the loader and that the reader may read, the same each time."""
+        name = "warehouse"
         with self.connect() as connection:
-            connection.execute(f"create database {name} owner {LOADER} strategy file_copy")
+            there = connection.execute("select 1 from pg_database where datname = %s", [name]).fetchone()
+            if not there:
+                connection.execute(f"create database {name} owner {LOADER}")
+            connection.execute(
+                "select pg_terminate_backend(pid, 5000) from pg_stat_activity where datname = %s", [name]
+            )
         with self.connect(name) as connection:
+            schemas = connection.execute("select nspname from pg_namespace where nspname !~ '^(pg_|information_)'")
+            for (schema,) in schemas.fetchall():
+                connection.execute(f'drop schema "{schema}" cascade')
+            connection.execute("create schema public")
             connection.execute(f"alter default privileges for role {LOADER} grant usage on schemas to {READER}")
             connection.execute(f"alter default privileges for role {LOADER} grant select on tables to {READER}")
         return name

@@ -50,7 +50,7 @@ _REMOVE_S: Final = 1_800.0  # ours: one table is read as a whole
 _LOCK_S: Final = 10.0  # ours: for rows
 _DDL_LOCK_S: Final = 3.0  # ours: who waits to change a table makes all who come after it wait too
 _SHORT_S: Final = 10.0  # ours: a question of one row
-_OWN_LOCK_S: Final = 3.0  # ours: a loader that was killed is noticed by the server within a second
+_OWN_LOCK_S: Final = 2.0  # ours: a loader that was killed is noticed by the server within a second
 _TEACHING: Final = frozenset({UNIQUE_VIOLATION, TOO_LARGE, *GONE})  # errors after which another try can succeed
 _LOADER: Final = 0x6865_6164_7761_7465  # the advisory lock of whoever loads: "headwate"
 

@@ -27,7 +27,7 @@ _INDEXED: Final = ("received_at", "user_id")
 
 _BOOKKEEPING: Final = f"""
     create table if not exists {SCHEMA}.cursor (
-        only boolean primary key default true check (only), position bigint not null, loaded_at timestamptz not null
+        one boolean primary key default true check (one), position bigint not null, loaded_at timestamptz not null
     );
     create table if not exists {SCHEMA}.tables (
         schema_name text, table_name text, primary key (schema_name, table_name)
