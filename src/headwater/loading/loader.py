@@ -1,223 +1,247 @@
-"""Carry one stretch of the log into one warehouse: read, build, widen, load."""
+"""Carry one stretch of the log into one warehouse: read, build, widen, note, load, note."""
 
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass, field
-from datetime import datetime, timedelta
-from itertools import count
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime
 from pathlib import Path
-from typing import Final
 
 import msgspec
 import structlog
 
-from headwater import shelf
+from headwater import models, shelf
 from headwater.clock import Clock
-from headwater.errors import DeliveryError, RetryableError
+from headwater.errors import ConfigError, DeliveryError
 from headwater.eventlog.contract import Reader, Topic
-from headwater.loading.build import Built, build
+from headwater.loading.book import Book
+from headwater.loading.journal import Journal
+from headwater.loading.parcel import Packer, Parcel
+from headwater.loading.reloads import Reason, Reload, ReloadState
 from headwater.loading.runs import RunStatus, SyncRun
+from headwater.loading.selection import Excluded
 from headwater.loading.staging import Staging
+from headwater.loading.stretch import NewEvents, Stretch, again
 from headwater.loading.target import Target
-from headwater.spec.event import Batch, Damage, Frame
-from headwater.warehouses.contract import Load, Warehouse
-
-EVENTS_MAX: Final = 100_000  # ours, a batch
-BATCH_BYTES_MAX: Final = 48 * 1024 * 1024  # ours: with what DuckDB makes of it, below 512 MB
-SOURCE_KNOWN_AFTER: Final = timedelta(seconds=60)  # a configuration change reaches every process within 2 s
+from headwater.models import Models
+from headwater.warehouses.contract import Columns, Load, Removal, Table, Warehouse
 
 _log = structlog.get_logger(__name__)
 
 
-@dataclass(slots=True)
-class _Stretch:
-    """What was read for one batch: frames by schema, and what was left out."""
+@dataclass(frozen=True, slots=True)
+class _Open:
+    """A warehouse that is open, and what it needs to be loaded."""
 
-    first: int
-    next: int
-    frames: dict[str, list[Frame]] = field(default_factory=dict)
-    events: int = 0
-    size: int = 0
-    filtered: int = 0
-    unknown: dict[str, int] = field(default_factory=dict)
-    damage: list[Damage] = field(default_factory=list)
-    expired: int = 0
-    held: bool = False
+    warehouse: Warehouse
+    packer: Packer
 
-    @property
-    def is_full(self) -> bool:
-        """Whether the batch should be built now."""
-        return self.held or self.events >= EVENTS_MAX or self.size >= BATCH_BYTES_MAX
+
+@dataclass(frozen=True, slots=True)
+class _Published:
+    """What the views for analysis were made of."""
+
+    tables: Mapping[Table, Columns]
+    models: Models
+    email: frozenset[str]
 
 
 class Loader:
-    """One warehouse's reader: all its work is done by one thread at a time."""
+    """One warehouse's reader: all its work is done by one thread at a time.
 
-    def __init__(self, target: Target, reader: Reader, directory: Path, clock: Clock) -> None:
+    Attributes:
+        cursor: the first new event that is not loaded; None while the warehouse was never reached.
+    """
+
+    def __init__(self, target: Target, reader: Reader, directory: Path, journal: Journal, clock: Clock) -> None:
         self.target = target
+        self.book = Book(journal, target.id)
+        self.cursor: int | None = None
         self._reader = reader
         self._directory = directory
         self._clock = clock
-        self._warehouse: Warehouse | None = None
-        self._staging: Staging | None = None
-        self._held = (-1, 0.0)  # the sequence that waits for its source, and since when on a clock that nobody sets
-        self.cursor: int | None = None
+        self._scratch = directory / "scratch" / target.id
+        self._news = NewEvents(reader, clock, self._scratch)
+        self._open: _Open | None = None
+        self._committed = 0
+        self._published: _Published | None = None
 
-    def open(self) -> None:
-        """Connect to the warehouse and learn where it stands.
+    def open(self) -> Warehouse:
+        """Connect to the warehouse, learn where it stands and settle what a crash left.
 
         Raises:
             DeliveryError: it does not work; the next try opens it again.
         """
-        if self._warehouse is not None:
-            return
-        warehouse = make(self.target, self._directory)
-        try:
-            warehouse.open()
-            self.cursor = warehouse.cursor()
-        except BaseException:
-            warehouse.close()
-            raise
-        self._warehouse = warehouse
-        self._staging = Staging(self._directory / "scratch" / self.target.id)
+        return self._opened().warehouse
 
     def step(self) -> SyncRun | None:
-        """Load what follows the cursor, up to one batch; None when nothing does (or it has to wait).
+        """Load new events, up to one batch; None when there are none (or they have to wait).
 
         Raises:
             DeliveryError: the warehouse did not take it; nothing is lost, the cursor stands.
         """
-        self.open()
-        stretch = self._read()
+        packer = self._opened().packer
+        started_at, started = self._clock(), time.perf_counter()
+        stretch = self._news.after(self._position(), self._committed, self.target.sources)
         if stretch.next == stretch.first:
             return None
-        started_at, started = self._clock(), time.perf_counter()
-        built = self._build(stretch, started_at) if stretch.frames else []
-        tables = tuple(staged for part in built for staged in part.staged)
-        self._load(Load(stretch.first, stretch.next, tables), built)
+        self.book.follow(self.target, stretch.first, stretch.unknown, started_at)
+        parcel = packer.pack(self.target, stretch.frames, started_at)
+        parcel = parcel.without(self._refused_before(parcel))
+        self._note_widened(parcel, started_at)
+
+        def run_of(parcel: Parcel) -> SyncRun:
+            return _run(self.target.id, stretch, parcel, started_at, _ms(started))
+
+        def before(parcel: Parcel) -> None:
+            self.book.plan(run_of(parcel), parcel.misfits, self._named(parcel))
+
+        parcel = packer.hand_over(parcel, Load(stretch.first, stretch.next, ()), before)
+        run = run_of(parcel)
+        self._committed = run.next if parcel.tables else self._committed
+        self.book.settle(run, parcel.misfits, committed=bool(parcel.tables))
         self.cursor = stretch.next
-        notices = (*_notices(stretch), *(notice for part in built for notice in part.notices))
-        return SyncRun(
-            warehouse_id=self.target.id,
-            status=RunStatus.PARTIAL if stretch.damage else RunStatus.SUCCESS,
-            started_at=started_at,
-            duration_ms=round((time.perf_counter() - started) * 1000),
-            first=stretch.first,
-            next=stretch.next,
-            events=stretch.events,
-            filtered=stretch.filtered,
-            rows={f"{staged.table.schema}.{staged.table.name}": staged.rows for staged in tables},
-            notices=notices,
-        )
+        return run
+
+    def again(self, reload: Reload) -> SyncRun:
+        """Load the next batch of a reload, and make it visible after the last one.
+
+        Raises:
+            DeliveryError: the warehouse did not take it; the reload stands where it stood.
+        """
+        opened = self._opened()
+        started_at, started = self._clock(), time.perf_counter()
+        self.book.begin(reload, started_at)
+        end, excluded = self._rules_at(reload)
+        stretch = again(self._reader, reload, end, self.target.sources)
+        parcel = opened.packer.pack(self.target, stretch.frames, started_at, excluded)
+        if reload.collections is not None:
+            parcel = parcel.only(lambda table: table.name in (reload.collections or ()))
+        self._note_widened(parcel, started_at)
+
+        def run_of(parcel: Parcel) -> SyncRun:
+            return replace(_run(self.target.id, stretch, parcel, started_at, _ms(started)), reload=reload.id)
+
+        def before(parcel: Parcel) -> None:
+            self.book.refuse(run_of(parcel), self._named(parcel))
+
+        parcel = opened.packer.hand_over(parcel, Load(stretch.first, stretch.next, (), reload.id), before)
+        run = run_of(parcel)
+        if parcel.refused and reload.reason is Reason.REFUSED:
+            raise DeliveryError("; ".join(parcel.refused.values()))
+        now = self.book.advance(reload, run, parcel.misfits)
+        if now.position >= now.next:
+            opened.warehouse.finish(reload.id)
+            self.book.end(now, ReloadState.DONE, self._clock())
+        return run
+
+    def remove(self, removal: Removal) -> dict[str, int]:
+        """Delete rows for good; return how many of each `schema.table`.
+
+        Raises:
+            DeliveryError: the warehouse did not do it, or not all of it.
+        """
+        found = self.open().remove(removal)
+        return {f"{table.schema}.{table.name}": rows for table, rows in found.items() if rows}
 
     def tidy(self) -> None:
-        """Let the warehouse clean up; never a reason for a load to fail."""
-        if self._warehouse is not None:
-            try:
-                self._warehouse.tidy()
-            except DeliveryError as error:
-                _log.warning("warehouse.tidy_failed", warehouse_id=self.target.id, error=str(error))
+        """Let the warehouse clean up and renew the views for analysis; never a reason for a load to fail."""
+        if self._open is None:
+            return
+        try:
+            self._publish(self._open.warehouse)
+            self._open.warehouse.tidy()
+        except DeliveryError as error:
+            _log.warning("warehouse.tidy_failed", warehouse_id=self.target.id, error=str(error))
 
     def close(self) -> None:
         """Let go of the warehouse; `step` opens it again."""
-        if self._warehouse is not None:
-            self._warehouse.close()
-        if self._staging is not None:
-            self._staging.close()
-        self._warehouse = self._staging = None
+        if self._open is not None:
+            self._open.warehouse.close()
+            self._open.packer.staging.close()
+        self._open = self._published = None
 
-    def _read(self) -> _Stretch:
-        """Return the next stretch of the log, sorted by schema.
-
-        Raises:
-            DeliveryError: the log ends before what the warehouse holds already.
-        """
-        cursor, end = self.cursor or 0, self._reader.end(Topic.EVENTS)
-        self._refuse_another_log(cursor, end)
-        stretch = _Stretch(cursor, cursor)
-        while not stretch.is_full:
-            batch = self._reader.read(Topic.EVENTS, stretch.next)
-            if batch.next_cursor == stretch.next:
-                break
-            stretch.damage += batch.damage
-            stretch.expired += _expired(batch)
-            for frame in batch.frames:
-                if not self._take(stretch, frame):
-                    return stretch
-            stretch.next = batch.next_cursor
-        return stretch
-
-    def _refuse_another_log(self, cursor: int, end: int) -> None:
-        """Refuse a log that ends before what is loaded, also when it has grown beyond that meanwhile.
-
-        What it held in between would be skipped silently: so the place is noted until the warehouse stands elsewhere.
-        """
-        noted = self._directory / "scratch" / self.target.id / "ahead"
-        if 0 < end < cursor:  # a log of no event may just not be open yet
-            noted.write_text(str(cursor))
-        elif noted.exists() and noted.read_text() != str(cursor):
-            noted.unlink()
-        if cursor > end or noted.exists():
-            raise DeliveryError(
-                f"The warehouse was loaded up to event {cursor}, the log ends at {end}: it is another log, or an older "
-                "copy of it. Give the warehouse an empty directory (or database) to load this log from its start."
-            )
-
-    def _take(self, stretch: _Stretch, frame: Frame) -> bool:
-        """Add a frame to a stretch; False when it must wait because the configuration may not name its source yet."""
-        schema = self.target.sources.get(frame.source_id)
-        if schema is None and self._clock() - frame.received_at < SOURCE_KNOWN_AFTER and self._may_hold(frame):
-            stretch.held = True
-            return False
-        if schema:
-            stretch.frames.setdefault(schema, []).append(frame)
-            stretch.events += frame.count
-            stretch.size += len(frame.lines)
-        else:
-            stretch.filtered += frame.count
-        if schema is None:
-            stretch.unknown[frame.source_id] = stretch.unknown.get(frame.source_id, 0) + frame.count
-        stretch.next = frame.first_seq + frame.count
-        return True
-
-    def _may_hold(self, frame: Frame) -> bool:
-        """Whether a frame has not waited too long already: a wall clock that was set back makes it young for long."""
-        seq, since = self._held
-        if seq != frame.first_seq:
-            self._held = (frame.first_seq, time.monotonic())
-            return True
-        return time.monotonic() - since < SOURCE_KNOWN_AFTER.total_seconds()
-
-    def _build(self, stretch: _Stretch, loaded_at: datetime) -> list[Built]:
-        """Build the tables of each schema."""
-        assert self._warehouse is not None  # noqa: S101 - checks our own work: `step` has opened it
-        assert self._staging is not None  # noqa: S101 - as above
-        known = self._warehouse.columns()
-        numbers = count()
-        return [
-            build(self._staging, schema, f"s{next(numbers)}", frames, known, loaded_at)
-            for schema, frames in stretch.frames.items()
-        ]
-
-    def _load(self, batch: Load, built: list[Built]) -> None:
-        """Hand a batch over: columns first, then rows and cursor in one commit."""
-        assert self._warehouse is not None  # noqa: S101 - as above
-        assert self._staging is not None  # noqa: S101 - as above
-        if not batch.tables:
-            return
+    def _opened(self) -> _Open:
+        """Return the warehouse, opened if it was not."""
+        if self._open is not None:
+            return self._open
+        warehouse = make(self.target, self._directory)
         try:
-            self._warehouse.add_columns({table: columns for part in built for table, columns in part.added.items()})
-            self._warehouse.load(self._staging.connection, batch)
-        finally:
-            self._staging.drop(*(staged.relation for staged in batch.tables))
+            warehouse.open()
+            self._committed = warehouse.cursor()
+            self.cursor = self.book.open(self.target, self._committed, self._clock())
+        except BaseException:
+            warehouse.close()
+            raise
+        self._open = _Open(warehouse, Packer(warehouse, Staging(self._scratch)))
+        return self._open
+
+    def _position(self) -> int:
+        """Return where new events begin. What was passed and brought no row may have been another log's."""
+        position, end = self.cursor or 0, self._reader.end(Topic.EVENTS)
+        if self._committed <= end < position:
+            self.cursor = position = self.book.rewind(self._committed)
+        return position
+
+    def _refused_before(self, parcel: Parcel) -> dict[Table, str]:
+        """Return the tables that still wait to be loaded since the warehouse refused them; rows after rows."""
+        waiting = {(schema, name) for source_id, name in self.book.refused() if (schema := self._schema(source_id))}
+        return {
+            staged.table: f"{staged.table.schema}.{staged.table.name} waits: the warehouse refused it before."
+            for staged in parcel.tables
+            if staged.table in waiting
+        }
+
+    def _schema(self, source_id: str) -> str:
+        return self.target.sources.get(source_id, "")
+
+    def _named(self, parcel: Parcel) -> list[tuple[str, Table]]:
+        """Return the refused tables, each with its source."""
+        source_of = {schema: source_id for source_id, schema in self.target.sources.items() if schema}
+        return [(source_of[table.schema], table) for table in parcel.refused]
+
+    def _note_widened(self, parcel: Parcel, at: datetime) -> None:
+        if parcel.widened:
+            self.book.widened(parcel.widened, at)
+
+    def _rules_at(self, reload: Reload) -> tuple[int, frozenset[Excluded]]:
+        """Return how far a reload's next batch may go, and what stays out of it.
+
+        What was excluded later belongs to the rows from before: they keep their properties, and get the tables that
+        they lacked. A batch ends where that changes. Only who asks for a reload means the tables of today.
+        """
+        end = min(reload.next, self.cursor or 0)
+        excluded = set()
+        since = {(scope.source_id, scope.collection, scope.property): at for scope, at in self.book.scopes().items()}
+        for each in self.target.excluded:
+            first = since.get((each.source_id, each.collection, each.property), end)
+            is_of_today = reload.reason is Reason.ASKED and not each.property
+            if is_of_today or first <= reload.position:
+                excluded.add(each)
+            else:
+                end = min(end, first)
+        return end, frozenset(excluded)
+
+    def _publish(self, warehouse: Warehouse) -> None:
+        """Renew the views for analysis if there are any and they would change."""
+        if not warehouse.dialect:
+            return
+        target = self.target
+        tables = {table: dict(columns) for table, columns in warehouse.columns().items()}
+        wanted = _Published(tables, target.models, target.email)
+        if wanted == self._published:
+            return
+        made = models.views(warehouse.dialect, tables, target.models, sorted(target.email))
+        warehouse.publish(made if target.models.enabled else [])
+        self._published = wanted
 
 
 def make(target: Target, directory: Path) -> Warehouse:
     """Return the warehouse of a target, not opened yet.
 
     Raises:
-        DeliveryError: there is no such type, or its settings do not fit.
+        DeliveryError: there is no such type, its driver is not installed, or its settings do not fit.
     """
     try:
         module = shelf.take("headwater.warehouses", target.type)
@@ -229,34 +253,31 @@ def make(target: Target, directory: Path) -> Warehouse:
         settings = msgspec.convert(dict(target.settings), module.Settings)
     except msgspec.ValidationError as error:
         raise DeliveryError(f"The settings of the warehouse do not fit: {error}. Correct them.") from error
-    warehouse: Warehouse = module.Warehouse(settings, directory / "warehouses" / target.id)
+    try:
+        warehouse: Warehouse = module.Warehouse(settings, directory / "warehouses" / target.id)
+    except ConfigError as error:
+        raise DeliveryError(str(error)) from error
     return warehouse
 
 
-def is_retryable(error: DeliveryError) -> bool:
-    """Return whether the same batch may work by itself later."""
-    return isinstance(error, RetryableError)
-
-
-def _notices(stretch: _Stretch) -> list[str]:
-    """Return what is to be said of a stretch before any table."""
-    missing = [
-        f"Events {damage.first} to {damage.last} are damaged in the log and missing here ({damage.reason})."
-        for damage in stretch.damage
-    ]
-    unknown = [
-        f"{number} events of source {source_id} were left out: it was deleted or is not connected here."
-        for source_id, number in stretch.unknown.items()
-    ]
-    expired = (
-        [f"{stretch.expired} events from {stretch.first} on had left the log (retention) before they were loaded here."]
-        if stretch.expired
-        else []
+def _run(warehouse_id: str, stretch: Stretch, parcel: Parcel, started_at: datetime, duration_ms: int) -> SyncRun:
+    """Return the run of a stretch whose parcel the warehouse took."""
+    refused = [f"Not loaded yet, and tried again: {reason}" for reason in parcel.refused.values()]
+    return SyncRun(
+        warehouse_id=warehouse_id,
+        status=RunStatus.PARTIAL if stretch.missed or refused else RunStatus.SUCCESS,
+        started_at=started_at,
+        duration_ms=duration_ms,
+        first=stretch.first,
+        next=stretch.next,
+        events=stretch.events - parcel.filtered,
+        filtered=stretch.filtered + parcel.filtered,
+        missed=stretch.missed,
+        rows=parcel.rows,
+        notices=(*refused, *stretch.notices(), *parcel.notices),
     )
-    return expired + missing + unknown
 
 
-def _expired(batch: Batch) -> int:
-    """Return how many records at the front of a batch retention has taken."""
-    there = [*(frame.first_seq for frame in batch.frames[:1]), *(damage.first for damage in batch.damage[:1])]
-    return max(0, min(there, default=batch.next_cursor) - batch.cursor)
+def _ms(started: float) -> int:
+    """Return the milliseconds since then."""
+    return round((time.perf_counter() - started) * 1000)

@@ -1,4 +1,4 @@
-"""What was loaded when: sync runs and totals of each warehouse, in a SQLite file of the loading engine's own."""
+"""What was loaded when: sync runs and totals of each warehouse, in the journal."""
 
 from __future__ import annotations
 
@@ -6,38 +6,18 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
-from pathlib import Path
-from threading import Lock
 from typing import Any, Final
 
 import msgspec
 
-from headwater import sqlite
+from headwater.sqlite import Connection
 
 RUNS_MAX: Final = 1_000  # ours, a warehouse: older runs are forgotten, the totals are not
 
-_SCHEMA: Final = """
-create table if not exists runs (
-    id integer primary key,
-    warehouse_id text not null,
-    status text not null,
-    started_at text not null,
-    duration_ms integer not null,
-    first integer not null,
-    next integer not null,
-    events integer not null,
-    rows text not null,
-    notices text not null,
-    error text not null
-);
-create index if not exists runs_of_warehouse on runs (warehouse_id, id);
-create table if not exists totals (
-    warehouse_id text primary key,
-    events integer not null,
-    rows integer not null,
-    filtered integer not null
-);
-"""
+_COLUMNS: Final = (
+    "id, warehouse_id, status, started_at, duration_ms, first, next, events, rows, notices, error, filtered, missed, "
+    "reload"
+)
 
 
 class RunStatus(StrEnum):
@@ -54,10 +34,13 @@ class SyncRun:
 
     Attributes:
         first, next: the sequences `first .. next - 1`.
-        events: how many of them were loaded; the others belong to sources that are not connected.
+        events: how many of them were loaded.
+        filtered: how many stay out: their source is not connected, or their sender wanted it so.
+        missed: how many the log cannot give any more: damaged, or taken by retention.
         rows: loaded rows by `schema.table`.
         notices: sentences: what did not fit a column, what could not be read.
         error: why it failed, "" when it did not.
+        reload: of which reload it was a part, "" for new events.
         id: 0 until it is stored.
     """
 
@@ -69,76 +52,73 @@ class SyncRun:
     next: int
     events: int = 0
     filtered: int = 0
+    missed: int = 0
     rows: Mapping[str, int] = field(default_factory=dict)
     notices: tuple[str, ...] = ()
     error: str = ""
+    reload: str = ""
     id: int = 0
+
+    @property
+    def counted(self) -> int:
+        """How many events of the stretch this run answers for; all of them, or something is wrong."""
+        return self.events + self.filtered + self.missed
 
 
 @dataclass(frozen=True, slots=True)
 class Totals:
-    """What a warehouse has got since it was connected."""
+    """What a warehouse has got since it was connected; of reloads the rows only: their events were counted before."""
 
     events: int = 0
     rows: int = 0
     filtered: int = 0
+    missed: int = 0
 
 
-class Runs:
-    """The file; may be used from any thread."""
+def add(connection: Connection, run: SyncRun) -> None:
+    """Store a run, forget the oldest, count."""
+    connection.execute(
+        "insert into runs (warehouse_id, status, started_at, duration_ms, first, next, events, rows, notices, error, "
+        "filtered, missed, reload) values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        (
+            *(run.warehouse_id, run.status.value, run.started_at.isoformat(), run.duration_ms),
+            *(run.first, run.next, run.events, _json(run.rows), _json(run.notices), run.error),
+            *(run.filtered, run.missed, run.reload),
+        ),
+    )
+    connection.execute(
+        "delete from runs where warehouse_id = ? and id <= (select max(id) from runs where warehouse_id = ?) - ?",
+        (run.warehouse_id, run.warehouse_id, RUNS_MAX),
+    )
+    count(connection, run)
 
-    def __init__(self, path: Path) -> None:
-        self._lock = Lock()
-        self._connection = sqlite.connect(path)
-        self._connection.executescript(_SCHEMA)
 
-    def add(self, run: SyncRun) -> None:
-        """Store a run and add it to the totals; one commit."""
-        with self._lock, sqlite.transaction(self._connection):
-            self._insert(run)
+def count(connection: Connection, run: SyncRun) -> None:
+    """Add a run to the totals."""
+    is_new = not run.reload
+    events, filtered, missed = (n * is_new for n in (run.events, run.filtered, run.missed))
+    connection.execute(
+        "insert into totals (warehouse_id, events, rows, filtered, missed) values (?, ?, ?, ?, ?) "
+        "on conflict (warehouse_id) do update set events = events + excluded.events, rows = rows + excluded.rows, "
+        "filtered = filtered + excluded.filtered, missed = missed + excluded.missed",
+        (run.warehouse_id, events, sum(run.rows.values()), filtered, missed),
+    )
 
-    def latest(self, warehouse_id: str, count: int) -> list[SyncRun]:
-        """Return the newest runs, newest first."""
-        with self._lock:
-            rows = self._connection.execute(
-                "select id, warehouse_id, status, started_at, duration_ms, first, next, events, rows, notices, error "
-                "from runs where warehouse_id = ? order by id desc limit ?",
-                (warehouse_id, count),
-            ).fetchall()
-        return [_run(row) for row in rows]
 
-    def totals(self, warehouse_id: str) -> Totals:
-        """Return what a warehouse has got so far."""
-        with self._lock:
-            row = self._connection.execute(
-                "select events, rows, filtered from totals where warehouse_id = ?", (warehouse_id,)
-            ).fetchone()
-        return Totals(*row) if row else Totals()
+def latest(connection: Connection, warehouse_id: str, number: int) -> list[SyncRun]:
+    """Return the newest runs, newest first."""
+    rows = connection.execute(
+        f"select {_COLUMNS} from runs where warehouse_id = ? order by id desc limit ?", (warehouse_id, number)
+    ).fetchall()
+    return [_run(row) for row in rows]
 
-    def close(self) -> None:
-        """Close the file."""
-        with self._lock:
-            self._connection.close()
 
-    def _insert(self, run: SyncRun) -> None:
-        """Add a run, forget the oldest, count."""
-        self._connection.execute(
-            "insert into runs (warehouse_id, status, started_at, duration_ms, first, next, events, rows, notices, "
-            "error) values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-            (
-                *(run.warehouse_id, run.status.value, run.started_at.isoformat(), run.duration_ms),
-                *(run.first, run.next, run.events, _json(run.rows), _json(run.notices), run.error),
-            ),
-        )
-        self._connection.execute(
-            "delete from runs where warehouse_id = ? and id <= (select max(id) from runs where warehouse_id = ?) - ?",
-            (run.warehouse_id, run.warehouse_id, RUNS_MAX),
-        )
-        self._connection.execute(
-            "insert into totals values (?, ?, ?, ?) on conflict (warehouse_id) do update set "
-            "events = events + excluded.events, rows = rows + excluded.rows, filtered = filtered + excluded.filtered",
-            (run.warehouse_id, run.events, sum(run.rows.values()), run.filtered),
-        )
+def totals(connection: Connection, warehouse_id: str) -> Totals:
+    """Return what a warehouse has got so far."""
+    row = connection.execute(
+        "select events, rows, filtered, missed from totals where warehouse_id = ?", (warehouse_id,)
+    ).fetchone()
+    return Totals(*row) if row else Totals()
 
 
 def _json(value: Any) -> str:
@@ -148,17 +128,7 @@ def _json(value: Any) -> str:
 
 def _run(row: tuple[Any, ...]) -> SyncRun:
     """Return a stored run."""
-    run_id, warehouse_id, status, started_at, duration_ms, first, after, events, rows, notices, error = row
-    return SyncRun(
-        warehouse_id=warehouse_id,
-        status=RunStatus(status),
-        started_at=datetime.fromisoformat(started_at),
-        duration_ms=duration_ms,
-        first=first,
-        next=after,
-        events=events,
-        rows=msgspec.json.decode(rows),
-        notices=tuple(msgspec.json.decode(notices)),
-        error=error,
-        id=run_id,
-    )
+    values = dict(zip(_COLUMNS.split(", "), row, strict=True))
+    values |= {"status": RunStatus(values["status"]), "started_at": datetime.fromisoformat(values["started_at"])}
+    values |= {"rows": msgspec.json.decode(values["rows"]), "notices": tuple(msgspec.json.decode(values["notices"]))}
+    return SyncRun(**values)

@@ -34,12 +34,14 @@ import msgspec
 from headwater import clock
 from headwater.eventlog.contract import Topic
 from headwater.eventlog.memory import MemoryLog
-from headwater.loading.loader import Loader, Target, make
+from headwater.loading.journal import Journal
+from headwater.loading.loader import Loader, make
+from headwater.loading.target import Target
 from headwater.spec.event import Record
 
 SOURCES = {"s1": "site", "s2": "shop"}
 OS_STEPS = ("fsync", "replace", "rename", "mkdir", "unlink", "rmdir")
-BATCHES = {"headwater.loading.loader:EVENTS_MAX": 20}
+BATCHES = {"headwater.loading.stretch:EVENTS_MAX": 20}
 EMBEDDED = {
     "type": "embedded",
     "settings": {"directory": "{state}/warehouse"},
@@ -101,7 +103,9 @@ def load(log: MemoryLog, state: Path, target: dict) -> None:
         name: value.replace("{state}", str(state)).replace("{name}", state.name) if isinstance(value, str) else value
         for name, value in target["settings"].items()
     }
-    one = Loader(Target("w", target["type"], settings, SOURCES), log, state, clock.now)
+    state.mkdir(parents=True, exist_ok=True)
+    journal = Journal(state / "loading.sqlite")
+    one = Loader(Target("w", target["type"], settings, SOURCES), log, state, journal, clock.now)
     while one.step() is not None:
         one.tidy()
     one.close()

@@ -184,7 +184,7 @@ async def test_a_warehouse_ahead_of_an_older_copy_stays_refused_when_that_has_ou
 
 
 async def test_a_failing_warehouse_works_again_without_news(loading, tmp_path, monkeypatch):
-    monkeypatch.setattr("headwater.loading.engine.RETRY_S", 0.01)
+    monkeypatch.setattr("headwater.loading.line.RETRY_S", 0.01)
     log, engine = loading
     (tmp_path / "w1").write_text("in the way")
     engine.apply([embedded(tmp_path)])
@@ -201,7 +201,7 @@ async def test_a_failing_warehouse_works_again_without_news(loading, tmp_path, m
 
 
 async def test_an_unknown_source_holds_nothing_up_after_the_clock_was_set_back(loading, tmp_path, monkeypatch):
-    monkeypatch.setattr("headwater.loading.loader.SOURCE_KNOWN_AFTER", timedelta(seconds=0.05))
+    monkeypatch.setattr("headwater.loading.stretch.SOURCE_KNOWN_AFTER", timedelta(seconds=0.05))
     log, engine = loading
     engine.apply([embedded(tmp_path)])
     await append(log, event(1), source="gone", at=NOW + timedelta(days=365))
