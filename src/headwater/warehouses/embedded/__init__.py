@@ -95,7 +95,7 @@ class Warehouse:
             self._models = registry.read_views(self._layout.root / "views.json")
             self._cursor = max([self._parts.state.before, *(batch.next for batch in stretches(self._layout.live))])
             for table, columns in self._tables.items():
-                if _columns_of(self._layout.marker(table)) != {**columns, SEQ: ColumnType.INTEGER}:
+                if self._marked(table) != {**columns, SEQ: ColumnType.INTEGER}:
                     self._mark(table, columns)
             self._shown = None
             self._show()
@@ -185,6 +185,7 @@ class Warehouse:
 
     def close(self) -> None:
         """Give the directory's lock back."""
+        self._parts.close()
         if self._lock is not None:
             os.close(self._lock)
             self._lock = None
@@ -222,20 +223,26 @@ class Warehouse:
         if not files:
             return False
         name = quote_ident(column)
-        with self._parts.connection() as connection:
-            source = read([self._layout.marker(table), *files])
-            found = connection.execute(
-                f"select 1 from {source} where {name} not between ? and ? limit 1", [-_DIGITS_MAX, _DIGITS_MAX]
-            ).fetchone()
+        source = read([self._layout.marker(table), *files])
+        found = self._parts.connection.execute(
+            f"select 1 from {source} where {name} not between ? and ? limit 1", [-_DIGITS_MAX, _DIGITS_MAX]
+        ).fetchone()
         return found is not None
+
+    def _marked(self, table: Table) -> dict[str, str]:
+        """Return the columns and types that a table's marker has, none when it has none yet."""
+        marker = self._layout.marker(table)
+        if not marker.exists():
+            return {}
+        rows = self._parts.connection.execute(f"describe from {quote_text(str(marker))}").fetchall()
+        return {str(name): str(kind).lower() for name, kind, *_ in rows}
 
     def _mark(self, table: Table, columns: Columns) -> None:
         """Write the file that has a table's columns and no rows."""
         staged = self._layout.staging / "marker.parquet"
         listed = ", ".join(f"null::{kind.value} as {quote_ident(name)}" for name, kind in columns.items())
         select = f"select {listed}, null::bigint as {SEQ} where false"
-        with duckdb.connect(config={"threads": 1}) as connection:
-            connection.execute(f"copy ({select}) to {quote_text(str(staged))} (format parquet)")
+        self._parts.connection.execute(f"copy ({select}) to {quote_text(str(staged))}")
         publish(staged, self._layout.marker(table))
 
     def _show(self) -> None:
@@ -243,7 +250,7 @@ class Warehouse:
         if self._shown != self._parts.state.generation:
             staged = self._layout.staging / "views.duckdb"
             scan = views.scan_of(self._layout, self._parts.merged)
-            self._refused = views.write(staged, self._tables, scan, self._models)
+            self._refused = views.write(self._parts.connection, staged, self._tables, scan, self._models)
             publish(staged, self._layout.views)
             self._shown = self._parts.state.generation
 
@@ -253,15 +260,6 @@ class Reading(ViewsReading):
 
     def __init__(self, settings: Settings, home: Path) -> None:
         super().__init__(directory(settings, home))
-
-
-def _columns_of(file: Path) -> dict[str, str]:
-    """Return the columns of a Parquet file and their types, none when there is no such file."""
-    if not file.exists():
-        return {}
-    with duckdb.connect(config={"threads": 1}) as connection:
-        rows = connection.execute(f"describe from {quote_text(str(file))}").fetchall()
-    return {str(name): str(kind).lower() for name, kind, *_ in rows}
 
 
 @contextmanager

@@ -50,11 +50,10 @@ def _held(
 ) -> dict[Path, int]:
     """Return the files that hold rows of a removal, and how many each."""
     found: dict[Path, int] = {}
-    with parts.connection() as connection:
-        for table in known:
-            files = files_of(directories, table)
-            for start in range(0, len(files), _FILES_MAX):
-                found |= _counted(connection, files[start : start + _FILES_MAX], removal)
+    for table in known:
+        files = files_of(directories, table)
+        for start in range(0, len(files), _FILES_MAX):
+            found |= _counted(parts.connection, files[start : start + _FILES_MAX], removal)
     return found
 
 
@@ -96,21 +95,17 @@ def _replace(parts: Parts, removal: Removal, concerned: set[Path], known: Iterab
 def _contents(parts: Parts, files: Mapping[Table, Sequence[Path]], removal: Removal) -> dict[Table, str | Path]:
     """Return what a part consists of without the rows of a removal."""
     contents: dict[Table, str | Path] = {}
-    with parts.connection() as connection:
-        for table, each in files.items():
-            where = condition(removal, _columns(connection, each))
-            contents[table] = f"from {read(each)}" + (f" where ({where}) is not true" if where else "")
+    for table, each in files.items():
+        where = condition(removal, _columns(parts.connection, each))
+        contents[table] = f"from {read(each)}" + (f" where ({where}) is not true" if where else "")
     return contents
 
 
 def _rewrite(parts: Parts, file: Path, removal: Removal) -> None:
     """Replace a collected file, which nobody reads, by itself without the rows."""
     staged = parts.layout.staging / "collected.parquet"
-    with parts.connection() as connection:
-        where = condition(removal, _columns(connection, [file]))
-        connection.execute(
-            f"copy (from {read([file])} where ({where}) is not true) to {quote_text(str(staged))} (format parquet)"
-        )
+    where = condition(removal, _columns(parts.connection, [file]))
+    parts.connection.execute(f"copy (from {read([file])} where ({where}) is not true) to {quote_text(str(staged))}")
     publish(staged, file)
 
 

@@ -9,8 +9,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Final
@@ -67,6 +66,7 @@ class Parts:
         self.state = State()
         self._clock = clock
         self._made = 0
+        self._connection: DuckDBPyConnection | None = None
 
     @property
     def merged(self) -> Merged:
@@ -123,8 +123,7 @@ class Parts:
         staged = self.layout.staging / name
         shutil.rmtree(staged, ignore_errors=True)
         staged.mkdir()
-        with self.connection() as connection:
-            held = [_write(connection, content, file_of(staged, table)) for table, content in contents.items()]
+        held = [_write(self.connection, content, file_of(staged, table)) for table, content in contents.items()]
         if not any(held):
             shutil.rmtree(staged)
             return None
@@ -184,12 +183,19 @@ class Parts:
         left = [retired for retired in self.state.retired if retired not in due]
         self._save(msgspec.structs.replace(self.state, retired=left))
 
-    @contextmanager
-    def connection(self) -> Iterator[DuckDBPyConnection]:
-        """Give a DuckDB of little memory that keeps what is too much in the staging directory."""
-        spill = str(self.layout.staging / "spill")
-        with duckdb.connect(config={"threads": 1, "memory_limit": MEMORY, "temp_directory": spill}) as connection:
-            yield connection
+    @property
+    def connection(self) -> DuckDBPyConnection:
+        """A DuckDB of little memory that keeps what is too much in the staging directory; opened when first needed."""
+        if self._connection is None:
+            spill = str(self.layout.staging / "spill")
+            self._connection = duckdb.connect(config={"threads": 1, "memory_limit": MEMORY, "temp_directory": spill})
+        return self._connection
+
+    def close(self) -> None:
+        """Give its memory back."""
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
 
     def _is_live(self, merged: Stretch) -> bool:
         """Return whether the first and the last batch of a part are still there: what the first merge ever leaves."""
@@ -201,10 +207,8 @@ class Parts:
         target = self.layout.generation(number)
         if target.exists():
             return
-        staged = self.layout.staging / "generation.parquet"
-        with duckdb.connect(config={"threads": 1}) as connection:
-            select = f"select null::bigint as {SEQ} where false"
-            connection.execute(f"copy ({select}) to {quote_text(str(staged))} (format parquet)")
+        staged = self.layout.staging / "generation.parquet"  # DuckDB takes the format from the name
+        self.connection.execute(f"copy (select null::bigint as {SEQ} where false) to {quote_text(str(staged))}")
         publish(staged, target)
 
     def _save(self, state: State) -> None:

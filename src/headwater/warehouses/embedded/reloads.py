@@ -96,16 +96,12 @@ def _without(parts: Parts, name: str, rows: dict[Table, str], every: Stretch) ->
         return name
     contents: dict[Table, str | Path] = {}
     is_changed = False
-    with parts.connection() as connection:
-        for table in tables_of(parts.layout.merged / name):
-            file = file_of(parts.layout.merged / name, table)
-            contents[table] = file
-            if table in rows:
-                anew = f"(select {SEQ} from ({rows[table]}))"
-                found = connection.execute(
-                    f"select 1 from {read([file])} as old semi join {anew} as anew using ({SEQ}) limit 1"
-                ).fetchone()
-                if found:
-                    contents[table] = f"select old.* from {read([file])} as old anti join {anew} as anew using ({SEQ})"
-                    is_changed = True
+    for table in tables_of(parts.layout.merged / name):
+        old = read([file_of(parts.layout.merged / name, table)])
+        contents[table] = file_of(parts.layout.merged / name, table)
+        if table in rows:
+            anew = f"(select {SEQ} from ({rows[table]})) as anew using ({SEQ})"
+            if parts.connection.execute(f"select 1 from {old} semi join {anew} limit 1").fetchone():
+                contents[table] = f"select old.* from {old} as old anti join {anew}"
+                is_changed = True
     return parts.write(stretch, contents) if is_changed else name

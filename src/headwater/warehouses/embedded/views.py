@@ -34,15 +34,17 @@ class Merged:
     parts: tuple[str, ...] = ()
 
 
-def write(file: Path, tables: Mapping[Table, Columns], scan: Scan, models: Sequence[View]) -> list[str]:
+def write(
+    connection: DuckDBPyConnection, file: Path, tables: Mapping[Table, Columns], scan: Scan, models: Sequence[View]
+) -> list[str]:
     """Make a file of views: one a table, `users` and `accounts` on top, and those for analysis.
 
     Returns:
         What DuckDB said of the views for analysis that it did not take; the others are there.
     """
     file.unlink(missing_ok=True)
-    with duckdb.connect(config={"threads": 1}) as connection:
-        connection.execute(f"attach {quote_text(str(file))} as made (storage_version '{STORAGE_VERSION}')")
+    connection.execute(f"attach {quote_text(str(file))} as made (storage_version '{STORAGE_VERSION}')")
+    try:
         connection.execute("use made")
         for schema in sorted({table.schema for table in tables}):
             connection.execute(f"create schema if not exists {quote_ident(schema)}")
@@ -53,6 +55,7 @@ def write(file: Path, tables: Mapping[Table, Columns], scan: Scan, models: Seque
                 if latest.origin == table.name:
                     connection.execute(_latest(latest, table, columns, rows))
         refused = _analysis(connection, models)
+    finally:
         connection.execute("use memory")
         connection.execute("detach made")
     return refused
@@ -66,11 +69,12 @@ def scan_of(layout: Layout, merged: Merged) -> Scan:
     """
 
     def scan(table: Table, columns: Columns) -> str:
-        live = [layout.generation(merged.generation), layout.live / "*" / table.schema / f"{table.name}.parquet"]
+        generation = layout.generation(merged.generation)  # first: what is gone with it is missed by this name
+        live = [generation, layout.live / "*" / table.schema / f"{table.name}.parquet"]
         wanted = f"select {listed(columns)}, {SEQ} from"
         if not merged.before:
             return f"({wanted} {read(live)})"
-        files = [layout.marker(table), *files_in(layout, table, merged.parts)]
+        files = [generation, layout.marker(table), *files_in(layout, table, merged.parts)]
         return f"({wanted} {read(files)} union all {wanted} {read(live)} where {SEQ} >= {merged.before})"
 
     return scan
