@@ -101,7 +101,7 @@ def _templates() -> dict[str, Template]:
     environment = SandboxedEnvironment(
         undefined=StrictUndefined,
         extensions=["jinja2.ext.do"],
-        autoescape=False,  # noqa: S701 - this is SQL: the macros quote each name and text
+        autoescape=False,
     )
     macros = "".join(
         path.read_text("utf-8") for path in sorted(PACKAGE.glob("macros/*.sql")) if path.name != _ASKS_THE_DATABASE

@@ -1,8 +1,10 @@
 {#- One row an id: user ids, addresses, contacts and anonymous ids of all sources, and the person they belong to.
 
-    Ids that stand together in an event, an identify or an alias call belong to one person, and so on along the chain.
-    Each round carries the oldest id one step further, so that the cost is the same whatever somebody sends. -#}
-{%- set rounds = 6 -%}
+    Each id is anchored to the oldest of the stronger ids that it was seen with: an address to a user, a contact or an
+    anonymous id to a user or an address. Most people are complete with that. An id that was seen with several is a
+    bridge between them, and rounds carry the oldest anchor over the bridges, one a round: there are few, and however
+    long a chain somebody makes, the cost stays the same. -#}
+{%- set rounds = 8 -%}
 {%- set links_max = 10 -%}
 {%- set selects = [] -%}
 {%- set aliases = [] -%}
@@ -26,7 +28,8 @@
 {%- endfor -%}
 
 with every as (
-  select user_id, email, source || ':' || contact_id as contact, {{ headwater_visitor('anonymous_id') }} as anonymous_id, received_at
+  select user_id, email, source || ':' || contact_id as contact, 
+    case when contact_id is null then {{ headwater_visitor('anonymous_id') }} end as anonymous_id, received_at
   from {{ ref('email_events') }}
 {%- for select in selects %}
   union all
@@ -81,70 +84,96 @@ renamed as materialized (
   inner join ids as previous on previous.identity_key = told.previous_key and previous.node <> users.node
 ),
 
-known_links as (
-  select distinct 'user and email' as link, user_node as one, email_node as other from together
-    where user_node is not null and email_node is not null
-  union all
-  select distinct 'user and contact', user_node, contact_node from together
-    where user_node is not null and contact_node is not null
-  union all
-  select distinct 'email and contact', email_node, contact_node from together
-    where email_node is not null and contact_node is not null
-  union all
-  select distinct 'alias', previous_node, user_node from renamed where kind <> 'anonymous'
+user_emails as materialized (
+  select user_node, email_node
+  from (
+    select
+      user_node, email_node,
+      count(*) over (partition by user_node) as emails, count(*) over (partition by email_node) as users
+    from (
+      select distinct user_node, email_node from together where user_node is not null and email_node is not null
+      union
+      select user_node, previous_node from renamed where kind = 'email'
+    ) as pairs
+  ) as counted
+  where emails <= {{ links_max }} and users <= {{ links_max }}
 ),
 
-counted_links as (
+email_anchors as materialized (
+  select email_node, min(user_node) as anchor from user_emails group by email_node
+),
+
+anchored as materialized (
   select
-    one, other,
-    count(*) over (partition by link, one) as others_of_one, count(*) over (partition by link, other) as ones_of_other
-  from known_links
+    together.user_node, coalesce(email_anchors.anchor, together.email_node) as email_anchor,
+    together.contact_node, together.visitor_node, together.first_seen_at
+  from together
+  left join email_anchors on email_anchors.email_node = together.email_node
+),
+
+contact_pairs as (
+  select contact_node, stronger
+  from (
+    select
+      contact_node, stronger,
+      count(*) over (partition by contact_node) as strongers, count(*) over (partition by stronger) as contacts
+    from (
+      select contact_node, user_node as stronger from anchored where contact_node is not null and user_node is not null
+      union
+      select contact_node, email_anchor from anchored where contact_node is not null and email_anchor is not null
+    ) as pairs
+  ) as counted
+  where strongers <= {{ links_max }} and contacts <= {{ links_max }}
 ),
 
 visits as (
-  select 'user' as kind, visitor_node, user_node as known_node, first_seen_at from together where user_node is not null
+  select 'user' as kind, visitor_node, user_node as stronger, first_seen_at
+  from anchored where visitor_node is not null and user_node is not null
   union all
-  select 'email', visitor_node, email_node, first_seen_at from together where email_node is not null
-  union all
-  select 'contact', visitor_node, contact_node, first_seen_at from together where contact_node is not null
+  select 'email', visitor_node, email_anchor, first_seen_at
+  from anchored where visitor_node is not null and email_anchor is not null
   union all
   select 'alias', previous_node, user_node, first_seen_at from renamed where kind = 'anonymous'
 ),
 
-first_visits as (
-  select
-    visitor_node, known_node,
-    row_number() over (partition by visitor_node, kind order by first_seen_at, known_node) as place
-  from visits
-  where visitor_node is not null
+visitor_pairs as (
+  select distinct visitor_node, stronger
+  from (
+    select visitor_node, stronger, row_number() over (partition by visitor_node, kind order by first_seen_at, stronger) as place
+    from visits
+  ) as ranked
+  where place = 1
 ),
 
-visitor_links as materialized (
-  select visitor_node, known_node, count(*) over (partition by visitor_node) as links
-  from (select distinct visitor_node, known_node from first_visits where place = 1) as first_ones
+pairs as materialized (
+  select node, stronger, min(stronger) over (partition by node) as anchor
+  from (
+    select contact_node as node, stronger from contact_pairs
+    union all
+    select visitor_node, stronger from visitor_pairs
+    union all
+    select email_node, user_node from user_emails
+  ) as every_pair
 ),
 
-links as materialized (
-  select one, other from counted_links where others_of_one <= {{ links_max }} and ones_of_other <= {{ links_max }}
-  union all
-  select visitor_node, known_node from visitor_links where links > 1
+bridges as materialized (
+  select anchor as one, stronger as other from pairs where stronger <> anchor
+  union
+  select user_node, previous_node from renamed where kind = 'user'
 ),
 
 steps as materialized (
-  select one as node, other as neighbour from links
+  select one as node, other as neighbour from bridges
   union
-  select other, one from links
+  select other, one from bridges
   union
-  select one, one from links
+  select one, one from bridges
   union
-  select other, other from links
+  select other, other from bridges
 ),
 
 label_0 as (
-  select ids.node, least(ids.node, min(visitor_links.visitor_node)) as label
-  from ids
-  left join visitor_links on visitor_links.known_node = ids.node and visitor_links.links = 1
-  group by ids.node
+  select distinct node, node as label from steps
 ),
 {% for round in range(rounds) %}
 label_{{ round + 1 }} as (
@@ -154,21 +183,25 @@ label_{{ round + 1 }} as (
   group by steps.node
 ),
 {% endfor %}
-known_labels as materialized (
-  select label_0.node, coalesce(label_{{ rounds }}.label, label_0.label) as label
-  from label_0
-  left join label_{{ rounds }} on label_{{ rounds }}.node = label_0.node
+anchors as (
+  select ids.node, coalesce(stronger.anchor, ids.node) as anchor
+  from ids
+  left join (select distinct node, anchor from pairs) as stronger on stronger.node = ids.node
 ),
 
-labels as (
-  select known_labels.node, coalesce(of_known.label, known_labels.label) as label
-  from known_labels
-  left join visitor_links on visitor_links.visitor_node = known_labels.node and visitor_links.links = 1
-  left join known_labels as of_known on of_known.node = visitor_links.known_node
+rooted as materialized (
+  select anchors.node, coalesce(label_{{ rounds }}.label, anchors.anchor) as root
+  from anchors
+  left join label_{{ rounds }} on label_{{ rounds }}.node = anchors.anchor
+),
+
+oldest as (
+  select root, min(node) as node from rooted group by root
 )
 
 select
   ids.identity_key, ids.kind, ids.value, md5(firsts.identity_key) as person_id, ids.first_seen_at, ids.last_seen_at
 from ids
-inner join labels on labels.node = ids.node
-inner join ids as firsts on firsts.node = labels.label
+inner join rooted on rooted.node = ids.node
+inner join oldest on oldest.root = rooted.root
+inner join ids as firsts on firsts.node = oldest.node
