@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
+import deltalake
 import duckdb
+import pyarrow as pa
 
+from headwater.spec.names import quote_ident
+from headwater.warehouses import delta, embedded
 from headwater.warehouses import duckdb as duckdb_file
-from headwater.warehouses import embedded
 from headwater.warehouses.contract import SEQ, Columns, Load, Reading, Staged, Table, Warehouse
 
 DUCKDB_ESCAPES = (
@@ -136,6 +140,43 @@ class DuckDBFileUnderTest(UnderTest):
         with duckdb.connect(str(self.home / "warehouse.duckdb")) as connection:
             connection.execute(f"alter table {table.schema}.{table.name} alter column id set not null")
         return staged(staging, table, columns, {seq: {"id": None}})
+
+
+class DeltaUnderTest(UnderTest):
+    """Delta tables in a directory, read as Arrow datasets."""
+
+    escapes = DUCKDB_ESCAPES
+
+    def make(self) -> delta.Warehouse:
+        """Return the warehouse of this directory."""
+        return delta.Warehouse(delta.Settings(), self.home)
+
+    def reading(self) -> delta.Reading:
+        """Return what asks it."""
+        return delta.Reading(delta.Settings(), self.home)
+
+    def ask(self, sql: str) -> list[tuple[Any, ...]]:
+        """Read every table's newest commit, instants as UTC without a zone."""
+        with duckdb.connect() as connection:
+            connection.execute("set TimeZone = 'UTC'")
+            for log in self.home.glob("*/*/_delta_log"):
+                table, schema = log.parent, log.parent.parent.name
+                rows = f"{schema}/{table.name}"
+                connection.register(rows, deltalake.DeltaTable(table).to_pyarrow_dataset())
+                forms = {"VARCHAR": "substr({}, 1)", "TIMESTAMP WITH TIME ZONE": "{}::timestamp"}
+                described = connection.execute(f'describe "{rows}"').fetchall()
+                columns = {quote_ident(name): forms.get(kind, "{}") for name, kind, *_ in described}
+                listed = ", ".join(f"{form.format(name)} as {name}" for name, form in columns.items())
+                connection.execute(f"create schema if not exists {schema}")
+                connection.execute(f'create view {schema}.{table.name} as select {listed} from "{rows}"')
+            return connection.execute(sql).fetchall()
+
+    def refused(self, staging: duckdb.DuckDBPyConnection, table: Table, columns: Columns, seq: int) -> Staged:
+        """Return a row for a table of which somebody made one with other types."""
+        shutil.rmtree(self.home / table.schema / table.name, ignore_errors=True)
+        other = pa.table({"id": ["m"], "count": ["many"]})
+        deltalake.write_deltalake(self.home / table.schema / table.name, other)
+        return staged(staging, table, columns, {seq: {"count": 1}})
 
 
 def staged(
