@@ -151,7 +151,5 @@ def test_a_column_of_every_call_is_null_when_excluded_and_some_cannot_be(tables)
 
 def test_name_and_category_of_a_page_can_be_excluded(tables):
     page = event(1, type="page", name="secret", category="c", properties={"name": "secret"})
-    tables.load(
-        event(1, type="page", name="secret", category="c", properties={"name": "secret"}), **out("pages", "name")
-    )
+    tables.load(page, **out("pages", "name"))
     assert tables.own("pages") == [{"category": "c"}]
