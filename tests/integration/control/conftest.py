@@ -12,6 +12,7 @@ import msgspec
 import pytest
 import uvicorn
 from starlette.applications import Starlette
+from warehouse_desk import WarehouseDesk
 
 from headwater.control import api
 from headwater.control.live import Live
@@ -28,12 +29,13 @@ API_KEY = "0123456789abcdef" * 4
 """The one key that the account of the stand-in takes."""
 
 
-class PipelineDesk:
+class PipelineDesk(WarehouseDesk):
     """Stands in for another process: keeps dead letters, and remembers what it was asked for."""
 
     HANGS_S = 60
 
     def __init__(self):
+        super().__init__()
         self.asked = []
         self.letters = {}
         self.runs = []
@@ -115,18 +117,6 @@ class PipelineDesk:
     async def test_destination(self, type_, settings):
         self._note("test", type_=type_, settings=dict(settings))
         return {"ok": True, "message": "The destination answered."}
-
-    async def sync(self, warehouse_id=None, *, wait=False):
-        self._note("sync", warehouse_id=warehouse_id, wait=wait)
-        return {"syncs": []}
-
-    async def syncs(self, warehouse_id=None, count=50):
-        self._note("syncs", warehouse_id=warehouse_id, count=count)
-        return {"syncs": []}
-
-    async def warehouses(self):
-        self._note("warehouses")
-        return {"warehouses": []}
 
     async def account_check(self, url, key):
         self._note("check", url=url, key=key)
@@ -286,7 +276,11 @@ class Question:
 class Asking:
     """Gives one result, whatever was asked, and notes the questions."""
 
+    TABLES = (("site", "tracks"), ("site", "users"))
+
     def __init__(self):
+        self.tables = [CatalogTable(*each, (("id", "VARCHAR"),)) for each in self.TABLES]
+        self.wrong = ""
         self.asked, self.open, self.cancelled = [], [], []
 
     def run(self, warehouse_id, sql, rows_max, **how):
@@ -301,7 +295,9 @@ class Asking:
         return 1
 
     def catalog(self, _warehouse_id):
-        return [CatalogTable("site", name, (("id", "VARCHAR"),)) for name in ("tracks", "users")]
+        if self.wrong:
+            raise QueryError(self.wrong)
+        return self.tables
 
     def running(self, warehouse_id=None):
         return [each for each in self.open if warehouse_id in (None, each.warehouse_id)]

@@ -111,7 +111,8 @@ def test_the_workspace_the_echo_and_the_catalog(running):
         False,
         True,
     )
-    assert running.api("GET", "/catalog/warehouses")["warehousesCatalog"][0]["slug"] == "embedded"
+    kinds = {each["slug"] for each in running.api("GET", "/catalog/warehouses")["warehousesCatalog"]}
+    assert "embedded" in kinds
 
 
 def test_the_webhook_secret_is_shown_only_when_it_is_made(running):

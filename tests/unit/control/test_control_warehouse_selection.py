@@ -74,29 +74,35 @@ def test_without_a_collection_it_is_the_whole_source(choose, source):
         ("groups", "group_id"),
     ],
 )
-def test_t154_a_column_that_rows_are_found_by_cannot_be_left_out(choose, collection, column):
+def test_t154_a_column_that_rows_are_found_by_cannot_be_left_out(collection, column):
     with pytest.raises(InvalidRequestError, match=f"{column} of {collection} cannot be left out") as refused:
-        choose(("other", "", False), (collection, column, False))
+        selection.checked(Override("s", collection, column, enabled=False), "at")
+    assert refused.value.field == "at.property"
+    assert selection.checked(Override("s", collection, column, enabled=True), "at").enabled
+
+
+def test_t154_nothing_is_left_out_where_something_cannot_be(choose):
+    with pytest.raises(InvalidRequestError) as refused:
+        choose(("other", "", False), ("tracks", "received_at", False))
     assert refused.value.field == "syncOverrides[1].property"
     assert choose.state().excluded == frozenset()
-    assert not choose((collection, column, True))
 
 
 @pytest.mark.parametrize("column", ["user_id", "timestamp", "context_ip", "event_text"])
-def test_other_columns_of_every_call_can_be_left_out(choose, source, column):
-    choose(("signed_up", column, False))
-    assert choose.state().excluded == {Excluded(source.id, "signed_up", column)}
+def test_other_columns_of_every_call_can_be_left_out(column):
+    override = Override("s", "signed_up", column, enabled=False)
+    assert selection.checked(override, "at") == override
 
 
 @pytest.mark.parametrize(("table", "origin"), [("users", "identifies"), ("accounts", "groups")])
-def test_a_table_that_is_made_of_another_is_chosen_by_that_one(choose, table, origin):
+def test_a_table_that_is_made_of_another_is_chosen_by_that_one(table, origin):
     with pytest.raises(InvalidRequestError, match=f"{table} is made of {origin}"):
-        choose((table, "", False))
+        selection.checked(Override("s", table, "", enabled=False), "at")
 
 
-def test_a_property_needs_its_collection(choose):
+def test_a_property_needs_its_collection():
     with pytest.raises(InvalidRequestError, match="needs its collection"):
-        choose(("", "email", False))
+        selection.checked(Override("s", "", "email", enabled=False), "at")
 
 
 def test_an_unknown_source_or_warehouse_is_not_found(control, workspace, choose):

@@ -119,7 +119,7 @@ class ReloadOperations:
             InvalidRequestError: there are none, or one is not connected.
             NotFoundError: there is no such source.
         """
-        ids = [self._control.sources.get(entry.workspace_id, key).id for key in dict.fromkeys(keys)]
+        ids = list(dict.fromkeys(self._control.sources.get(entry.workspace_id, key).id for key in keys))
         if not ids or not set(ids) <= set(entry.source_ids):
             raise InvalidRequestError("sourceIds are sources that are connected to this warehouse", field="sourceIds")
         return ids
