@@ -13,8 +13,12 @@ from sqlalchemy import inspect, text
 from headwater.control import database
 from headwater.control.accounts import Place
 from headwater.control.secrets import SecretBox
+from headwater.control.selection import Override
 from headwater.control.service import open_control
 from headwater.delivery.connection import Tuning
+from headwater.loading.rules import Rules
+from headwater.loading.schedule import Schedule
+from headwater.models import Models
 
 KEY = b"k" * 32
 AT = "2026-01-31T08:00:00.000000Z"
@@ -60,7 +64,11 @@ def test_everything_is_there_after_the_upgrade_and_accounts_can_be_connected(url
     assert [(each.id, each.tuning, each.first_seq) for each in snapshot.destinations] == [("d1", Tuning(), None)]
     assert (snapshot.filters, snapshot.subscriptions, snapshot.functions, snapshot.inserts) == ((), (), (), ())
     assert control.filters.create("w1", "d1", title="A", condition="all", actions=[{"type": "DROP"}]).enabled
-    assert snapshot.schemas(snapshot.warehouses[0]) == {"s1": "email", "s2": "site"}
+    (warehouse,) = snapshot.warehouses
+    assert (warehouse.rules, warehouse.schedule, warehouse.models) == (Rules(), Schedule(), Models())
+    assert (warehouse.keep_days, warehouse.excluded) == (None, frozenset())
+    assert control.warehouses.select("w1", warehouse.id, [Override("site", "a", "", enabled=False)])
+    assert snapshot.schemas(warehouse) == {"s1": "email", "s2": "site"}
     assert snapshot.accounts == ()
     made = control.accounts.connect(
         "w1", Place("https://acme.api-us1.com", "acme"), api_key="a" * 64, source_id="s1", settings={"delivered": "off"}
@@ -72,7 +80,12 @@ def test_everything_is_there_after_the_upgrade_and_accounts_can_be_connected(url
 
 @pytest.mark.parametrize(
     "statement",
-    ["CREATE TABLE accounts", "ALTER TABLE sources ADD COLUMN former_until", "CREATE TABLE insert_functions"],
+    [
+        "CREATE TABLE accounts",
+        "ALTER TABLE sources ADD COLUMN former_until",
+        "CREATE TABLE insert_functions",
+        "CREATE TABLE warehouse_exclusions",
+    ],
 )
 def test_a_kill_in_the_middle_of_the_upgrade_leaves_the_former_release_whole(url, statement):
     script = f"""
