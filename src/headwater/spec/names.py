@@ -12,8 +12,9 @@ from headwater.limits import IDENTIFIER_BYTES_MAX
 _WORD: Final = re.compile(r"[A-Z0-9]+[a-z0-9]*|[a-z0-9]+")
 _HASH_CHARS: Final = 8
 
-# What PostgreSQL 18 or DuckDB 2.0 refuse as a bare column or table name. It is the same for every warehouse and never
-# grows: a new word would leave the rows of before in a column of another name.
+# What PostgreSQL 18 or DuckDB 2.0 refuse as a bare column or table name, but for anti, asof, at, by, glob, positional,
+# semi and unpack, which DuckDB wants quoted. It is the same for every warehouse and never grows: a new word would leave
+# the rows of before in a column of another name.
 _RESERVED: Final = frozenset(
     """
     all analyse analyze and any array as asc asymmetric authorization binary both case cast check collate collation
