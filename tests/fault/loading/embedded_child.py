@@ -41,6 +41,7 @@ MODEL = View("headwater", "total", "select count(*) as events, sum(x) as x from 
 
 def main() -> None:
     compaction.BATCHES_MAX = 3
+    os.fsync = lambda _descriptor: None  # who is killed loses nothing that was written; synced or not is not tried here
     if sys.argv[1] == "--serve":
         parts.GRACE = timedelta(0)
         serve()
@@ -83,27 +84,26 @@ def run(state: Path, base: int = 0, *, is_erasing: bool = True) -> None:
     first = json.loads(done.read_text()) if done.exists() else 0
     warehouse = Warehouse(Settings(str(state / "warehouse")), state)
     warehouse.open()
-    try:
-        for number, step in list(enumerate(steps(warehouse, base, is_erasing=is_erasing)))[first:]:
+    with duckdb.connect(config={"threads": 1}) as staging:
+        every = steps(warehouse, staging, base, is_erasing=is_erasing)
+        for number, step in list(enumerate(every))[first:]:
             step()
             aside = state / "done.tmp"
             aside.write_text(json.dumps(number + 1))
             aside.replace(done)
-    finally:
-        warehouse.close()
+    warehouse.close()
 
 
-def steps(warehouse: Warehouse, base: int, *, is_erasing: bool):
+def steps(warehouse: Warehouse, staging: duckdb.DuckDBPyConnection, base: int, *, is_erasing: bool):
     """Return the steps; `base` is the first sequence of all."""
 
     def load(first: int, next_: int, *, columns=COLUMNS, schema="site", reload="", version="first"):
         def step() -> None:
-            with duckdb.connect() as staging:
-                staged = tuple(
-                    rows(staging, Table(schema, name), base + first, base + next_, columns, version) for name in TABLES
-                )
-                warehouse.add_columns({each.table: each.columns for each in staged})
-                warehouse.load(staging, Load(base + first, base + next_, staged, reload and f"{reload}-{base}"))
+            staged = tuple(
+                rows(staging, Table(schema, name), base + first, base + next_, columns, version) for name in TABLES
+            )
+            warehouse.add_columns({each.table: each.columns for each in staged})
+            warehouse.load(staging, Load(base + first, base + next_, staged, reload and f"{reload}-{base}"))
 
         return step
 
@@ -146,7 +146,9 @@ def rows(staging, table: Table, first: int, next_: int, columns, version: str) -
         "x": "i + 0.5" if columns is WIDE else "i",
     }
     listed = ", ".join(f"({values[name]})::{kind.value} as {name}" for name, kind in columns.items())
-    staging.execute(f"create table {relation} as select {listed}, i::bigint as {SEQ} from range({first}, {next_}) r(i)")
+    staging.execute(
+        f"create or replace temp table {relation} as select {listed}, i::bigint as {SEQ} from range({first}, {next_}) r(i)"
+    )
     return Staged(table, columns, relation, next_ - first)
 
 

@@ -111,7 +111,7 @@ def test_who_reads_all_the_while_sees_no_error_and_nothing_by_halves(tmp_path):
     state = tmp_path / "state"
     views = state / "warehouse" / "views.duckdb"
     reads, rows = 0, 0
-    with subprocess.Popen([sys.executable, str(CHILD), str(state), "3"]) as writing:
+    with subprocess.Popen([sys.executable, str(CHILD), str(state), "2"]) as writing:
         while writing.poll() is None:
             if not views.exists():
                 continue
@@ -126,7 +126,7 @@ def test_who_reads_all_the_while_sees_no_error_and_nothing_by_halves(tmp_path):
                     reads, rows = reads + 1, found
         assert writing.returncode == 0
     assert reads > 0
-    assert rows == 180
+    assert rows == 120
 
 
 def test_who_reads_while_a_person_is_removed_is_at_worst_told_to_reconnect(forge, tmp_path):
