@@ -70,7 +70,7 @@ _RESERVED_BY: Final[Mapping[str, frozenset[str]]] = {
         respect rollup rows set struct treat unbounded unnest within
         """,
         # Transact-SQL, reserved keywords.
-        "sqlserver": _TRANSACT_SQL,
+        "sql_server": _TRANSACT_SQL,
         "synapse": _TRANSACT_SQL,
         # Databricks, reserved words: not as an alias of a table.
         "databricks": "anti minus semi",

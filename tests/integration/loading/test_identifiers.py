@@ -85,7 +85,7 @@ def test_no_name_of_before_has_changed():
 
 def test_what_one_engine_reserves_is_left_alone_in_all_others():
     found = {engine: column_name("plan", engine=engine) for engine in ENGINES}
-    assert {engine for engine, name in found.items() if name == "_plan"} == {"sqlserver", "synapse"}
+    assert {engine for engine, name in found.items() if name == "_plan"} == {"sql_server", "synapse"}
     assert set(found.values()) == {"plan", "_plan"}
 
 
