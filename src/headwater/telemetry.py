@@ -95,6 +95,9 @@ METRICS: Final = {
         ),
         Metric("headwater_warehouse_cursor", "gauge", ("warehouse",), "Where a warehouse stands in the log."),
         Metric("headwater_warehouse_lag_events", "gauge", ("warehouse",), "Events not yet in a warehouse."),
+        Metric("headwater_warehouse_failures", "gauge", ("warehouse",), "Loads that failed in a row."),
+        Metric("headwater_warehouse_reloads", "gauge", ("warehouse",), "Reloads that have something left to do."),
+        Metric("headwater_warehouse_unaccounted", "gauge", ("warehouse",), "Events in no count or in two; a fault."),
     )
 }
 

@@ -15,6 +15,9 @@ from headwater.delivery.series import Metrics, Point
 from headwater.delivery.status import ConnectionStatus
 from headwater.delivery.tryout import Tried
 from headwater.errors import InvalidRequestError
+from headwater.loading.reloads import Reload
+from headwater.loading.trends import Day
+from headwater.warehouses.contract import Person
 
 _CHOSEN: Final = {
     "sourceId": "source_id",
@@ -26,6 +29,7 @@ _CHOSEN: Final = {
     "until": "until",
     "destinationIds": "destination_ids",
 }
+_IDS: Final = {"userIds": "user_ids", "anonymousIds": "anonymous_ids", "emails": "emails"}
 _DIGITS: Final = 19  # of SQLite's largest row number
 
 
@@ -71,6 +75,34 @@ def metrics(found: Metrics) -> Answer:
 def tried(end: Tried) -> Answer:
     """Return how a try ended."""
     return {**plain(end), "exchanges": [plain(each) for each in end.exchanges]}
+
+
+def reload(run: Reload) -> Answer:
+    """Return a reload with its progress; no `sourceIds` are all that are connected."""
+    told = plain(run)
+    del told["spentMs"]
+    return {**told, "sourceIds": list(run.source_ids or ()), "etaS": run.eta_s}
+
+
+def day(found: Day) -> Answer:
+    """Return what a warehouse took on one day."""
+    return {**plain(found), "rows": found.rows}
+
+
+def person(ids: Mapping[str, Any]) -> Person:
+    """Return whose rows are meant.
+
+    Raises:
+        InvalidRequestError: nobody's, a kind of id that is none, or an id that is empty: it would be everybody's.
+    """
+    if unknown := sorted(set(ids) - set(_IDS)):
+        raise InvalidRequestError(f"A person is named by {', '.join(_IDS)}.", field=unknown[0])
+    for name, values in ids.items():
+        if isinstance(values, str) or not all(isinstance(value, str) and value.strip() for value in values):
+            raise InvalidRequestError(f"{name} is a list of texts that are not empty.", field=name)
+    if not any(ids.values()):
+        raise InvalidRequestError(f"Name the person by {', '.join(_IDS)}.", field=next(iter(_IDS)))
+    return Person(**{_IDS[name]: frozenset(values) for name, values in ids.items()})
 
 
 def chosen_letters(destination_id: str | None, chosen: Mapping[str, Any] | None) -> DeadLetterFilter:

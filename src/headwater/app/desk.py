@@ -201,6 +201,49 @@ class Desk:
         """Return where every warehouse stands."""
         return {"warehouses": [answers.plain(status) for status in await asyncio.to_thread(self._loading.status)]}
 
+    async def test_warehouse(self, type_: str, settings: Mapping[str, Any]) -> Answer:
+        """Try a warehouse's credentials and rights."""
+        reason = await self._loading.orders.check(type_, settings)
+        return {"ok": not reason, "message": reason or "The warehouse answered."}
+
+    async def reload(
+        self,
+        warehouse_id: str,
+        *,
+        source_ids: Sequence[str] | None = None,
+        collections: Sequence[str] | None = None,
+        since: str | None = None,
+        until: str | None = None,
+    ) -> Answer:
+        """Load a stretch of the log again, beside what comes in."""
+        begin, end = _instant(since, "since"), _instant(until, "until")
+        await self._newest()
+        run = await self._loading.orders.reload(
+            warehouse_id, source_ids=source_ids, collections=collections, since=begin, until=end
+        )
+        return {"reload": answers.reload(run)}
+
+    async def reloads(self, warehouse_id: str | None = None, count: int = 50) -> Answer:
+        """Return the newest reloads, newest first."""
+        return {"reloads": [answers.reload(each) for each in await self._loading.orders.reloads(warehouse_id, count)]}
+
+    async def cancel_reload(self, reload_id: str) -> Answer:
+        """End a reload where it is."""
+        return {"reload": answers.reload(await self._loading.orders.cancel(reload_id))}
+
+    async def row_trends(self, warehouse_id: str, days: int = 30) -> Answer:
+        """Return what a warehouse took day by day, the oldest day first."""
+        return {"days": [answers.day(each) for each in await self._loading.orders.trends(warehouse_id, days)]}
+
+    async def misfits(self, warehouse_id: str) -> Answer:
+        """Return which values did not fit their columns."""
+        return {"misfits": [answers.plain(each) for each in await self._loading.orders.misfits(warehouse_id)]}
+
+    async def remove_person(self, ids: Mapping[str, Sequence[str]], warehouse_id: str | None = None) -> Answer:
+        """Delete a person's rows for good; what one warehouse could not do stands beside what the others did."""
+        removed = await self._loading.orders.remove(answers.person(ids), warehouse_id)
+        return {"warehouses": [answers.plain(each) for each in removed]}
+
     async def account_check(self, url: str, key: str) -> Answer:
         """Try an account's address and API key."""
         return await self._worker.check(url, key)

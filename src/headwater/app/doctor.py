@@ -231,6 +231,8 @@ def _compared(found: Comparison, called: Mapping[str, str]) -> Finding:
 
 def _warehouse(status: dict[str, Any]) -> Finding:
     error = status.get("lastError") or ""
+    if not error and (lost := status["unaccounted"]):
+        error = f"{lost} events are in no count, or in two; reload the warehouse and tell the maintainers"
     return Finding(f"warehouse {status['warehouseId']}", f"loaded up to {status['cursor']}", str(error))
 
 

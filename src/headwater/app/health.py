@@ -151,6 +151,9 @@ def _of_warehouses(statuses: list[dict[str, Any]], end: int) -> list[Sample]:
         cursor = each["cursor"] or 0  # None before it was reached: everything is still to be loaded
         samples.append(("headwater_warehouse_cursor", label, cursor))
         samples.append(("headwater_warehouse_lag_events", label, max(0, end - cursor)))
+        samples.append(("headwater_warehouse_failures", label, each["failures"]))
+        samples.append(("headwater_warehouse_reloads", label, each["reloads"]))
+        samples.append(("headwater_warehouse_unaccounted", label, each["unaccounted"]))
     return samples
 
 

@@ -133,7 +133,7 @@ class Parts:
             "workers": self.workers.run(),
             "identify feed": self._feed.run(),
             "dead letters": retain_dead_letters(self.delivery, self._settings),
-            "accounting": account(self.delivery),
+            "accounting": account(self.delivery, self.loading),
         }
 
     async def _map(self) -> None:
