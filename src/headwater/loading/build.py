@@ -95,10 +95,17 @@ def build(  # noqa: PLR0913, PLR0917 - all that decides what a batch becomes, ea
 
 
 def _by_table(excluded: frozenset[Excluded]) -> dict[str, frozenset[str]]:
-    """Return what is excluded by table."""
+    """Return what is excluded by table.
+
+    Who excludes `order` means the column that is called `_order` because the word is reserved; no other is called so.
+    """
     found: dict[str, set[str]] = {}
     for each in excluded:
-        found.setdefault(each.collection, set()).add(each.property)
+        columns = {each.property, f"_{each.property}"} if each.property else {""}
+        for table in (
+            {each.collection} if tables.is_taken(each.collection) else {each.collection, f"_{each.collection}"}
+        ):
+            found.setdefault(table, set()).update(columns)
     return {table: frozenset(columns) for table, columns in found.items()}
 
 

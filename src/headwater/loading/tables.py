@@ -73,7 +73,7 @@ def route(call: str, event: str, engine: str = "") -> Route:
     """Return where a call goes; events whose names differ only in spelling share a table."""
     if call == Call.TRACK:
         name = table_name(event, engine)
-        return Route(call, event, f"_{name}" if name in _TAKEN else name, snake_case(event) or name)
+        return Route(call, event, f"_{name}" if is_taken(name) else name, snake_case(event) or name)
     return Route(call, event, _OWN[Call(call)] if call in _OWN else OVERFLOW_TABLE, "")
 
 
@@ -81,6 +81,11 @@ def common_columns(table: str) -> dict[str, ColumnType]:
     """Return the columns that every row of a table has."""
     extra = _EXTRA.get(table, _EVENT)
     return {**_COMMON, **dict.fromkeys(extra, _TEXT)}
+
+
+def is_taken(table: str) -> bool:
+    """Return whether a table's name is one of ours, so that an event of this name has another."""
+    return table in _TAKEN
 
 
 def is_ours(table: str, column: str) -> bool:

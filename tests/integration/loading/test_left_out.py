@@ -136,6 +136,20 @@ def test_an_excluded_context_misfit_is_left_out_of_that_table_only(tables):
     assert json.loads(tables.own("tracks")[1]["_overflow"]) == {"context.n": "secret", "context.m": "x"}
 
 
+def test_a_reserved_word_can_be_excluded_as_its_sender_spells_it(tables):
+    tables.load(
+        event(1, "Order", properties={"order": 1, "a": 1}), event(2, "E", properties={"order": 1}), **out("order")
+    )
+    assert {table.name for table in tables.columns} == {"tracks", "e"}
+    tables.load(event(3, "E", properties={"order": 2, "plan": 2}), engine="synapse", **out("e", "order", "plan"))
+    assert tables.own("e") == [{"_order": 1}, {}]
+
+
+def test_an_event_that_is_called_like_a_table_of_ours_is_another_one(tables):
+    tables.load(event(1, "Pages"), event(2, type="page"), **out("pages"))
+    assert {table.name for table in tables.columns} == {"tracks", "_pages"}
+
+
 def test_overflow_itself_can_be_excluded(tables):
     tables.load(event(1, properties={"a": "x", "A": "y"}), **out("e", "_overflow"))
     assert tables.own("e") == [{"a": "x"}]
