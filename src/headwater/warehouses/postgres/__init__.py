@@ -103,6 +103,8 @@ class Warehouse:
         """Change each table in a transaction of its own, so that a thousand new ones need no thousand locks at once."""
         with within(self._connected(), _DDL_S * max(1, len(added)), _DDL_LOCK_S):
             for table, columns in added.items():
+                if tables.fits(self._catalog, table, columns):
+                    continue
                 with self._refusing(), at(table), self._connection.transaction():
                     tables.ensure(self._connection, self._catalog, table, columns)
 

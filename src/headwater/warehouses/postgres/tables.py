@@ -47,6 +47,18 @@ def at(table: Table) -> Iterator[None]:
         raise AtTableError(table, error) from error
 
 
+def fits(catalog: Catalog, table: Table, columns: Columns) -> bool:
+    """Return whether a table has these columns, and what is derived from it too."""
+    declared = catalog.declared(table)
+    latest = derived.of(table)
+    if declared is None or not declared.keys() >= columns.keys():
+        return False
+    if latest is None:
+        return True
+    kept = catalog.declared(Table(table.schema, latest.table))
+    return kept is not None and SEQ in declared and kept.keys() >= set(derived.kept(latest, declared))
+
+
 def ensure(connection: Any, catalog: Catalog, table: Table, columns: Columns) -> None:
     """Make a table, or the columns it lacks, and what is derived from it; the caller's transaction."""
     declared = catalog.declared(table)
