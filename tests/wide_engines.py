@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import ClassVar
 
 from headwater.warehouses._lanes.wide.engine import Adding, Commit, Engine, information_schema
 from headwater.warehouses._lanes.wide.lane import Lane
+from headwater.warehouses._lanes.wide.reading import WideReading
 from headwater.warehouses.contract import ColumnType
 
 _WIDENS = {
@@ -57,9 +57,9 @@ POSTGRES = Engine(
     columns=information_schema(),
     index="create unique index on {table} ({id})",
     largest_boolean="bool_or({})",
-    file_format="",
+    file_format="insert_values",  # as dlt loads Redshift and SQL Server
     session=("set statement_timeout = '60s'", "set lock_timeout = '5s'", "set timezone = 'UTC'"),
-    reading=("set transaction read only", "set local statement_timeout = '{timeout_s}s'"),
+    reading=("set statement_timeout = {timeout_ms}", "begin read only"),
     rights="select has_database_privilege(current_database(), 'create')",
     widens=_WIDENS,
 )
@@ -73,19 +73,26 @@ class File:
 
 
 class InDuckDB(Lane):
-    engine: ClassVar[Engine] = DUCKDB
+    engine: Engine = DUCKDB
     types = DUCKDB.types
 
     def destination(self, dlt):
         return dlt.destinations.duckdb(self.settings.path)
 
 
+class AskDuckDB(WideReading):
+    engine = DUCKDB
+
+    def destination(self, dlt):
+        return dlt.destinations.duckdb(self.settings.path)
+
+
 class Merging(InDuckDB):
-    engine: ClassVar[Engine] = MERGING
+    engine: Engine = MERGING
 
 
 class Inserting(InDuckDB):
-    engine: ClassVar[Engine] = INSERTING
+    engine: Engine = INSERTING
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +107,7 @@ class Server:
 
 
 class InPostgres(Lane):
-    engine: ClassVar[Engine] = POSTGRES
+    engine: Engine = POSTGRES
     types = POSTGRES.types
 
     def destination(self, dlt):
@@ -114,6 +121,11 @@ class InPostgres(Lane):
                 "password": one.password,
             }
         )
+
+
+class AskPostgres(WideReading):
+    engine = POSTGRES
+    destination = InPostgres.destination
 
 
 def file_of(home: Path) -> File:

@@ -9,7 +9,9 @@ from datetime import UTC, datetime
 
 import duckdb
 import pytest
-from warehouse_under_test import ESCAPES, DuckDBFileUnderTest, EmbeddedUnderTest, load, staged
+from postgres_under_test import PostgresUnderTest
+from warehouse_under_test import ESCAPES, DeltaUnderTest, DuckDBFileUnderTest, EmbeddedUnderTest, load, staged
+from wide_under_test import WideOnPostgresUnderTest, WideUnderTest
 
 from headwater import shelf
 from headwater.errors import QueryError, RefusedTableError, RetryableError
@@ -27,10 +29,14 @@ COLUMNS = {"id": TEXT, "timestamp": TIME, "count": INTEGER, "price": FLOAT, "ok"
 AT = datetime(2026, 11, 23, 12, 0, 0, 123_000)  # noqa: DTZ001 - a warehouse's timestamp has no zone and is UTC
 
 BUILDERS = {
+    "delta": DeltaUnderTest,
     "duckdb": DuckDBFileUnderTest,
     "embedded": EmbeddedUnderTest,
+    "postgres": PostgresUnderTest,
+    "wide lane on DuckDB": WideUnderTest,
+    "wide lane on PostgreSQL": WideOnPostgresUnderTest,
 }
-NOT_RUN_HERE: frozenset[str] = frozenset()
+NOT_RUN_HERE = frozenset({"bigquery", "clickhouse", "databricks", "redshift", "snowflake", "sql_server", "synapse"})
 """Engines that cannot be started on this machine; their tests stand in tests/unit/warehouses."""
 
 

@@ -12,42 +12,25 @@ import secrets
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from dataclasses import dataclass, replace
-from datetime import datetime
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar, Final
 
 from duckdb import DuckDBPyConnection
 
 from headwater.errors import DeliveryError, RetryableError
-from headwater.spec.names import quote_ident
 from headwater.warehouses._lanes.wide import catalog, statements
 from headwater.warehouses._lanes.wide.catalog import Catalog
 from headwater.warehouses._lanes.wide.engine import Commit, Engine
 from headwater.warehouses._lanes.wide.faults import told
+from headwater.warehouses._lanes.wide.parts import ORDER, Part, events, newest
 from headwater.warehouses._lanes.wide.removing import removals
-from headwater.warehouses._lanes.wide.shipping import Parcel, Shipping, ShippingError
-from headwater.warehouses._lanes.wide.statements import CURSORS, NEW, RECEIVED, Shipped, latest_of, order_of
-from headwater.warehouses.contract import ID, SEQ, Columns, ColumnType, Latest, Load, Removal, Staged, Table, View
+from headwater.warehouses._lanes.wide.shipping import Shipping, ShippingError
+from headwater.warehouses._lanes.wide.statements import CURSORS, Shipped, latest_of, order_of
+from headwater.warehouses.contract import ID, Columns, ColumnType, Latest, Load, Removal, Table, View
 
-_ORDER: Final = "q"  # the staging column of the log sequence
 _TIDY_LOADS: Final = 50  # ours: dlt leaves a few rows a load in its own tables
 _EXACT_INTEGER: Final = 2**53  # beyond it a double loses digits
-
-
-@dataclass(frozen=True, slots=True)
-class _Part:
-    """A parcel and where it goes: rows of events, or (`is_latest`) the newest state that they bring.
-
-    Attributes:
-        of: the table of events it comes from; what is refused is told of that one.
-    """
-
-    parcel: Parcel
-    of: Table
-    slots: Mapping[str, str]
-    received: tuple[datetime, datetime] | None = None
-    is_latest: bool = False
 
 
 class Lane(ABC):
@@ -89,9 +72,10 @@ class Lane(ABC):
         self._shipping.sweep()
         with self._told():
             self._catalog = None
-            self._add(CURSORS, statements.CURSOR_COLUMNS)
+            if CURSORS not in self._known().tables:
+                self._add(CURSORS, statements.CURSOR_COLUMNS)
             if not self._ask(f"select count(*) from {self.engine.named(*CURSORS)}"):
-                self._do(*statements.move_cursor(self._inserting(), 0, 0, ""))
+                self._do(*statements.move_cursor(self._inserting(), 0, ""))
             self._drop_staged()
 
     def cursor(self) -> int:
@@ -110,10 +94,10 @@ class Lane(ABC):
         with self._told():
             missing = self._known().missing(added)
         for table, columns in missing.items():
-            with self._told(table):
+            with self._told(), self._blamed(table):
                 self._add(table, columns)
         for table in {*added} & {*missing}:
-            with self._told(table):
+            with self._told(), self._blamed(table):
                 self._show(table)
 
     def widen(self, wanted: Mapping[Table, Columns]) -> None:
@@ -135,13 +119,10 @@ class Lane(ABC):
             try:
                 stages = self._shipping.ship(staging, [part.parcel for part in parts]) if parts else []
             except ShippingError as error:
-                self._forget()
                 raise told(self.engine.name, error, error.table) from error
-            try:
-                self._take_over(batch, parts, stages)
-            finally:
-                self._drop(stages)
-        self._loads += 1
+            self._take_over(batch, parts, stages)
+            self._loads += 1
+            self._drop(stages)
 
     def finish(self, reload: str) -> None:
         """Make each newest state anew: a reload brought older values and newer ones in any order."""
@@ -154,12 +135,12 @@ class Lane(ABC):
         removed: dict[Table, int] = {}
         with self._told():
             for table, columns in self._known().of_events().items():
-                for where in removals(self.engine, removal, columns):
-                    target = self.engine.named(*table)
+                target = self.engine.named(*table)
+                for where in removals(self.engine, removal, target, columns, self._shipping.client().execute_query):
                     count = self._ask(f"select count(*) from {target} where {where}")
                     if count:
                         self._do(f"delete from {target} where {where}")
-                        removed[table] = count
+                        removed[table] = removed.get(table, 0) + count
             self._renew({table.schema for table in removed if latest_of(table) is not None})
         return removed
 
@@ -198,42 +179,42 @@ class Lane(ABC):
             raise RetryableError("Another process loads into this warehouse; stop one of the two.") from error
         self._lock = descriptor
 
-    def _parts(self, staging: DuckDBPyConnection, batch: Load) -> Iterator[_Part]:
+    def _parts(self, staging: DuckDBPyConnection, batch: Load) -> Iterator[Part]:
         """Yield what is to be shipped: each table, and beside it the newest state that it brings."""
         known = self._known().tables
         for staged in batch.tables:
-            yield _events(staging, staged)
+            yield events(staging, staged)
             latest = latest_of(staged.table)
             wanted = known.get(Table(staged.table.schema, latest.table)) if latest else None
             if latest and wanted and latest.key in staged.columns and not batch.reload:
-                yield _newest(staged, latest, wanted)
+                yield newest(staged, latest, wanted)
 
-    def _take_over(self, batch: Load, parts: Sequence[_Part], stages: Sequence[str]) -> None:
+    def _take_over(self, batch: Load, parts: Sequence[Part], stages: Sequence[str]) -> None:
         """Carry the staged rows into the tables that users see."""
         token = secrets.token_hex(8)
         with self._transaction():
             if not batch.reload and self.engine.commit is Commit.BATCH:
                 self._move(batch, token)
             for part, stage in zip(parts, stages, strict=True):
-                with self._told(part.of):
+                with self._blamed(part.of):
                     self._do(*self._statements(part, stage, replacing=bool(batch.reload)))
         if not batch.reload and self.engine.commit is not Commit.BATCH:
-            self._do(*statements.move_cursor(self.engine, batch.cursor, batch.next_cursor, token))
+            self._do(*statements.move_cursor(self.engine, batch.next_cursor, token))
 
-    def _statements(self, part: _Part, stage: str, *, replacing: bool) -> list[str]:
+    def _statements(self, part: Part, stage: str, *, replacing: bool) -> list[str]:
         """Return what takes one part over."""
         rows = Shipped(part.parcel.table, stage, part.slots, part.received)
         if part.is_latest:
             return statements.update_latest(self.engine, rows)
         made = statements.merge(self.engine, rows, self._known().tables[part.of], replacing=replacing)
         if latest_of(part.of) is not None:
-            order = Shipped(order_of(part.of), stage, {ID: part.slots[ID], "seq": _ORDER})
+            order = Shipped(order_of(part.of), stage, {ID: part.slots[ID], "seq": ORDER})
             made += statements.merge(self.engine, order, statements.ORDER_COLUMNS, replacing=replacing)
         return made
 
     def _move(self, batch: Load, token: str) -> None:
-        """Move the cursor from where this batch begins; whoever moved it meanwhile has loaded it."""
-        self._do(*statements.move_cursor(self.engine, batch.cursor, batch.next_cursor, token))
+        """Move the cursor to the batch's end; whoever moved it there meanwhile has loaded it."""
+        self._do(*statements.move_cursor(self.engine, batch.next_cursor, token))
         mine = f"{self.engine.named('token')} = '{token}'"
         if not self._ask(f"select count(*) from {self.engine.named(*CURSORS)} where {mine}"):
             raise RetryableError("Another process loads into this warehouse; stop one of the two.")
@@ -339,51 +320,20 @@ class Lane(ABC):
         return transaction
 
     @contextmanager
-    def _told(self, table: Table | None = None) -> Iterator[None]:
-        """Turn whatever dlt and its drivers raise into one of our errors, and begin anew after it."""
+    def _told(self) -> Iterator[None]:
+        """Turn whatever dlt and its drivers raise into one of our errors, and connect anew after it."""
         try:
             yield
-        except DeliveryError:
-            raise
         except Exception as error:
             self._forget()
+            if isinstance(error, DeliveryError):
+                raise
+            raise told(self.engine.name, error) from error
+
+    @contextmanager
+    def _blamed(self, table: Table) -> Iterator[None]:
+        """Name the table whose rows were refused; whoever holds a transaction ends it."""
+        try:
+            yield
+        except Exception as error:
             raise told(self.engine.name, error, table) from error
-
-
-def _events(staging: DuckDBPyConnection, staged: Staged) -> _Part:
-    """Return the rows of one table, each id once: the newest, should there be two."""
-    slots = {name: f"c{number}" for number, name in enumerate(staged.columns)}
-    listed = "".join(f"{quote_ident(name)} as {slot}, " for name, slot in slots.items())
-    select = f"select {listed}{SEQ} as {_ORDER} from {staged.relation}"
-    key = quote_ident(ID)
-    (distinct, received, first, last), *_ = staging.execute(
-        f"select count(distinct {key}), "
-        + (
-            f"count({RECEIVED}), min({RECEIVED}), max({RECEIVED})"
-            if RECEIVED in staged.columns
-            else "0, null::timestamp, null::timestamp"
-        )
-        + f" from {staged.relation}"
-    ).fetchall()
-    if distinct < staged.rows:
-        select += f" qualify row_number() over (partition by {key} order by {SEQ} desc) = 1"
-    kinds = {slots[name]: kind for name, kind in staged.columns.items()} | {_ORDER: ColumnType.INTEGER}
-    bounds = (first, last) if received == staged.rows else None
-    return _Part(Parcel(staged.table, select, kinds), staged.table, slots, bounds)
-
-
-def _newest(staged: Staged, latest: Latest, wanted: Columns) -> _Part:
-    """Return the newest state that one table of events brings: of each column the last value that is not null."""
-    slots = {name: f"c{number}" for number, name in enumerate(wanted)}
-    key = quote_ident(latest.key)
-    listed = ", ".join(
-        f"{key} as {slot}"
-        if name == ID
-        else f"arg_max({quote_ident(name)}, {SEQ}) as {slot}"
-        if name in staged.columns
-        else f"null::{kind.value} as {slot}"
-        for (name, slot), kind in zip(slots.items(), wanted.values(), strict=True)
-    )
-    select = f"select {listed}, 1::bigint as {NEW} from {staged.relation} where {key} is not null group by {key}"
-    kinds = {slots[name]: kind for name, kind in wanted.items()} | {NEW: ColumnType.INTEGER}
-    return _Part(Parcel(Table(staged.table.schema, latest.table), select, kinds), staged.table, slots, is_latest=True)

@@ -31,6 +31,8 @@ _KNOWN: Final = frozenset(
     """.split()  # noqa: SIM905 - as a list of quoted words it would be harder to read
 )
 
+_MAKING: Final = frozenset({"range", "generate_series", "generateseries", "numbers", "sequence"})  # rows out of nothing
+
 
 def single_select(engine: Engine, sql: str) -> str:
     """Return a question without its semicolon.
@@ -41,11 +43,12 @@ def single_select(engine: Engine, sql: str) -> str:
     sqlglot: Any = importlib.import_module("sqlglot")
     exp = sqlglot.exp
     try:
-        found = [each for each in sqlglot.parse(sql, read=engine.dialect) if each is not None]
+        parsed = sqlglot.parse(sql, read=engine.dialect)
     except sqlglot.errors.SqlglotError as error:
         raise QueryError(f"The query cannot be read as {engine.name}'s SQL: {_first(error)}") from error
     except RecursionError as error:
         raise QueryError("The query is nested too deeply.") from error
+    found = [each for each in parsed if each is not None and not isinstance(each, exp.Semicolon)]
     if len(found) != 1:
         raise QueryError(f"Give one SELECT statement, not {len(found)}.")
     (statement,) = found
@@ -55,11 +58,37 @@ def single_select(engine: Engine, sql: str) -> str:
     for node in statement.walk():
         if isinstance(node, changing):
             raise QueryError(f"Only SELECT is allowed here; {type(node).__name__.upper()} is not.")
-        if isinstance(node, exp.Anonymous | exp.AnonymousAggFunc) and str(node.name).lower() not in _KNOWN:
+        if isinstance(node, exp.Table):
+            _check_table(exp, node)
+        elif isinstance(node, exp.Anonymous | exp.AnonymousAggFunc) and _called(node) not in _KNOWN:
             raise QueryError(f"The function {node.name} is not allowed here.")
-        if isinstance(node, exp.Table) and not isinstance(node.this, exp.Identifier):
-            raise QueryError("Tables are named schema.table; functions and files are not allowed in their place.")
-    return sql.strip().rstrip(";").rstrip()
+    return _without_end(sqlglot, engine, sql)
+
+
+def _check_table(exp: Any, table: Any) -> None:
+    """Let pass what is named schema.table, or makes rows out of nothing.
+
+    Raises:
+        QueryError: it is a function that may reach out, or a file.
+    """
+    if isinstance(table.this, exp.Identifier):
+        if any("/" in part.name or ":" in part.name for part in table.parts):
+            raise QueryError("Tables are named schema.table; files are not allowed in their place.")
+    elif not isinstance(table.this, exp.GenerateSeries | exp.Unnest) and _called(table.this) not in _MAKING:
+        raise QueryError("Tables are named schema.table; this function is not allowed in their place.")
+
+
+def _called(node: Any) -> str:
+    """Return the name of a function, in small letters."""
+    return str(node.name or node.key).lower()
+
+
+def _without_end(sqlglot: Any, engine: Engine, sql: str) -> str:
+    """Return a statement up to its semicolon."""
+    for token in sqlglot.tokenize(sql, read=engine.dialect):
+        if token.token_type is sqlglot.TokenType.SEMICOLON:
+            return sql[: token.start]
+    return sql
 
 
 def _first(error: Any) -> str:

@@ -19,9 +19,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+import duckdb
 from duckdb import DuckDBPyConnection
 
-from headwater.errors import ConfigError
+from headwater.errors import ConfigError, RefusedTableError
 from headwater.warehouses._lanes.wide.engine import STAGE, Engine
 from headwater.warehouses.contract import ColumnType, Table
 
@@ -168,7 +169,14 @@ def _rows(staging: DuckDBPyConnection, parcel: Parcel, *, zoned: bool) -> Iterat
         moments = [slot for slot, kind in parcel.kinds.items() if kind is ColumnType.TIMESTAMP]
         replaced = ", ".join(f"timezone('UTC', {slot}) as {slot}" for slot in moments)
         select = f"select * replace ({replaced}) from ({select})" if moments else select
-    yield staging.sql(select).to_arrow_table()
+    try:
+        rows = staging.sql(select).to_arrow_table()
+    except duckdb.Error as error:
+        raise RefusedTableError(
+            f"The rows of {'.'.join(parcel.table)} could not be made ({type(error).__name__}); they are in the log.",
+            table=".".join(parcel.table),
+        ) from error
+    yield rows
 
 
 def _guilty(error: Exception, names: Sequence[str], parcels: Sequence[Parcel]) -> Table | None:

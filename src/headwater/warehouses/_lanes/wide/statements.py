@@ -173,19 +173,18 @@ def twin_of(engine: Engine, table: Table) -> str:
     return engine.twin.format(view=engine.named(table.schema, f"{table.name}_view"), table=engine.named(*table))
 
 
-def move_cursor(engine: Engine, before: int, after: int, token: str) -> list[str]:
-    """Return the statements that move the cursor, by compare and set in a transaction; the token tells whether it did.
+def move_cursor(engine: Engine, after: int, token: str) -> list[str]:
+    """Return the statements that move the cursor, only forwards in a transaction; there the token tells whether it did.
 
     Args:
         engine: whose words.
-        before: where it stands.
         after: where it shall stand.
         token: hexadecimal digits.
     """
     cursors = engine.named(*CURSORS)
     following, by = engine.named("next"), engine.named("token")
     if engine.commit is Commit.BATCH:
-        return [f"update {cursors} set {following} = {after}, {by} = '{token}' where {following} = {before}"]
+        return [f"update {cursors} set {following} = {after}, {by} = '{token}' where {following} < {after}"]
     return [f"insert into {cursors} ({following}, {by}) values ({after}, '{token}')"]
 
 
