@@ -112,10 +112,8 @@ def _integer(value: Value) -> str:
 def _float(value: Value) -> str:
     """No infinity, no NaN, and no integer that would lose digits."""
     text, cast = value.text, f"try_cast({value.text} as double)"
-    if value.kinds <= {Kind.FLOAT}:
-        return f"if(isfinite({cast}), {cast}, null)"
     exact = f"if(isfinite({cast}) and (length({text}) <= {EXACT_DIGITS} or contains({text}, '.')), {cast}, null)"
-    return _where(text, _NUMBER, exact)
+    return exact if value.kinds <= {Kind.FLOAT} else _where(text, _NUMBER, exact)
 
 
 def _boolean(value: Value) -> str:

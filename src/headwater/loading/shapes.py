@@ -112,6 +112,8 @@ def column_type(kind: Kind, value: Any) -> ColumnType | None:
     """
     if kind is Kind.SCALAR:
         kind = _KIND_OF.get(type(value), Kind.TEXT)
+    if kind is Kind.FLOAT and isinstance(value, int):  # DuckDB calls an integer of more than 64 bits so
+        kind = Kind.INTEGER
     if kind in _TYPES:
         return _TYPES[kind]
     if kind is Kind.INTEGER:
