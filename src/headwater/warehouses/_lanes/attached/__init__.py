@@ -107,9 +107,11 @@ class Lane:
     def __init__(self, catalog: Catalog) -> None:
         self._catalog = catalog
         self._own: DuckDBPyConnection | None = None
+        self._own_attached = False
         self._staging: DuckDBPyConnection | None = None  # the one that it stays attached to
         self._columns: dict[Table, dict[str, ColumnType]] | None = None
         self._loads = 0
+        self._to_erase = False
 
     def check(self) -> None:
         """Attach the database and read from it, read-only where it is there."""
@@ -127,6 +129,7 @@ class Lane:
             for name in (CURSOR, ERASE):
                 row = f"select {quote_text(name)}, 0 where not exists (from {STATE} where name = {quote_text(name)})"
                 connection.execute(f"insert into {STATE} {row}")
+            self._to_erase = bool(value_of(connection, ERASE))
         self._columns = None
         self._erase()
 
@@ -148,11 +151,14 @@ class Lane:
             return
         self._columns = None
         with self._asked() as connection, transaction(connection):
-            connection.execute(f"create schema if not exists {BOOKKEEPING}")
+            there = tables_of(connection)
+            for schema in {BOOKKEEPING, *(table.schema for table in added)}:
+                connection.execute(f"create schema if not exists {quote_ident(schema)}")
             for table, columns in added.items():
-                connection.execute(f"create schema if not exists {quote_ident(table.schema)}")
-                make(connection, table, columns)
-            show(connection, tables_of(connection), added)
+                make(connection, table, columns, there.get(table))
+            there = tables_of(connection)
+            show(connection, there, added)
+        self._columns = there
 
     def widen(self, wanted: Mapping[Table, Columns]) -> None:
         """Change types in place; a column whose numbers double cannot hold becomes varchar, in the whole schema."""
@@ -198,6 +204,7 @@ class Lane:
                     removed[table] = int(row[0])
             if removed:
                 set_value(connection, ERASE, 1)
+                self._to_erase = True
         self._erase()
         return removed
 
@@ -228,12 +235,14 @@ class Lane:
         if self._own is not None:
             self._own.close()
         self._own = self._staging = self._columns = None
+        self._own_attached = False
 
     def _erase(self) -> None:
         """Make deleted rows vanish from the disk, if that is still to be done."""
-        with self._asked() as connection:
-            if value_of(connection, ERASE):
+        if self._to_erase:
+            with self._asked() as connection:
                 self._catalog.erase(connection)
+            self._to_erase = False
 
     def _copy(self, staging: DuckDBPyConnection, staged: Staged, *, replace: bool) -> None:
         """Insert one table's rows.
@@ -267,19 +276,17 @@ class Lane:
             if self._own is None:
                 self._own = duckdb.connect(config={"threads": 1, "memory_limit": _MEMORY})
                 self._own.execute("set TimeZone = 'UTC'")
-                try:
-                    self._attach(self._own)
-                except BaseException:
-                    self._own.close()
-                    self._own = None
-                    raise
+            if not self._own_attached:
+                self._attach(self._own)
+                self._own_attached = True
             try:
                 self._own.execute(f"use {CATALOG}")
                 yield self._own
             finally:
                 if not self._catalog.stays:
-                    own, self._own = self._own, None
-                    own.close()
+                    self._own.execute("use memory")
+                    self._own.execute(f"detach {CATALOG}")
+                    self._own_attached = False
 
     @contextmanager
     def _attached(self, staging: DuckDBPyConnection) -> Iterator[None]:

@@ -95,16 +95,17 @@ def _type(kind: str) -> ColumnType:
     return ColumnType.INTEGER if name.endswith("int") or name == "integer" else ColumnType.VARCHAR
 
 
-def make(connection: DuckDBPyConnection, table: Table, columns: Columns) -> None:
-    """Make a table and its columns where they are missing."""
+def make(connection: DuckDBPyConnection, table: Table, columns: Columns, there: Columns | None) -> None:
+    """Make a table that is missing (`there` is None), or the columns that one has not got (`there` are what it has)."""
     kinds: dict[str, str] = {name: kind.value for name, kind in columns.items()}
     if table.name in ORIGINS:
         kinds[SEQ] = ColumnType.INTEGER.value
-    listed = [f"{quote_ident(name)} {kind}" for name, kind in kinds.items()]
-    connection.execute(f"create table if not exists {stored(table)} ({', '.join(listed)})")
-    there = tables_of(connection).get(table, {}).keys() | {SEQ}
-    for name, column in zip(kinds, listed, strict=True):
-        if name not in there:
+    listed = {name: f"{quote_ident(name)} {kind}" for name, kind in kinds.items()}
+    if there is None:
+        connection.execute(f"create table if not exists {stored(table)} ({', '.join(listed.values())})")
+        return
+    for name, column in listed.items():
+        if name not in there and name != SEQ:
             connection.execute(f"alter table {stored(table)} add column if not exists {column}")
 
 
