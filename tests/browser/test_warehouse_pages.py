@@ -158,3 +158,21 @@ def test_who_may_only_read_changes_nothing(visitor, warehouse):
     expect(page.get_by_role("button", name="Sync now")).to_have_count(0)
     guest.goto("/default/warehouse/new/embedded")
     expect(page.get_by_text("Only an owner adds a warehouse.")).to_be_visible()
+
+
+def test_a_certificate_keeps_its_lines(website, visitor):
+    page = visitor().goto("/default/warehouse/new/postgres")
+    for label in ("Host", "Database", "User"):
+        page.get_by_label(label, exact=True).fill("db.example.com")
+    page.get_by_label("CA certificate").fill("-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----")
+    page.get_by_role("button", name="Test connection").click()
+    expect(page.get_by_text("The warehouse can be loaded.")).to_be_visible()
+    expect(page.get_by_label("CA certificate")).to_have_value(
+        "-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----"
+    )
+    (_, settings) = website.line.tested[0]
+    assert settings["ca_certificate"].splitlines() == [
+        "-----BEGIN CERTIFICATE-----",
+        "MIIB",
+        "-----END CERTIFICATE-----",
+    ]

@@ -34,6 +34,7 @@ class Option:
         default: JSON-ready; None where there is none.
         choices: the values it may have, () where it is free.
         is_place: whether it says where the secrets are sent: a host, an account, a bucket.
+        is_long: a text of several lines.
         hint: the Python type its value is converted to.
     """
 
@@ -47,6 +48,7 @@ class Option:
     hint: Any
     choices: tuple[str, ...] = ()
     is_place: bool = False
+    is_long: bool = False
 
 
 @lru_cache(maxsize=256)
@@ -80,6 +82,7 @@ def _option(field: dataclasses.Field[Any], hint: Any) -> Option:
         hint=hint,
         choices=tuple(typing.get_args(hint)) if typing.get_origin(hint) is typing.Literal else (),
         is_place=not field.metadata.get("secret") and bool(field.metadata.get("place", _PLACE.search(field.name))),
+        is_long=bool(field.metadata.get("long", False)),
     )
 
 

@@ -74,7 +74,8 @@ class Settings:
     )
     user: str = field(metadata=setting("User", "A user of type SERVICE with the public key.", required=True))
     private_key: str = field(
-        repr=False, metadata=setting("Private key", "PEM (PKCS#8), as one text.", secret=True, required=True)
+        repr=False,
+        metadata=setting("Private key", "PEM (PKCS#8), as one text.", secret=True, required=True, is_long=True),
     )
     database: str = field(metadata=setting("Database", "It must be there.", required=True))
     warehouse: str = field(metadata=setting("Warehouse", "The virtual warehouse that loads.", required=True))

@@ -41,7 +41,8 @@ def fields(
 
 def _field(option: Option, value: Any, problems: Mapping[str, str]) -> Field:
     kinds = {"boolean": "checkbox", "array": "lines", "map": "pairs"}
-    kind = kinds.get(option.type, "password" if option.secret else "select" if option.choices else "text")
+    plain = "password" if option.secret else "select" if option.choices else "text"
+    kind = "long" if option.is_long else kinds.get(option.type, plain)
     return Field(
         name=f"{PREFIX}{option.name}",
         label=option.label,

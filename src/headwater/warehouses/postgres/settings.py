@@ -33,7 +33,7 @@ class Settings:
     )
     ca_certificate: str = field(
         default="",
-        metadata=setting("CA certificate", "PEM; where the server's is not from a public authority."),
+        metadata=setting("CA certificate", "PEM; where the server's is not from a public authority.", is_long=True),
     )
     reader_user: str = field(
         default="",
