@@ -23,17 +23,35 @@ def test_a_destinations_settings_are_edited_and_its_secret_stays(website, visito
     expect(page.get_by_label("URL")).to_have_value("https://old.example.com/hook")
     expect(page.get_by_label("Segment's signature too")).to_be_checked()
     assert SECRET not in page.content()
-    page.get_by_label("URL").fill("https://new.example.com/hook")
+    page.get_by_label("URL").fill("https://old.example.com/orders")
     page.get_by_label("Name", exact=True).fill("Orders of the shop")
     page.get_by_role("button", name="Test connection").click()
     expect(page.get_by_text("The destination answered.")).to_be_visible()
-    expect(page.get_by_label("URL")).to_have_value("https://new.example.com/hook")
+    expect(page.get_by_label("URL")).to_have_value("https://old.example.com/orders")
     assert website.line.tested[0][1]["secret"] == SECRET
     page.get_by_role("button", name="Save changes").click()
     expect(page.get_by_role("heading", name="Orders of the shop")).to_be_visible()
     kept = website.control.destinations.merged_settings(website.workspace.id, "webhook", {}, made.id)
-    changed = {"url": "https://new.example.com/hook", "secret": SECRET, "segment_signature": True}
+    changed = {"url": "https://old.example.com/orders", "secret": SECRET, "segment_signature": True}
     assert {name: kept[name] for name in changed} == changed
+
+
+def test_a_secret_is_entered_again_for_another_host(website, visitor):
+    source = website.source()
+    settings = {"url": "https://old.example.com/hook", "secret": SECRET}
+    made = website.control.destinations.create(website.workspace.id, source.id, "webhook", settings=settings)
+    page = visitor().goto(f"/default/destinations/{made.id}/settings")
+    page.get_by_label("URL").fill("https://new.example.com/hook")
+    secret = page.get_by_label("Signing secret (optional)", exact=True)
+    page.get_by_role("button", name="Save changes").click()
+    expect(secret).to_have_attribute("aria-invalid", "true")
+    expect(page.get_by_label("URL")).to_have_value("https://new.example.com/hook")
+    assert website.control.destinations.get(website.workspace.id, made.id).settings["url"] == settings["url"]
+    secret.fill(SECRET)
+    page.get_by_role("button", name="Save changes").click()
+    expect(page.get_by_role("heading", name="Webhooks")).to_be_visible()
+    kept = website.control.destinations.merged_settings(website.workspace.id, "webhook", {}, made.id)
+    assert (kept["url"], kept["secret"]) == ("https://new.example.com/hook", SECRET)
 
 
 def test_an_optional_setting_can_be_taken_away_again(website, visitor):
