@@ -81,7 +81,8 @@ def reload(run: Reload) -> Answer:
     """Return a reload with its progress; no `sourceIds` are all that are connected."""
     told = plain(run)
     del told["spentMs"]
-    return {**told, "sourceIds": list(run.source_ids or ()), "etaS": run.eta_s}
+    collections = None if run.collections is None else list(run.collections)
+    return {**told, "sourceIds": list(run.source_ids or ()), "collections": collections, "etaS": run.eta_s}
 
 
 def day(found: Day) -> Answer:

@@ -39,7 +39,7 @@ async def pipeline(tmp_path):
 
 async def track(log, *numbers, **more):
     lines = [
-        {"type": "track", "event": "Order", "messageId": f"m{number}", "receivedAt": AT, "timestamp": AT}
+        {"type": "track", "event": "Ordered", "messageId": f"m{number}", "receivedAt": AT, "timestamp": AT}
         | {"userId": f"u{number}"}
         | more
         for number in numbers
@@ -49,19 +49,19 @@ async def track(log, *numbers, **more):
 
 def ids(tmp_path):
     with duckdb.connect(str(tmp_path / "w1" / "views.duckdb"), read_only=True) as connection:
-        return [row[0] for row in connection.execute('select id from site."order" order by id').fetchall()]
+        return [row[0] for row in connection.execute('select id from site.ordered order by id').fetchall()]
 
 
 async def test_a_reload_is_told_from_its_start_to_its_end(pipeline, tmp_path):
     log, _, desk = pipeline
     await track(log, 1, 2, 3)
     await desk.sync("w1", wait=True)
-    asked = (await desk.reload("w1", source_ids=["s1"], collections=["order"], until="2027-01-01T00:00:00Z"))["reload"]
+    asked = (await desk.reload("w1", source_ids=["s1"], collections=["ordered"], until="2027-01-01T00:00:00Z"))["reload"]
     assert asked | {"id": ""} == {
         "id": "",
         "warehouseId": "w1",
         "sourceIds": ["s1"],
-        "collections": ["order"],
+        "collections": ["ordered"],
         "since": None,
         "until": "2027-01-01T00:00:00Z",
         "reason": "asked",
@@ -130,7 +130,7 @@ async def test_trends_have_a_day_for_each_day_and_rows_for_each_table(pipeline):
     await desk.sync("w1", wait=True)
     before, today = (await desk.row_trends("w1", 2))["days"]
     assert before == {"day": "2026-11-22", "events": 0, "failed": 0, "byTable": {}, "rows": 0}
-    tables = {"site.order": 2, "site.tracks": 2}
+    tables = {"site.ordered": 2, "site.tracks": 2}
     assert today == {"day": "2026-11-23", "events": 2, "failed": 0, "byTable": tables, "rows": 4}
 
 
@@ -143,7 +143,7 @@ async def test_values_that_did_not_fit_are_named_with_their_column(pipeline):
     (found,) = (await desk.misfits("w1"))["misfits"]
     assert (found["schema"], found["table"], found["column"], found["label"]) == (
         "site",
-        "order",
+        "ordered",
         "at",
         "properties.at",
     )
@@ -154,7 +154,7 @@ async def test_a_person_is_removed_from_every_table(pipeline, tmp_path):
     await track(log, 1, 2)
     await desk.sync("w1", wait=True)
     answer = await desk.remove_person({"userIds": ["u1"]})
-    tables = {"site.order": 1, "site.tracks": 1}
+    tables = {"site.ordered": 1, "site.tracks": 1}
     assert answer == {"warehouses": [{"warehouseId": "w1", "rows": tables, "error": ""}]}
     assert ids(tmp_path) == ["m2"]
 
@@ -186,4 +186,4 @@ async def test_a_status_tells_failures_reloads_and_the_next_load(pipeline):
     await desk.reload("w1")
     (status,) = (await desk.warehouses())["warehouses"]
     told = {name: status[name] for name in ("failures", "alerts", "nextSync", "reloads", "notices", "unaccounted")}
-    assert told == {"failures": 0, "alerts": [], "nextSync": None, "reloads": 1, "notices": [], "unaccounted": 0}
+    assert told == {"failures": 0, "alerts": (), "nextSync": None, "reloads": 1, "notices": (), "unaccounted": 0}
