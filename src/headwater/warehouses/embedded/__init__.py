@@ -7,22 +7,26 @@ import os
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import ClassVar, Final
 
 import duckdb
+import structlog
 from duckdb import DuckDBPyConnection
 
 from headwater import clock
 from headwater.clock import Clock
-from headwater.errors import DeliveryError, RetryableError
+from headwater.errors import ConfigError, DeliveryError, RetryableError
 from headwater.spec.names import quote_ident, quote_text
-from headwater.warehouses.contract import SEQ, Card, Columns, ColumnType, Load, Removal, Table, View
-from headwater.warehouses.embedded import compaction, copying, erasing, registry, reloads, views
+from headwater.warehouses.contract import SEQ, Card, Columns, ColumnType, Load, Person, Removal, Table, View
+from headwater.warehouses.embedded import compaction, erasing, registry, reloads, views
+from headwater.warehouses.embedded.copying import Copy, copy
 from headwater.warehouses.embedded.layout import Layout, Stretch, lost, publish, stretches, write_json
 from headwater.warehouses.embedded.parts import Parts, files_of, read
 from headwater.warehouses.embedded.reading import ViewsReading
+from headwater.warehouses.embedded.settings import Settings, directory_of
+
+__all__ = ["CARD", "Reading", "Settings", "Warehouse"]
 
 CARD: Final = Card(
     name="Embedded",
@@ -30,28 +34,10 @@ CARD: Final = Card(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Settings:
-    """Where the files lie."""
-
-    directory: str = field(
-        default="",
-        metadata={
-            "label": "Directory",
-            "description": "A directory on this machine; empty for a place in Headwater's data directory.",
-            "secret": False,
-            "required": False,
-        },
-    )
-
+_log = structlog.get_logger(__name__)
 
 _GLOB: Final = frozenset("*?[")  # DuckDB would read them as patterns
 _DIGITS_MAX: Final = 2**53  # beyond it a double does not hold every integer
-
-
-def directory(settings: Settings, home: Path) -> Path:
-    """Return where a warehouse with these settings keeps its files."""
-    return Path(settings.directory).expanduser().absolute() if settings.directory else home.absolute()
 
 
 class Warehouse:
@@ -61,7 +47,7 @@ class Warehouse:
     dialect: ClassVar[str] = "duckdb"
 
     def __init__(self, settings: Settings, home: Path, *, clock: Clock = clock.now) -> None:
-        self._layout = Layout(directory(settings, home))
+        self._layout = Layout(directory_of(settings, home))
         self._parts = Parts(self._layout, clock)
         self._tables: registry.Tables = {}
         self._models: list[View] = []
@@ -69,8 +55,15 @@ class Warehouse:
         self._lock: int | None = None
         self._shown: int | None = None  # the generation of the views that are there; None when they are outdated
         self._refused: list[str] = []
+        self._bucket: Copy | None = _bucket(settings, self._layout, clock) if settings.bucket else None
 
     def check(self) -> None:
+        """Return when the directory can be made or written to, and the bucket answers."""
+        self._check_directory()
+        if self._bucket is not None:
+            self._bucket.check()
+
+    def _check_directory(self) -> None:
         """Return when the directory can be made or written to."""
         if _GLOB & set(str(self._layout.root)):
             raise DeliveryError("The warehouse's directory may not have *, ? or [ in its name; choose another.")
@@ -83,7 +76,7 @@ class Warehouse:
 
     def open(self) -> None:
         """Take the directory's lock, remove unfinished work and bring the views up to date."""
-        self.check()
+        self._check_directory()
         self._take_lock()
         with _retryable():
             self._layout.make()
@@ -100,6 +93,10 @@ class Warehouse:
             self._shown = None
             self._show()
             self._parts.remove_retired()
+        try:
+            self._copy()  # what a crash interrupted
+        except DeliveryError as error:
+            _log.warning("bucket.behind", error=str(error))  # loading goes on, and each load says it again
 
     def cursor(self) -> int:
         """Return where the newest batch ends: the names of the directories are the cursor."""
@@ -142,19 +139,21 @@ class Warehouse:
             shutil.rmtree(staged, ignore_errors=True)
             staged.mkdir()
             for table in batch.tables:
-                copying.copy(staging, table, staged)
+                copy(staging, table, staged)
             if batch.reload:
                 reloads.collect(self._parts, batch.reload, stretch, staged)
                 return
             publish(staged, self._layout.live / stretch.name)
             self._cursor = stretch.next
             self._show()
+        self._copy()
 
     def finish(self, reload: str) -> None:
         """Let what a reload collected take the place of what was there, in one change."""
         with _retryable():
             reloads.finish(self._parts, reload, self._tables)
             self._show()
+        self._copy()
 
     def remove(self, removal: Removal) -> Mapping[Table, int]:
         """Write every file that holds such a row again; a person's rows wait for no reader."""
@@ -163,6 +162,7 @@ class Warehouse:
             removed = erasing.remove(self._parts, removal, self._tables)
             self._show()
             self._parts.remove_retired()
+        self._copy(at_once=isinstance(removal, Person))
         return removed
 
     def publish(self, views: Sequence[View]) -> None:
@@ -172,6 +172,7 @@ class Warehouse:
                 write_json(self._layout.root / "views.json", self._layout.staging, list(views))
                 self._models, self._shown = list(views), None
                 self._show()
+            self._copy()
         if self._refused:
             raise DeliveryError(f"Views for analysis could not be made: {'; '.join(self._refused)}")
 
@@ -182,6 +183,7 @@ class Warehouse:
             if compaction.is_due(self._parts):
                 compaction.merge(self._parts, self._tables)
             self._show()
+        self._copy()
 
     def close(self) -> None:
         """Give the directory's lock back."""
@@ -245,6 +247,12 @@ class Warehouse:
         self._parts.connection.execute(f"copy ({select}) to {quote_text(str(staged))}")
         publish(staged, self._layout.marker(table))
 
+    def _copy(self, *, at_once: bool = False) -> None:
+        """Bring the copy in the bucket up to date, if there is one."""
+        if self._bucket is not None:
+            with _retryable():
+                self._bucket.mirror(self._parts, self._tables, self._models, at_once=at_once)
+
     def _show(self) -> None:
         """Replace `views.duckdb` when it does not show what there is; on a full disk the next load or tidying does."""
         if self._shown != self._parts.state.generation:
@@ -259,7 +267,20 @@ class Reading(ViewsReading):
     """Asks the views, attached read-only and locked away from everything else."""
 
     def __init__(self, settings: Settings, home: Path) -> None:
-        super().__init__(directory(settings, home))
+        super().__init__(directory_of(settings, home))
+
+
+def _bucket(settings: Settings, layout: Layout, clock: Clock) -> Copy:
+    """Return the copy in a bucket.
+
+    Raises:
+        ConfigError: what it needs is not installed.
+    """
+    try:
+        from headwater.warehouses.embedded.bucket import Bucket  # noqa: PLC0415 - an optional driver
+    except ImportError as error:
+        raise ConfigError("A bucket needs a driver: pip install 'headwater[s3]'.") from error
+    return Bucket(settings, layout, clock)
 
 
 @contextmanager

@@ -1,21 +1,36 @@
-"""Write the tables of a batch as files."""
+"""Write the tables of a batch as files, and what a copy of them in another place does."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Final
+from typing import Final, Protocol
 
 import duckdb
 from duckdb import DuckDBPyConnection
 
 from headwater.errors import RefusedTableError
 from headwater.spec.names import quote_text
-from headwater.warehouses.contract import Staged
-from headwater.warehouses.embedded.parts import file_of
+from headwater.warehouses.contract import Columns, Staged, Table, View
+from headwater.warehouses.embedded.parts import Parts, file_of
 
 # Level 1 writes a fifth faster than level 3 and is as small here; merging writes with level 3.
 _FAST: Final = "format parquet, compression zstd, compression_level 1"
 _OF_THE_DISK: Final = (duckdb.IOException, duckdb.FatalException, duckdb.InternalException, duckdb.ConnectionException)
+
+
+class Copy(Protocol):
+    """What `bucket.Bucket` is to the warehouse, which does not import it without need."""
+
+    def check(self) -> None:
+        """Try whether the place can be reached."""
+        ...
+
+    def mirror(
+        self, parts: Parts, tables: Mapping[Table, Columns], models: Sequence[View], *, at_once: bool = False
+    ) -> None:
+        """Make the copy hold what the directory shows."""
+        ...
 
 
 def copy(staging: DuckDBPyConnection, staged: Staged, batch: Path) -> None:
