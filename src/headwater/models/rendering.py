@@ -19,12 +19,13 @@ from jinja2.runtime import Context
 from jinja2.sandbox import SandboxedEnvironment
 
 from headwater.spec.names import quote_ident
-from headwater.warehouses.contract import Columns, Table
+from headwater.warehouses.contract import Columns, ColumnType, Table
 
 PACKAGE: Final = Path(__file__).parent / "dbt"
 """The dbt package."""
 
 _ASKS_THE_DATABASE: Final = "warehouse.sql"
+_ZONED: Final = {ColumnType.TIMESTAMP: "timestamp with time zone"}  # how a warehouse in PostgreSQL keeps a time
 
 
 @dataclass(slots=True)
@@ -56,9 +57,10 @@ class _Project:
         self.refs.add(model)
         return self.table(self.schema, model)
 
-    def columns(self, schema: str, table: str) -> Columns:
-        """Return the columns of a table, none where it does not exist."""
-        return self.tables.get(Table(schema, table), {})
+    def columns(self, schema: str, table: str) -> dict[str, str]:
+        """Return the columns of a table and their types, none where it does not exist."""
+        zoned = _ZONED if self.dialect == "postgres" else {}
+        return {name: zoned.get(kind, kind) for name, kind in self.tables.get(Table(schema, table), {}).items()}
 
     def table(self, schema: str, table: str) -> str:
         """Return a table's name as SQL."""

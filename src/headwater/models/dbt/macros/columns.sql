@@ -38,7 +38,7 @@
 {%- macro headwater_time(columns, name) -%}
   {%- if name not in columns -%} cast(null as timestamp)
   {%- elif 'time zone' in columns[name] and 'without' not in columns[name] -%}
-    ({{ headwater_quoted(name) }} at time zone 'UTC')
+    (cast({{ headwater_quoted(name) }} as timestamp with time zone) at time zone 'UTC')
   {%- else -%} cast({{ headwater_quoted(name) }} as timestamp) {%- endif -%}
 {%- endmacro -%}
 
