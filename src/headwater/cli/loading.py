@@ -198,6 +198,8 @@ def show_states(found: Sequence[Thing]) -> None:
         if each["lastError"]:
             times = f" ({each['failures']:,} times in a row)" if each.get("failures", 0) > 1 else ""
             click.echo(f"{name}: {printing.text_of(each['lastError'], None)}{times}")
+        if each.get("unaccounted"):
+            click.echo(f"{name}: {each['unaccounted']:,} events are in no count, or in two; run `headwater doctor`.")
         for notice in each.get("notices") or ():
             click.echo(f"{name}: {printing.text_of(notice, None)}")
 
@@ -216,7 +218,7 @@ def show_syncs(found: Sequence[Thing]) -> None:
         (
             each["id"],
             each["sourceId"],
-            each["status"].lower(),
+            each["status"].lower() + (" (reload)" if each["reload"] else ""),
             _time(each["start"]),
             each["humanDuration"],
             each["count"],

@@ -294,6 +294,7 @@ def _show_erased(ends: Sequence[dict[str, Any]]) -> None:
     for each in ends:
         if each["error"]:
             click.echo(f"{printing.text_of(each['warehouse'])}: {printing.text_of(each['error'], None)}", err=True)
+    click.echo("The log keeps the events until they are too old for it; a reload would bring the rows back.", err=True)
 
 
 COMMANDS: Final = (reload, reloads, cancel_reload, trends, misfits, erase)

@@ -217,15 +217,23 @@ def test_how_warehouses_do_and_what_they_loaded_is_told(running, run, source):
             "nextSync": None,
             "reloads": 1,
             "notices": ["A value did not fit."],
+            "unaccounted": 2,
         }
     ]
-    running.pipeline.loads = [load(1, warehouse.id, rows={"site.tracks": 4}, notices=["A value did not fit."])]
+    again = {**load(2, warehouse.id, rows={"site.tracks": 1}), "reload": "r1"}
+    first = load(1, warehouse.id, rows={"site.tracks": 4}, notices=["A value did not fit."])
+    running.pipeline.loads = [again, first]
     lines = run("status")[1].splitlines()
     assert lines[1].split()[:7] == ["Embedded", "embedded", "failing", "20", "10", "5", "1"]
-    assert lines[2:] == ["Embedded: The disk is full. (3 times in a row)", "Embedded: A value did not fit."]
+    assert lines[2:] == [
+        "Embedded: The disk is full. (3 times in a row)",
+        "Embedded: 2 events are in no count, or in two; run `headwater doctor`.",
+        "Embedded: A value did not fit.",
+    ]
     lines = run("syncs", "Embedded", "--source", "site")[1].splitlines()
-    assert lines[1].split() == ["1", source.id, "success", "2026-11-23", "08:00:00", "UTC", "1.5", "s", "4"]
-    assert lines[2] == "1: A value did not fit."
+    assert lines[1].split()[:4] == ["2", source.id, "success", "(reload)"]
+    assert lines[2].split() == ["1", source.id, "success", "2026-11-23", "08:00:00", "UTC", "1.5", "s", "4"]
+    assert lines[3] == "1: A value did not fit."
 
 
 def test_the_catalog_tells_what_to_know_before(run):

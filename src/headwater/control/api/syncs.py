@@ -172,6 +172,7 @@ def _reports(run: Mapping[str, Any], schemas: Mapping[str, str], *, is_whole: bo
             "id": str(run["id"]),
             "events": run["events"],
             "rows": rows,
+            "reload": run.get("reload", ""),
         }
 
 
