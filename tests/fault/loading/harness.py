@@ -4,7 +4,8 @@
         survives(Case("postgres", settings, look, steps=["psycopg:Connection.commit"]), tmp_path)
 
 A child is forked for each point from a process that has imported everything, so that forty points take seconds. Its
-log has ten frames of two sources; columns and tables appear all along, and so do their conflicts.
+log has six frames of two sources; columns and tables appear all along, and so do their conflicts. Once it is loaded,
+one source's history is loaded again.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ import msgspec
 
 CHILD = Path(loader_child.__file__)
 NAMES = ("Email Opened", "Email Link Clicked", "Order Completed")
-FRAMES, FRAME_EVENTS = 10, 10
+FRAMES, FRAME_EVENTS = 6, 10
 POINTS = 40
 ANSWER_S_MAX = 60.0
 AT = "2026-11-23T12:00:00.000Z"
@@ -156,8 +157,8 @@ def write_log(file: Path) -> None:
             event = {"type": "track", "event": NAMES[number % 3], "messageId": f"m{number}", "anonymousId": "a"}
             event |= {"receivedAt": AT, "timestamp": AT}
             # an integer that later is a fraction, then a text
-            mixed = number if frame < 4 else number + 0.5 if frame < 7 else f"n{number}"
-            event |= {"properties": {"n": number, "mixed": mixed, f"new {frame // 4}": True}}
+            mixed = number if frame < 2 else number + 0.5 if frame < 4 else f"n{number}"
+            event |= {"properties": {"n": number, "mixed": mixed, f"new {frame // 3}": True}}
             if number % 5 == 0:
                 event |= {"type": "identify", "userId": f"u{number % 4}", "traits": {"plan": f"p{frame}"}}
             events.append(event)

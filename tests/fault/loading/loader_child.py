@@ -34,14 +34,16 @@ import msgspec
 from headwater import clock
 from headwater.eventlog.contract import Topic
 from headwater.eventlog.memory import MemoryLog
+from headwater.loading import reloads
 from headwater.loading.journal import Journal
 from headwater.loading.loader import Loader, make
 from headwater.loading.target import Target
 from headwater.spec.event import Record
 
 SOURCES = {"s1": "site", "s2": "shop"}
+AGAIN = "s1"
 OS_STEPS = ("fsync", "replace", "rename", "mkdir", "unlink", "rmdir")
-BATCHES = {"headwater.loading.stretch:EVENTS_MAX": 20}
+BATCHES = {"headwater.loading.stretch:EVENTS_MAX": 30}
 EMBEDDED = {
     "type": "embedded",
     "settings": {"directory": "{state}/warehouse"},
@@ -98,7 +100,7 @@ def work(log: MemoryLog, state: Path, point: int, target: dict, answer: int) -> 
 
 
 def load(log: MemoryLog, state: Path, target: dict) -> None:
-    """Load until nothing is left."""
+    """Load until nothing is left, then one source's history again; what an earlier run began is taken up."""
     settings = {
         name: value.replace("{state}", str(state)).replace("{name}", state.name) if isinstance(value, str) else value
         for name, value in target["settings"].items()
@@ -108,7 +110,15 @@ def load(log: MemoryLog, state: Path, target: dict) -> None:
     one = Loader(Target("w", target["type"], settings, SOURCES), log, state, journal, clock.now)
     while one.step() is not None:
         one.tidy()
+    with journal.changing() as connection:
+        if not reloads.listed(connection, "w", 1):
+            of = (AGAIN,)
+            reloads.add(connection, reloads.new("w", reloads.Reason.ASKED, 0, one.cursor or 0, source_ids=of))
+    while waiting := one.book.open_reloads():
+        one.again(waiting[0])
+        one.tidy()
     one.close()
+    journal.close()
 
 
 def filled(log: Path) -> OneFrameAtATime:
