@@ -21,6 +21,16 @@ def path(running, source):
     return f"/warehouses/{warehouse.id}"
 
 
+@pytest.fixture(scope="module")
+def unchanged(shared):
+    """Return the address of a warehouse with the source `site`, and without `shop`, for tests that change nothing."""
+    shared.control.sources.create(shared.workspace.id, "site", "http-api")
+    shop = shared.control.sources.create(shared.workspace.id, "shop", "http-api")
+    (warehouse,) = shared.control.warehouses.all(shared.workspace.id)
+    shared.control.warehouses.disconnect(shared.workspace.id, warehouse.id, shop.id)
+    return f"/warehouses/{warehouse.id}"
+
+
 def last(running, name):
     return [how for asked, how in running.pipeline.asked if asked == name][-1]
 
@@ -135,11 +145,12 @@ def test_a_warehouse_that_cannot_be_asked_still_tells_what_is_left_out(running, 
     assert ([each["collection"] for each in found["items"]], found["warnings"]) == (["a"], told["warnings"])
 
 
-def test_t154_and_what_else_cannot_be_left_out_is_refused_up_front(running, source, path):
+def test_t154_and_what_else_cannot_be_left_out_is_refused_up_front(shared, unchanged):
     def refused(*overrides):
-        return running.refused("PATCH", f"{path}/selective-sync", {"syncOverrides": list(overrides)})
+        return shared.refused("PATCH", f"{unchanged}/selective-sync", {"syncOverrides": list(overrides)})
 
-    one = {"sourceId": source.id, "enabled": False}
+    before = shared.control.snapshot()
+    one = {"sourceId": "site", "enabled": False}
     field = "syncOverrides[1]"
     received = {**one, "collection": "tracks", "property": "received_at"}
     assert refused({**one, "collection": "a"}, received) == (422, "invalid_field", f"{field}.property")
@@ -148,15 +159,12 @@ def test_t154_and_what_else_cannot_be_left_out_is_refused_up_front(running, sour
     assert refused({**one, "sourceId": "nobody"})[:2] == (404, "not_found")
     assert refused() == (422, "invalid_field", "syncOverrides")
     assert refused(*[one] * 1_001) == (422, "invalid_field", "syncOverrides")
-    state = running.control.warehouses.all(running.workspace.id)[0]
-    assert (state.excluded, state.source_ids) == (frozenset(), (source.id,))
+    assert shared.control.snapshot() == before
 
 
-def test_a_source_that_is_not_connected_has_no_selection(running, path):
-    shop = running.control.sources.create(running.workspace.id, "shop", "http-api")
-    running.api("PATCH", f"{path}/selective-sync", {"syncOverrides": [{"sourceId": "shop", "enabled": False}]})
-    for listed in ("selective-syncs", "syncs"):
-        assert running.refused("GET", f"{path}/connected-sources/{shop.id}/{listed}")[:2] == (404, "not_found")
+@pytest.mark.parametrize("listed", ["selective-syncs", "syncs"])
+def test_a_source_that_is_not_connected_has_no_selection(shared, unchanged, listed):
+    assert shared.refused("GET", f"{unchanged}/connected-sources/shop/{listed}")[:2] == (404, "not_found")
 
 
 def test_loads_are_reported_by_source(running, source, path):
@@ -235,13 +243,9 @@ def test_a_stretch_of_the_log_is_loaded_again(running, source, path):
         ({"from": "2026-02-01T00:00:00Z", "to": "2026-01-31T00:00:00Z"}, "from"),
     ],
 )
-def test_a_reload_that_makes_no_sense_is_refused_by_name(running, path, body, field):
-    running.control.sources.create(running.workspace.id, "shop", "http-api")
-    running.api("DELETE", f"{path}/connected-sources/shop")
-    status, kind, named = running.refused("POST", f"{path}/reloads", body)
-    assert (status, kind) == (422, "invalid_field")
-    assert named == field
-    assert not running.pipeline.reloaded
+def test_a_reload_that_makes_no_sense_is_refused_by_name(shared, unchanged, body, field):
+    assert shared.refused("POST", f"{unchanged}/reloads", body) == (422, "invalid_field", field)
+    assert not shared.pipeline.reloaded
 
 
 def test_a_reload_of_another_warehouse_is_not_found(running, path):
@@ -250,11 +254,11 @@ def test_a_reload_of_another_warehouse_is_not_found(running, path):
     assert running.refused("GET", f"/warehouses/{other['id']}/reloads/{made['id']}")[:2] == (404, "not_found")
 
 
-def test_trends_and_misfits_are_told(running, path):
-    assert [day["rows"] for day in running.api("GET", f"{path}/row-trends?days=2")["days"]] == [30, 0]
-    assert last(running, "row_trends")["days"] == 2
-    assert running.refused("GET", f"{path}/row-trends?days=91") == (422, "invalid_field", "days")
-    assert running.api("GET", f"{path}/misfits")["misfits"][0]["column"] == "age"
+def test_trends_and_misfits_are_told(shared, unchanged):
+    assert [day["rows"] for day in shared.api("GET", f"{unchanged}/row-trends?days=2")["days"]] == [30, 0]
+    assert last(shared, "row_trends")["days"] == 2
+    assert shared.refused("GET", f"{unchanged}/row-trends?days=91") == (422, "invalid_field", "days")
+    assert shared.api("GET", f"{unchanged}/misfits")["misfits"][0]["column"] == "age"
 
 
 def test_t160_a_person_is_removed_by_an_owner_only(running, path):
@@ -278,9 +282,8 @@ def test_t160_a_person_is_removed_by_an_owner_only(running, path):
         ({"anonymousIds": ["a"] * 1_001}, "userIds"),
     ],
 )
-def test_nobody_is_removed_by_an_id_that_is_none(shared, body, field):
-    (warehouse,) = shared.control.warehouses.all(shared.workspace.id)
-    assert shared.refused("POST", f"/warehouses/{warehouse.id}/erasures", body) == (422, "invalid_field", field)
+def test_nobody_is_removed_by_an_id_that_is_none(shared, unchanged, body, field):
+    assert shared.refused("POST", f"{unchanged}/erasures", body) == (422, "invalid_field", field)
     assert all(name != "remove_person" for name, _ in shared.pipeline.asked)
 
 
