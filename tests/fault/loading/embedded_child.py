@@ -146,9 +146,8 @@ def rows(staging, table: Table, first: int, next_: int, columns, version: str) -
         "x": "i + 0.5" if columns is WIDE else "i",
     }
     listed = ", ".join(f"({values[name]})::{kind.value} as {name}" for name, kind in columns.items())
-    staging.execute(
-        f"create or replace temp table {relation} as select {listed}, i::bigint as {SEQ} from range({first}, {next_}) r(i)"
-    )
+    select = f"select {listed}, i::bigint as {SEQ} from range({first}, {next_}) r(i)"
+    staging.execute(f"create or replace temp table {relation} as {select}")
     return Staged(table, columns, relation, next_ - first)
 
 

@@ -11,7 +11,7 @@ from headwater.warehouses.embedded.layout import Stretch, stretch_of, tables_of
 from headwater.warehouses.embedded.parts import Parts, files_of, read
 
 BATCHES_MAX: Final = 64  # 400 live files cost a query 57 ms
-MERGED_BYTES_MAX: Final = 512 * 1024 * 1024  # a part above it is not written again
+MERGED_BYTES_MAX: Final = 128 * 1024 * 1024  # a part above it is not written again: loading waits for a merge, 2 s
 
 
 def is_due(parts: Parts) -> bool:
