@@ -30,7 +30,7 @@ PRESETS: Final[Mapping[str, Rules]] = {"headwater": Rules(), "segment": SEGMENT}
 """Whole sets of rules by name."""
 
 _TIME: Final = re.compile(r"(?:[01][0-9]|2[0-3]):[0-5][0-9]")
-_IDENTIFIER: Final = re.compile(r"[a-z_][a-z0-9_]{0,62}")
+_OURS: Final = re.compile(r"_[a-z0-9_]{1,62}")
 
 T = TypeVar("T", Rules, Schedule, Models)
 
@@ -70,11 +70,12 @@ def checked_rules(given: Mapping[str, Any], present: Rules) -> Rules:
     return rules
 
 
-def columns_of(given: Mapping[str, Any], row: Row | None = None) -> dict[str, Any]:
+def columns_of(given: Mapping[str, Any], engine: str, row: Row | None = None) -> dict[str, Any]:
     """Return the columns that change, with their new values.
 
     Args:
         given: any of `rules`, `schedule`, `models` and `keepDays`, as the API has them; members not named stay.
+        engine: the warehouse's type.
         row: the warehouse as it is stored; None at creation.
 
     Raises:
@@ -87,7 +88,8 @@ def columns_of(given: Mapping[str, Any], row: Row | None = None) -> dict[str, An
         elif name == "schedule":
             change[name] = stored(checked_schedule(value, opened(Schedule, row.schedule) if row else Schedule()))
         elif name == "models":
-            change[name] = stored(checked_models(value, opened(Models, row.models) if row else Models()))
+            present = opened(Models, row.models) if row else Models()
+            change[name] = stored(checked_models(value, present, engine))
         elif name == "keepDays":
             change["keep_days"] = checked_keep_days(value)
         else:
@@ -122,8 +124,13 @@ def checked_schedule(given: Mapping[str, Any], present: Schedule) -> Schedule:
     return replace(schedule, times=times)
 
 
-def checked_models(given: Mapping[str, Any], present: Models) -> Models:
+def checked_models(given: Mapping[str, Any], present: Models, engine: str = "") -> Models:
     """Return the models with what is given; events and properties may be named as they are sent.
+
+    Args:
+        given: members as the API has them.
+        present: what stays where nothing is given.
+        engine: the warehouse's type.
 
     Raises:
         InvalidRequestError: an unknown member, too many names, or a window out of bounds; `field` is `models.NAME`.
@@ -139,8 +146,8 @@ def checked_models(given: Mapping[str, Any], present: Models) -> Models:
         )
     return replace(
         models,
-        conversions=tuple(dict.fromkeys(map(table_of, models.conversions))),
-        revenue=tuple(dict.fromkeys(map(column_of, models.revenue))),
+        conversions=tuple(dict.fromkeys(table_of(name, engine) for name in models.conversions)),
+        revenue=tuple(dict.fromkeys(column_of(name, engine) for name in models.revenue)),
     )
 
 
@@ -156,14 +163,19 @@ def checked_keep_days(given: int | None) -> int | None:
     return given
 
 
-def table_of(name: str) -> str:
-    """Return the table that a name means: itself if it may be one, else the table of an event of this name."""
-    return name if _IDENTIFIER.fullmatch(name) else table_name(name)
+def table_of(name: str, engine: str = "") -> str:
+    """Return the table that a name means: that of an event of this name; one that begins with `_` is named as it is.
+
+    Args:
+        name: a table, or an event as it is sent.
+        engine: the warehouse's type, for the words that it alone reserves.
+    """
+    return name if _OURS.fullmatch(name) else table_name(name, engine)
 
 
-def column_of(name: str) -> str:
-    """Return the column that a name means: itself if it may be one, else the column of a property of this name."""
-    return name if _IDENTIFIER.fullmatch(name) else column_name(*name.split("."))
+def column_of(name: str, engine: str = "") -> str:
+    """Return the column that a name means: that of a property of this name, nested ones with dots; as `table_of`."""
+    return name if _OURS.fullmatch(name) else column_name(*name.split("."), engine=engine)
 
 
 def _changed(present: T, given: Mapping[str, Any], field: str) -> T:

@@ -15,6 +15,7 @@ from headwater.control.database import warehouse_exclusions as exclusions
 from headwater.control.loads import column_of, table_of
 from headwater.errors import ConflictError, InvalidRequestError
 from headwater.loading.selection import Excluded
+from headwater.loading.tables import common_columns
 from headwater.warehouses.contract import LATEST
 
 EXCLUDED_MAX: Final = 10_000  # ours, a warehouse; Segment shows 5,000 collections a source
@@ -47,8 +48,13 @@ def required(collection: str) -> frozenset[str]:
     return frozenset({*REQUIRED, *filter(None, [_KEYS.get(collection)])})
 
 
-def checked(override: Override, field: str) -> Override:
+def checked(override: Override, field: str, engine: str = "") -> Override:
     """Return the override in the warehouse's own names.
+
+    Args:
+        override: as the request has it.
+        field: where it stands there, for the error.
+        engine: the warehouse's type, for the words that it alone reserves.
 
     Raises:
         InvalidRequestError: it cannot be left out, or is no name; the message says what can be done.
@@ -57,11 +63,13 @@ def checked(override: Override, field: str) -> Override:
         raise InvalidRequestError("a property needs its collection", field=f"{field}.collection")
     if not override.collection:
         return override
-    collection = table_of(override.collection)
+    collection = table_of(override.collection, engine)
     if collection in DERIVED:
         told = f"{collection} is made of {DERIVED[collection]}: choose that, or its properties"
         raise InvalidRequestError(told, field=f"{field}.collection")
-    column = column_of(override.property) if override.property else ""
+    column = override.property
+    if column and column not in common_columns(collection):
+        column = column_of(column, engine)
     if not override.enabled and column in required(collection):
         told = f"{column} of {collection} cannot be left out: without it no row is found again"
         raise InvalidRequestError(told, field=f"{field}.property")

@@ -102,7 +102,7 @@ class Warehouses:
             "enabled": enabled,
             "settings": settings_of.sealed(entry.settings_class, warehouse_id, values, self._box),
             "created_at": text_of(self._clock()),
-            **loads.columns_of(loading or {}),
+            **loads.columns_of(loading or {}, entry.slug),
         }
         with changing(self._engine) as connection:
             rows.room_for_one_more(connection, warehouses, workspace_id, _WAREHOUSES_MAX)
@@ -133,7 +133,7 @@ class Warehouses:
             change = columns_of(
                 row, entry.settings_class, self._box, name=name, enabled=enabled, settings=settings, check=check
             )
-            change |= loads.columns_of(loading or {}, row)
+            change |= loads.columns_of(loading or {}, entry.slug, row)
             if change:
                 connection.execute(update(warehouses).where(warehouses.c.id == row.id).values(change))
         return self.get(workspace_id, warehouse.id)
@@ -192,7 +192,8 @@ class Warehouses:
             wanted: list[Override] = []
             for at, each in enumerate(overrides):
                 pair = _pair(connection, workspace_id, warehouse.id, each.source_id)
-                checked = selection.checked(replace(each, source_id=pair["source_id"]), f"syncOverrides[{at}]")
+                named = replace(each, source_id=pair["source_id"])
+                checked = selection.checked(named, f"syncOverrides[{at}]", warehouse.type)
                 if checked.collection:
                     wanted.append(checked)
                 elif checked.enabled:

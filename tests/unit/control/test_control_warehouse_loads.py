@@ -92,7 +92,7 @@ def test_events_and_properties_are_taken_as_they_are_sent(control, workspace, wa
 )
 def test_what_cannot_be_is_refused_by_name(loading, field):
     with pytest.raises(InvalidRequestError) as refused:
-        loads.columns_of(loading)
+        loads.columns_of(loading, "embedded")
     assert refused.value.field == field
 
 

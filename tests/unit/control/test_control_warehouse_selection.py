@@ -5,10 +5,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from headwater.app.pipeline_role import targets
-from headwater.control import selection
+from headwater.control import loads, selection
+from headwater.control.loads import table_of
 from headwater.control.selection import Override
 from headwater.errors import ConflictError, InvalidRequestError, NotFoundError
 from headwater.loading.selection import Excluded
+from headwater.loading.tables import common_columns, route
+from headwater.models import Models
 
 
 @pytest.fixture
@@ -49,6 +52,28 @@ def test_events_and_properties_may_be_named_as_they_are_sent(choose, source):
         Excluded(source.id, "_3doctors", "address_street"),
         Excluded(source.id, "_tracks", "_user_id"),
     }
+
+
+@pytest.mark.parametrize(
+    ("event", "table"), [("Order", "_order"), ("order", "_order"), ("_order", "_order"), ("pageViewed", "page_viewed")]
+)
+def test_a_name_means_the_table_that_its_event_has(event, table):
+    assert table_of(event) == table == route("track", event.lstrip("_")).table
+
+
+@pytest.mark.parametrize("engine", ["embedded", "redshift", "snowflake"])
+@pytest.mark.parametrize("table", ["tracks", "identifies", "pages", "screens", "groups", "aliases", "_overflow", "x"])
+def test_our_own_tables_and_columns_are_named_as_they_are(table, engine):
+    for column in {*common_columns(table), "context_ip", "_overflow", "_user_id"} - selection.required(table):
+        override = Override("s", table, column, enabled=False)
+        assert selection.checked(override, "at", engine) == override
+
+
+def test_a_word_that_one_engine_reserves_is_named_as_there():
+    override = Override("s", "Open", "tag", enabled=False)
+    assert selection.checked(override, "at", "embedded") == Override("s", "open", "tag", enabled=False)
+    assert selection.checked(override, "at", "redshift") == Override("s", "_open", "_tag", enabled=False)
+    assert loads.checked_models({"conversions": ["Open"]}, Models(), "redshift").conversions == ("_open",)
 
 
 def test_the_last_of_several_choices_holds(choose):

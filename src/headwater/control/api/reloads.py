@@ -79,7 +79,9 @@ class ReloadOperations:
         return await self._pipeline.reload(
             entry.id,
             source_ids=source_ids,
-            collections=None if isinstance(wanted.collections, UnsetType) else _collections(wanted.collections),
+            collections=None
+            if isinstance(wanted.collections, UnsetType)
+            else _collections(wanted.collections, entry.type),
             since=since.isoformat() if since else None,
             until=until.isoformat() if until else None,
         )
@@ -136,10 +138,10 @@ class ReloadOperations:
         return self._control.warehouses.get(asked.caller.workspace_id, asked.path["warehouseId"])
 
 
-def _collections(names: list[str]) -> list[str]:
+def _collections(names: list[str], engine: str) -> list[str]:
     if not 1 <= len(names) <= _COLLECTIONS_MAX or not all(names):
         raise InvalidRequestError(f"collections has 1 to {_COLLECTIONS_MAX:,} names", field="collections")
-    return list(dict.fromkeys(map(table_of, names)))
+    return list(dict.fromkeys(table_of(name, engine) for name in names))
 
 
 def _ids(wanted: Erasure) -> dict[str, list[str]]:
