@@ -10,7 +10,7 @@ from functools import partial
 import duckdb
 
 from headwater.loading import misfits, plan, stage, tables
-from headwater.loading.columns import OVERFLOW, Column, Value, overflow
+from headwater.loading.columns import OVERFLOW, Column, Value, any_of, fit, overflow
 from headwater.loading.misfits import Misfit
 from headwater.loading.plan import Document, Extraction, Shape, Space
 from headwater.loading.rules import OURS, Conflicts, Rules
@@ -248,30 +248,26 @@ def _with_shared(source: Source, name: str, found: Extraction) -> Extraction:
 def _make(source: Source, wanted: _Plan, body: Extraction, made: Stage) -> int:
     """Make one typed table; return how many of its rows have something that fits no column.
 
-    It has a column `_overflow` only when some do.
+    It has a column `_overflow` only when some do: usually none, and to see that costs less than to keep it.
     """
-    missed = [misfit for column in body.columns for misfit in column.misfits()]
-    missed += stage.spill(source.staging, wanted.document, body, f"spilled_{wanted.place}")
-    selected = [*(given.sql for given in wanted.common), *(column.select() for column in body.columns)]
+    fitting = fit(body.columns)
+    missed = fitting.misfits + stage.spill(source.staging, wanted.document, body, f"spilled_{wanted.place}")
+    listed = ", ".join([*(given.sql for given in wanted.common), *fitting.selected, f"seq as {SEQ}"])
     rows = f"(select *, {stage.texts(wanted.document, body)} from stage where place = {wanted.place})"
-    connection = source.staging.connection
-    if missed:
-        selected.append(f"{_both(overflow(missed)) if made.misfits else overflow(missed)} as {OVERFLOW}")
-    elif made.misfits:
-        selected.append(f"common_overflow as {OVERFLOW}")
-    listed = ", ".join((*selected, f"seq as {SEQ}"))
-    connection.execute(f"create or replace temp table {wanted.relation} as select {listed} from {rows}")
-    if not missed and not made.misfits:
+    rows = f"from (select *{fitting.columns} from {rows})"
+    conditions = any_of(missed) + (["common_overflow is not null"] if made.misfits else [])
+    create = f"create or replace temp table {wanted.relation} as select {listed}"
+    if not conditions:
+        source.staging.connection.execute(f"{create} {rows}")
         return 0
-    count = source.count(f"select count({OVERFLOW}) from {wanted.relation}")
-    if not count:
-        connection.execute(f"alter table {wanted.relation} drop column {OVERFLOW}")
+    source.staging.connection.execute(f"{create}, {' or '.join(conditions)} as {OVERFLOW} {rows}")
+    count = source.count(f"select count_if({OVERFLOW}) from {wanted.relation}")
+    if count:
+        kept = overflow(missed, "common_overflow" if made.misfits else "")
+        source.staging.connection.execute(f"{create}, {kept} as {OVERFLOW} {rows}")
+    else:
+        source.staging.connection.execute(f"alter table {wanted.relation} drop column {OVERFLOW}")
     return count
-
-
-def _both(own: str) -> str:
-    """Return SQL of the overflow of the whole row."""
-    return f"coalesce(json_merge_patch(common_overflow, {own})::varchar, common_overflow, {own})"
 
 
 def _widened(source: Source, wanted: _Plan, body: Extraction, built: Built) -> Columns:

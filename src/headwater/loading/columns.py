@@ -51,11 +51,13 @@ class Column:
     values: tuple[Value, ...]
     rules: Rules = OURS
 
-    def select(self) -> str:
-        """Return the column for a SELECT."""
-        value = self.expression()
-        if self.type is ColumnType.VARCHAR:
-            value = cut(value, self.rules)
+    def select(self, fitted: str) -> str:
+        """Return the column for a SELECT.
+
+        Args:
+            fitted: a column of the FROM item that holds `expression`: it is too dear to be worked out twice.
+        """
+        value = cut(fitted, self.rules) if self.type is ColumnType.VARCHAR else fitted
         return f"{value} as {quote_ident(self.name)}"
 
     def expression(self) -> str:
@@ -69,19 +71,42 @@ class Column:
             return _ROUGH[self.type](value)
         return _varchar(value, self.rules.arrays) if self.type is ColumnType.VARCHAR else _FITTING[self.type](value)
 
-    def misfits(self) -> list[tuple[Value, str]]:
+    def misfits(self, fitted: str) -> list[tuple[Value, str]]:
         """Return each value that may not be in the column in the end, and the SQL condition under which it is not."""
         if self.type is ColumnType.VARCHAR and len(self.values) == 1:
             return []  # an object that is flattened elsewhere is null here and not missing
-        chosen = self.expression() if len(self.values) > 1 else ""
-        return [(value, self._is_misfit(value, chosen)) for value in self.values]
+        return [(value, self._is_misfit(value, fitted)) for value in self.values]
 
-    def _is_misfit(self, value: Value, chosen: str) -> str:
+    def _is_misfit(self, value: Value, fitted: str) -> str:
         """Return the SQL condition that a value is there and the column has none, or another one."""
-        fitting = self.fitting(value)
-        missing = f"({fitting} = {chosen}) is not true" if chosen else f"{fitting} is null"
+        missing = f"{fitted} is null" if len(self.values) == 1 else f"({self.fitting(value)} = {fitted}) is not true"
         no_object = f" and json_type({value.json}) <> 'OBJECT'" if Kind.OBJECT in value.kinds else ""
         return f"({value.text} is not null and {missing}{no_object})"
+
+
+@dataclass(frozen=True, slots=True)
+class Fitting:
+    """The SQL of several columns: first what fits, in a FROM item, then what is made of it.
+
+    Attributes:
+        columns: SQL for the FROM item, each with a comma before it.
+        selected: the columns for the SELECT.
+        misfits: each value that may not be in its column, and when it is not.
+    """
+
+    columns: str
+    selected: list[str]
+    misfits: list[tuple[Value, str]]
+
+
+def fit(columns: Sequence[Column]) -> Fitting:
+    """Return the SQL of several columns."""
+    fitted = {f"fit{number}": column for number, column in enumerate(columns)}  # no column of ours is called so
+    return Fitting(
+        "".join(f", {column.expression()} as {name}" for name, column in fitted.items()),
+        [column.select(name) for name, column in fitted.items()],
+        [misfit for name, column in fitted.items() for misfit in column.misfits(name)],
+    )
 
 
 def cut(text: str, rules: Rules) -> str:
@@ -123,7 +148,9 @@ def _boolean(value: Value) -> str:
 
 def _timestamp(value: Value) -> str:
     """A cast alone would take `epoch` and `infinity`."""
-    return _where(value.text, _LATER_MOMENT, moment(value.text))
+    text = value.text
+    usual = f"{text} like '____-__-__T__:__:__.___Z' and {text} between '1' and ':'"  # cheaper to see than the form
+    return f"if({usual}, try_cast({text} as timestamp), {_where(text, _LATER_MOMENT, moment(text))})"
 
 
 def _rough_float(value: Value) -> str:
@@ -160,16 +187,26 @@ def moment(text: str) -> str:
     return f"if(ends_with({text}, 'Z'), try_cast({text} as timestamp), {zoned})"
 
 
-def overflow(misfits: Sequence[tuple[Value, str]]) -> str:
-    """Return SQL of the `_overflow` column: one JSON object of what did not fit, null where all did."""
+def any_of(misfits: Sequence[tuple[Value, str]]) -> list[str]:
+    """Return the SQL conditions of which one holds where anything is a misfit; none is null."""
+    return [condition for _, condition in misfits]
+
+
+def overflow(misfits: Sequence[tuple[Value, str]], common: str = "") -> str:
+    """Return SQL of the `_overflow` column: one JSON object of what did not fit, null where all did.
+
+    Args:
+        misfits: what may be in it.
+        common: a column with such an object that is to be in it too, "" for none.
+    """
     if not misfits:
-        return "null::varchar"
+        return common or "null::varchar"
     pairs = ", ".join(
         f"{{'k': {quote_text(value.label)}, 'v': if({condition}, {value.json}, null)}}" for value, condition in misfits
     )
     kept = f"list_filter([{pairs}], lambda pair: pair.v is not null)"
-    any_of = " or ".join(condition for _, condition in misfits)
-    return f"if({any_of}, to_json(map_from_entries({kept}))::varchar, null)"
+    own = f"if({' or '.join(any_of(misfits))}, to_json(map_from_entries({kept}))::varchar, null)"
+    return f"coalesce(json_merge_patch({common}, {own})::varchar, {common}, {own})" if common else own
 
 
 def _where(text: str, pattern: str, expression: str) -> str:

@@ -11,7 +11,7 @@ from typing import Final
 import duckdb
 
 from headwater.loading import misfits, plan, tables
-from headwater.loading.columns import OVERFLOW, Column, Value, cut, moment, overflow
+from headwater.loading.columns import OVERFLOW, Column, Value, any_of, cut, fit, moment, overflow
 from headwater.loading.plan import CONTEXT_DOCUMENT, Document, Extraction, Shape, Space
 from headwater.loading.rules import Conflicts, Rules
 from headwater.loading.shapes import STRUCTURE, Path, leaves
@@ -149,22 +149,28 @@ def _context(source: Source, shapes: Sequence[Shape], decided: Columns) -> Extra
 def _staged(source: Source, context: Extraction) -> bool:
     """Make the relation `stage`; return whether something of it is a misfit."""
     staging = source.staging
-    misses = [misfit for column in context.columns for misfit in column.misfits()]
-    misses += [(each.values[0], f"({each.name} is not null and {moment(each.name)} is null)") for each in MOMENTS]
+    fitting = fit(context.columns)
+    misses = fitting.misfits + [
+        (each.values[0], f"({each.name} is not null and is_{each.name} is null)") for each in MOMENTS
+    ]
     misses += spill(staging, CONTEXT_DOCUMENT, context, "spilled_context")
-    moments = "".join(f", {moment(each.name)} as {each.name}" for each in MOMENTS)
-    columns = "".join(f", {column.select()}" for column in context.columns)
+    moments = "".join(f", {moment(each.name)} as is_{each.name}" for each in MOMENTS)
+    selected = ", ".join((*(f"is_{each.name} as {each.name}" for each in MOMENTS), *fitting.selected))
     one = source.count("select count(*) from stretch") == 1  # an ASOF join sorts: not for the common case
     stretches = "cross join stretch" if one else "asof join stretch on raw.rowid >= stretch.first_row"
-    staging.connection.execute(f"""create or replace temp table stage as
+    create = f"""create or replace temp table stage as
         select seq, place, slug, call, id, anonymous_id, user_id, group_id, previous_id, name, category,
-        {cut("event", source.rules)} as event_text{moments}{columns}, {overflow(misses)} as common_overflow, body
-        from (
+        {cut("event", source.rules)} as event_text, {selected}, body"""
+    rows = f"""from (select *{moments}{fitting.columns} from (
             select raw.*, route.call, route.place, route.slug, {texts(CONTEXT_DOCUMENT, context)},
             raw.rowid - stretch.first_row + stretch.first_seq as seq
             from raw {stretches} join route on raw.type = route.call and coalesce(raw.event, '') = route.name
-        )""")
-    return source.count("select count(common_overflow) from stage") > 0
+        ))"""
+    staging.connection.execute(f"{create}, {' or '.join(any_of(misses))} as common_overflow {rows}")
+    missed = source.count("select count_if(common_overflow) from stage") > 0
+    if missed:  # seldom: to see that costs less than to keep it
+        staging.connection.execute(f"{create}, {overflow(misses)} as common_overflow {rows}")
+    return missed
 
 
 def texts(document: Document, extraction: Extraction) -> str:

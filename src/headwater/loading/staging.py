@@ -34,6 +34,13 @@ _READ: Final = {
 }
 
 
+# A context says where an event comes from, so that many are the same to the letter: their structure is looked at once.
+_DISTINCT: Final = {
+    "body": "select type, event, body, 1 as count, rowid as row from raw",
+    "context": "select type, event, context, count(*) as count, min(rowid) as row from raw group by all",
+}
+
+
 @dataclass(frozen=True, slots=True)
 class Read:
     """What `read` put into the table `raw`.
@@ -79,7 +86,7 @@ class Staging:
         """Return the distinct shapes of a JSON column of `raw`, in the order of their first rows."""
         rows = self.connection.execute(
             f"select type, coalesce(event, ''), coalesce({STRUCTURE.format(document=document)}, ''), "
-            "count(*), min(rowid) from raw group by all order by 5"
+            f"sum(count)::bigint, min(row) from ({_DISTINCT[document]}) group by all order by 5"
         ).fetchall()
         return [Shape(*row) for row in rows]
 

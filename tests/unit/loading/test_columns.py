@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from headwater.loading.columns import Column, Value, overflow
+from headwater.loading.columns import Column, Value, fit, overflow
 from headwater.loading.shapes import Kind
 from headwater.spec.names import pointer, quote_text
 from headwater.warehouses.contract import ColumnType
@@ -32,8 +32,10 @@ def stored(kind: ColumnType, *paths: str, document: dict[str, object]) -> tuple[
         for path in paths
     )
     column = Column("c", kind, values)
+    fitting = fit([column])
     row = _connection.execute(
-        f"select {column.select()}, {overflow(column.misfits())} from (select $1::json as body)",
+        f"select {', '.join(fitting.selected)}, {overflow(fitting.misfits)} "
+        f"from (select *{fitting.columns} from (select $1::json as body))",
         [json.dumps(document)],
     ).fetchone()
     assert row is not None
