@@ -81,7 +81,7 @@ class Book:
                     names = tuple(sorted(collections)) or None
                     added = reloads.new(self._id, reason, first, position, source_ids=(source_id,), collections=names)
                     reloads.add(connection, added)
-                    _log.info("reload.added", warehouse_id=self._id, reload=added.id, reason=reason.value, at=at)
+                    _log.info("reload.added", warehouse_id=self._id, reload=added.id, reason=reason.value)
 
     def scopes(self) -> Mapping[Scope, int]:
         """Return what stays out and from where on."""

@@ -129,6 +129,8 @@ class Loading:
                 await self._by_schedule(line)
             else:
                 await self._always(line)
+        if not line.target.enabled:  # paused: others may load into it, or move it
+            await line.in_thread(line.loader.close)
 
     async def _always(self, line: Line) -> None:
         """Load what is new, else a piece of what is to be loaded again; wait when there is neither."""
@@ -256,6 +258,7 @@ class Loading:
         """Close every line, then the journal."""
         lines = list(self._lines.values())
         self._lines.clear()
-        await asyncio.gather(*(line.close() for line in lines))
+        await asyncio.gather(*(line.close() for line in lines), *self._closing)
+        self.orders.close()
         if lines:
             self._journal.close()

@@ -11,6 +11,7 @@ from datetime import datetime, timedelta
 from typing import Final, TypeVar
 
 from headwater.clock import Clock, SteadyClock
+from headwater.errors import ConflictError
 from headwater.loading.loader import Loader
 from headwater.loading.reloads import Reload
 from headwater.loading.schedule import Mode, Pace
@@ -66,6 +67,7 @@ class Line:
         self._steady = SteadyClock(clock)
         self._expire_at_s = time.monotonic() + EXPIRE_EVERY_S
         self._retries: dict[str, tuple[int, float]] = {}  # reload: failures in a row, and when the next try may be
+        self._is_closed = False
         self._thread = ThreadPoolExecutor(1, thread_name_prefix=f"loading {loader.target.id}")
         self.pace = Pace(loader.target.schedule, past.synced_at, clock)
 
@@ -88,10 +90,16 @@ class Line:
         self.woken.set()
 
     async def in_thread(self, work: Callable[[], Done]) -> Done:
-        """Do what blocks, after everything that was asked before, in this warehouse's own thread."""
+        """Do what blocks, after everything that was asked before, in this warehouse's own thread.
+
+        Raises:
+            ConflictError: the line was closed meanwhile.
+        """
         if self.after is not None:
             await asyncio.wait({self.after})
         async with self.lock:
+            if self._is_closed:
+                raise ConflictError("The warehouse was changed or the server stops; try again.")
             return await asyncio.get_running_loop().run_in_executor(self._thread, work)
 
     def pause_s(self, every_s: float) -> float:
@@ -144,6 +152,7 @@ class Line:
         if self.task is not None:
             await asyncio.gather(self.task, return_exceptions=True)
         await self.in_thread(self.loader.close)
+        self._is_closed = True
         self._thread.shutdown(wait=False)
 
 

@@ -143,6 +143,10 @@ class Orders:
         except TimeoutError:
             return f"It did not answer within {CHECK_S_MAX:.0f} seconds; look at its address and at firewalls between."
 
+    def close(self) -> None:
+        """Begin no connection test any more; one that hangs ends with its own time-out."""
+        self._checks.shutdown(wait=False, cancel_futures=True)
+
     def _add(self, line: Line, **chosen: Any) -> Reload:
         """Store a reload of everything that the log still has and that new events are past."""
         first, cursor = self._reader.start(Topic.EVENTS), line.loader.cursor
@@ -177,14 +181,21 @@ class Orders:
 def _remove(line: Line, person: Person) -> Removed:
     """Delete a person's rows from one warehouse; never raises for what that does."""
     try:
-        return Removed(line.target.id, line.loader.remove(person))
-    except HeadwaterError as error:
-        line.loader.close()
-        return Removed(line.target.id, {}, str(error))
+        found = line.loader.remove(person)
     except Exception as error:  # noqa: BLE001 - one warehouse must not hide what the others did
         line.loader.close()
-        _log.error("removal.crashed", warehouse_id=line.target.id, error=type(error).__name__)
-        return Removed(line.target.id, {}, f"It failed with {type(error).__name__}; the log of the server has more.")
+        return Removed(line.target.id, {}, _sentence(error))
+    if not line.target.enabled:
+        line.loader.close()
+    return Removed(line.target.id, found)
+
+
+def _sentence(error: Exception) -> str:
+    """Return why something failed; a driver's own error may hold an address or a password."""
+    if isinstance(error, HeadwaterError):
+        return str(error)
+    _log.error("warehouse.crashed", error=type(error).__name__)
+    return f"It failed with {type(error).__name__}; look at the settings and at the log of the server."
 
 
 def _check(target: Target) -> str:
@@ -192,9 +203,6 @@ def _check(target: Target) -> str:
     with TemporaryDirectory(prefix="headwater-check-") as home:
         try:
             make(target, Path(home)).check()
-        except HeadwaterError as error:
-            return str(error)
-        except Exception as error:  # noqa: BLE001 - a driver's own error may hold the address and the password
-            _log.warning("check.crashed", type=target.type, error=type(error).__name__)
-            return f"It failed with {type(error).__name__}; look at the settings and at the log of the server."
+        except Exception as error:  # noqa: BLE001 - people ask with any settings, and get a sentence
+            return _sentence(error)
     return ""

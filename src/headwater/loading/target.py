@@ -40,7 +40,3 @@ class Target:
     def place(self) -> tuple[str, object]:
         """What makes it another warehouse: its type and its settings."""
         return self.type, self.settings
-
-    def schema_excluded(self, schema: str) -> frozenset[Excluded]:
-        """Return what stays out of one schema."""
-        return frozenset(each for each in self.excluded if self.sources.get(each.source_id) == schema)
