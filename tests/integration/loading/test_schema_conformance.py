@@ -15,16 +15,11 @@ from loaded_tables import NOW, OURS_IN_TRACKS, Tables, event, frame
 
 TESTS = Path(__file__).parents[2]
 
-# What loading does not decide, and the file that shows it: what is tested there is named in its own words.
+# What is shown elsewhere under a name without a number: the file, and the test.
 ELSEWHERE = {
-    148: ("tests/contract/test_warehouse_contract.py", "twice"),
-    149: ("tests/unit/warehouses/", "view"),
-    150: ("tests/integration/loading/", "fail"),
-    151: ("tests/integration/loading/", "partial"),
-    153: ("tests/integration/loading/", "source"),
-    154: ("tests/", "received_at"),
-    155: ("tests/", "taken"),
-    160: ("tests/contract/test_warehouse_contract.py", "person"),
+    148: ("contract/test_warehouse_contract.py", "test_the_same_batch_twice_loads_once"),
+    150: ("integration/loading/test_loading.py", "test_a_failing_warehouse_works_again_without_news"),
+    155: ("unit/control/test_control_sources.py", "test_a_slug_whose_schema_is_taken_is_a_conflict"),
 }
 
 
@@ -324,12 +319,8 @@ def test_t159_an_event_without_letters_has_a_table_all_the_same(tables):
 
 
 def test_each_documented_behaviour_of_warehouses_has_a_test():
-    here = Path(__file__).read_text()
-    named = {int(number) for number in re.findall(r"def test_t(\d{3})_", here)}
-    assert named | ELSEWHERE.keys() == set(range(130, 161))
-    assert not named & ELSEWHERE.keys()
-    for path, word in ELSEWHERE.values():
-        there = TESTS.parent / path
-        files = [there] if there.is_file() else sorted(there.rglob("test_*.py"))
-        texts = "\n".join(file.read_text() for file in files if file != Path(__file__))
-        assert re.search(rf"def test_\w*{word}", texts), f"no test of {word} in {path}"
+    texts = {str(file.relative_to(TESTS)): file.read_text() for file in TESTS.rglob("*.py")}
+    numbered = {int(number) for text in texts.values() for number in re.findall(r"def test_t(\d{3})_", text)}
+    named = {number for number, (file, test) in ELSEWHERE.items() if f"def {test}(" in texts[file]}
+    assert set(range(130, 161)) - numbered - named <= {149}  # of BigQuery, which cannot be started here
+    assert named - numbered == ELSEWHERE.keys()
