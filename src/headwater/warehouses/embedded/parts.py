@@ -46,7 +46,7 @@ class State(msgspec.Struct, omit_defaults=True):
     Attributes:
         before: every row before this sequence stands in `parts`; live batches before it are not counted.
         parts: names of directories in `merged/`, the newest last.
-        stretches: the parts as versions before 0.6 wrote them.
+        stretches: the parts as earlier versions wrote them.
         finished: the reload that the newest change made visible; its collected files may go.
     """
 
