@@ -55,7 +55,7 @@ class Server:
             schemas = connection.execute("select nspname from pg_namespace where nspname !~ '^(pg_|information_)'")
             for (schema,) in schemas.fetchall():
                 connection.execute(f'drop schema "{schema}" cascade')
-            connection.execute("create schema public")
+            connection.execute("create schema public; grant usage on schema public to public")
             connection.execute(f"alter default privileges for role {LOADER} grant usage on schemas to {READER}")
             connection.execute(f"alter default privileges for role {LOADER} grant select on tables to {READER}")
         return name

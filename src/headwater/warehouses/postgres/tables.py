@@ -158,14 +158,16 @@ class Loading:
     def _replace(self, part: Staged) -> None:
         """Put rows in the place of those of the same id; of two in the batch the later one stays."""
         target, latest = name_of(part.table), derived.of(part.table)
+        declared = self.catalog.declared(part.table) or {}
+        follows = latest is not None and latest.key in declared
         self.connection.execute(
             f"create temporary table {_INCOMING} on commit drop as select * from {target} with no data"
         )
-        if SEQ not in (self.catalog.declared(part.table) or {}):
+        if SEQ not in declared:
             self.connection.execute(f"alter table {_INCOMING} add column {SEQ} bigint")
         self._copy(part, _INCOMING, seq=True)
         own = f"{target}.{quote_ident(ID)} = incoming.{quote_ident(ID)}"
-        if latest is not None and latest.key in part.columns:
+        if latest is not None and follows:
             key = quote_ident(latest.key)
             _make_touched(self.connection)
             self.connection.execute(
@@ -179,7 +181,7 @@ class Loading:
             f"insert into {into(target, columns)} select distinct on ({quote_ident(ID)}) {listed} from {_INCOMING} "
             f"order by {quote_ident(ID)}, {SEQ} desc"
         )
-        if latest is not None and latest.key in part.columns:
+        if latest is not None and follows:
             _recompute(self.connection, self.catalog, part.table, latest, touched=True)
             self.connection.execute(f"drop table {TOUCHED}")
         self.connection.execute(f"drop table {_INCOMING}")
