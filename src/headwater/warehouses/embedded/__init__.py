@@ -31,6 +31,10 @@ __all__ = ["CARD", "Reading", "Settings", "Warehouse"]
 CARD: Final = Card(
     name="Embedded",
     description="Parquet files in Headwater's data directory, read by DuckDB and any BI tool while events flow in.",
+    notes=(
+        "Any number of programs read it while it is loaded: they open views.duckdb in its directory, read-only.",
+        "A copy in S3-compatible storage, for readers on other machines, needs: pip install 'headwater[s3]'.",
+    ),
 )
 
 
