@@ -21,6 +21,8 @@ INTERVAL_S_MAX: Final = 5.0
 BUSY_SHARE: Final = 0.3  # ours: what of the time trickling loads may take, so that many tables mean fewer loads
 RETRY_S: Final = 1.0
 RETRY_S_MAX: Final = 300.0
+UNAUTHORIZED_S: Final = 60.0
+UNAUTHORIZED_S_MAX: Final = 3_600.0
 EXPIRE_EVERY_S: Final = 3_600.0  # ours: as the log's own retention
 
 Done = TypeVar("Done")
@@ -113,7 +115,9 @@ class Line:
     @property
     def retry_s(self) -> float:
         """How long to wait after a failure: doubled each time."""
-        return _backoff_s(self.failures)
+        if self.unauthorized:  # some services lock an account after a few wrong passwords
+            return _backoff_s(self.failures, UNAUTHORIZED_S, UNAUTHORIZED_S_MAX)
+        return _backoff_s(self.failures, RETRY_S, RETRY_S_MAX)
 
     def next_reload(self) -> Reload | None:
         """Return the oldest reload that may be worked on now."""
@@ -131,7 +135,7 @@ class Line:
     def reload_failed(self, reload: Reload) -> int:
         """Note that a reload's try failed; return how many did in a row."""
         failures = self._retries.get(reload.id, (0, 0.0))[0] + 1
-        self._retries[reload.id] = failures, time.monotonic() + _backoff_s(failures)
+        self._retries[reload.id] = failures, time.monotonic() + _backoff_s(failures, RETRY_S, RETRY_S_MAX)
         return failures
 
     def reload_worked(self, reload: Reload) -> None:
@@ -156,5 +160,5 @@ class Line:
         self._thread.shutdown(wait=False)
 
 
-def _backoff_s(failures: int) -> float:
-    return float(min(RETRY_S * 2 ** min(max(failures, 1) - 1, 16), RETRY_S_MAX))
+def _backoff_s(failures: int, first_s: float, most_s: float) -> float:
+    return float(min(first_s * 2 ** min(max(failures, 1) - 1, 16), most_s))

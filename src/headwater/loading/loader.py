@@ -81,21 +81,22 @@ class Loader:
         Raises:
             DeliveryError: the warehouse did not take it; nothing is lost, the cursor stands.
         """
+        target = self.target  # may be replaced meanwhile; a batch and what is noted of it follow one configuration
         packer = self._opened().packer
         started_at, started = self._clock(), time.perf_counter()
-        stretch = self._news.after(self._position(), self._committed, self.target.sources)
+        stretch = self._news.after(self._position(), self._committed, target.sources)
         if stretch.next == stretch.first:
             return None
-        self.book.follow(self.target, stretch.first, stretch.unknown, started_at)
-        parcel = packer.pack(self.target, stretch.frames, started_at)
-        parcel = parcel.without(self._refused_before(parcel))
+        self.book.follow(target, stretch.first, stretch.unknown, started_at)
+        parcel = packer.pack(target, stretch.frames, started_at)
+        parcel = parcel.without(self._refused_before(parcel, target))
         self._note_widened(parcel, started_at)
 
         def run_of(parcel: Parcel) -> SyncRun:
-            return _run(self.target.id, stretch, parcel, started_at, _ms(started))
+            return _run(target.id, stretch, parcel, started_at, _ms(started))
 
         def before(parcel: Parcel) -> None:
-            self.book.plan(run_of(parcel), parcel.misfits, self._named(parcel))
+            self.book.plan(run_of(parcel), parcel.misfits, _named(parcel, target))
 
         parcel = packer.hand_over(parcel, Load(stretch.first, stretch.next, ()), before)
         run = run_of(parcel)
@@ -110,26 +111,27 @@ class Loader:
         Raises:
             DeliveryError: the warehouse did not take it; the reload stands where it stood.
         """
+        target = self.target
         opened = self._opened()
         started_at, started = self._clock(), time.perf_counter()
         self.book.begin(reload, started_at)
-        end, excluded = self._rules_at(reload)
-        stretch = again(self._reader, reload, end, self.target.sources)
-        parcel = opened.packer.pack(self.target, stretch.frames, started_at, excluded)
+        end, excluded = self._rules_at(reload, target)
+        stretch = again(self._reader, reload, end, target.sources)
+        parcel = opened.packer.pack(target, stretch.frames, started_at, excluded)
         if reload.collections is not None:
             parcel = parcel.only(lambda table: table.name in (reload.collections or ()))
         self._note_widened(parcel, started_at)
 
         def run_of(parcel: Parcel) -> SyncRun:
-            return replace(_run(self.target.id, stretch, parcel, started_at, _ms(started)), reload=reload.id)
+            return replace(_run(target.id, stretch, parcel, started_at, _ms(started)), reload=reload.id)
 
         def before(parcel: Parcel) -> None:
-            self.book.refuse(run_of(parcel), self._named(parcel))
+            self.book.refuse(run_of(parcel), _named(parcel, target))
 
         parcel = opened.packer.hand_over(parcel, Load(stretch.first, stretch.next, (), reload.id), before)
-        run = run_of(parcel)
         if parcel.refused and reload.reason is Reason.REFUSED:
             raise DeliveryError("; ".join(parcel.refused.values()))
+        run = run_of(parcel)
         now = self.book.advance(reload, run, parcel.misfits)
         if now.position >= now.next:
             opened.warehouse.finish(reload.id)
@@ -184,28 +186,20 @@ class Loader:
             self.cursor = position = self.book.rewind(self._committed)
         return position
 
-    def _refused_before(self, parcel: Parcel) -> dict[Table, str]:
-        """Return the tables that still wait to be loaded since the warehouse refused them; rows after rows."""
-        waiting = {(schema, name) for source_id, name in self.book.refused() if (schema := self._schema(source_id))}
+    def _refused_before(self, parcel: Parcel, target: Target) -> dict[Table, str]:
+        """Return the tables that still wait to be loaded since the warehouse refused them: their reload grows."""
+        waiting = {(target.sources.get(source_id), name) for source_id, name in self.book.refused()}
         return {
             staged.table: f"{staged.table.schema}.{staged.table.name} waits: the warehouse refused it before."
             for staged in parcel.tables
             if staged.table in waiting
         }
 
-    def _schema(self, source_id: str) -> str:
-        return self.target.sources.get(source_id, "")
-
-    def _named(self, parcel: Parcel) -> list[tuple[str, Table]]:
-        """Return the refused tables, each with its source."""
-        source_of = {schema: source_id for source_id, schema in self.target.sources.items() if schema}
-        return [(source_of[table.schema], table) for table in parcel.refused]
-
     def _note_widened(self, parcel: Parcel, at: datetime) -> None:
         if parcel.widened:
             self.book.widened(parcel.widened, at)
 
-    def _rules_at(self, reload: Reload) -> tuple[int, frozenset[Excluded]]:
+    def _rules_at(self, reload: Reload, target: Target) -> tuple[int, frozenset[Excluded]]:
         """Return how far a reload's next batch may go, and what stays out of it.
 
         What was excluded later belongs to the rows from before: they keep their properties, and get the tables that
@@ -214,7 +208,7 @@ class Loader:
         end = min(reload.next, self.cursor or 0)
         excluded = set()
         since = {(scope.source_id, scope.collection, scope.property): at for scope, at in self.book.scopes().items()}
-        for each in self.target.excluded:
+        for each in target.excluded:
             first = since.get((each.source_id, each.collection, each.property), end)
             is_of_today = reload.reason is Reason.ASKED and not each.property
             if is_of_today or first <= reload.position:
@@ -276,6 +270,12 @@ def _run(warehouse_id: str, stretch: Stretch, parcel: Parcel, started_at: dateti
         rows=parcel.rows,
         notices=(*refused, *stretch.notices(), *parcel.notices),
     )
+
+
+def _named(parcel: Parcel, target: Target) -> list[tuple[str, Table]]:
+    """Return the refused tables, each with its source."""
+    source_of = {schema: source_id for source_id, schema in target.sources.items() if schema}
+    return [(source_of[table.schema], table) for table in parcel.refused]
 
 
 def _ms(started: float) -> int:

@@ -11,7 +11,7 @@ import duckdb
 import msgspec
 import pytest
 
-from headwater.errors import ConflictError
+from headwater.errors import ConflictError, UnauthorizedError
 from headwater.eventlog.contract import Topic
 from headwater.eventlog.memory import MemoryLog
 from headwater.loading.engine import Loading, State, Target
@@ -201,6 +201,36 @@ async def test_what_a_person_asked_for_is_given_up_in_the_end_and_says_why(loadi
     (given_up,) = await engine.orders.reloads("w1", 5)
     assert (given_up.state.value, given_up.error) == ("failed", "The connection was lost.")
     assert engine.status()[0].state is State.READY
+
+
+async def test_a_configuration_that_changes_during_a_batch_loses_nothing(tmp_path, stores):
+    class Changing(MemoryLog):
+        def read(self, *place, **bounds):
+            found = super().read(*place, **bounds)
+            for target in later:
+                engine._lines["w1"].use(target)
+            return found
+
+    log, later = Changing(), []
+    engine = Loading(log, tmp_path / "state", clock=lambda: NOW)
+    engine.apply([memory(sources={"s1": "site", "s2": ""})])
+    await append(log, event(0))
+    await append(log, event(1), source="s2")
+    later.append(memory())
+    await engine.sync("w1", 2)
+    await append(log, event(2), source="s2")
+    await engine.sync("w1", 3)
+    assert stores["w1"].ids(Table("shop", "opened")) == ["m1", "m2"]
+    await engine.stop()
+
+
+async def test_wrong_credentials_are_tried_seldom(loading, stores):
+    log, engine = loading
+    engine.apply([memory()])
+    await append(log, event(1))
+    stores["w1"] = Store(fuse=0, fault=UnauthorizedError)
+    await engine.sync("w1", 1)
+    assert engine._lines["w1"].retry_s == 60
 
 
 async def test_a_slow_warehouse_delays_no_other(loading, stores, monkeypatch):
