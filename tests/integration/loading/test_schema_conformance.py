@@ -18,7 +18,6 @@ TESTS = Path(__file__).parents[2]
 # What is shown elsewhere under a name without a number: the file, and the test.
 ELSEWHERE = {
     148: ("contract/test_warehouse_contract.py", "test_the_same_batch_twice_loads_once"),
-    150: ("integration/loading/test_loading.py", "test_a_failing_warehouse_works_again_without_news"),
     155: ("unit/control/test_control_sources.py", "test_a_slug_whose_schema_is_taken_is_a_conflict"),
 }
 
