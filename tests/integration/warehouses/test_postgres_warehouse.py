@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import socket
+import ssl
+import threading
+from contextlib import suppress
 from datetime import UTC, datetime
 
 import duckdb
 import psycopg
 import pytest
+import trustme
 
 from contract.warehouse_under_test import load, staged
 from headwater.errors import DeliveryError, RefusedTableError, RetryableError, UnauthorizedError
@@ -344,6 +349,39 @@ class TestWhatAnAdministratorDoes:
         assert (warehouse.cursor(), count(admin)) == (2, 2)
 
 
+@pytest.fixture
+def tls():
+    """Put TLS in front of the server, as PostgreSQL begins it; gives the port, the right CA and a foreign one."""
+    authority = trustme.CA()
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert("localhost").configure_cert(context)
+    listening = socket.create_server(("127.0.0.1", 0))
+
+    def passed_on(come: socket.socket, go: socket.socket) -> None:
+        with suppress(OSError), come, go:
+            while sent := come.recv(65_536):
+                go.sendall(sent)
+
+    def serve() -> None:
+        while True:
+            try:
+                client, _ = listening.accept()
+            except OSError:
+                return
+            client.recv(8)  # SSLRequest
+            client.sendall(b"S")
+            with suppress(OSError):
+                inside = context.wrap_socket(client, server_side=True)
+                above = socket.create_connection(("127.0.0.1", server().port))
+                for pair in ((inside, above), (above, inside)):
+                    threading.Thread(target=passed_on, args=pair, daemon=True).start()
+
+    threading.Thread(target=serve, daemon=True).start()
+    yield listening.getsockname()[1], *(each.cert_pem.bytes().decode() for each in (authority, trustme.CA()))
+    listening.shutdown(socket.SHUT_RDWR)
+    listening.close()
+
+
 class TestTheCheck:
     def wrong(self, settings, tmp_path, **more):
         values = {name: getattr(settings, name) for name in settings.__slots__} | more
@@ -379,6 +417,14 @@ class TestTheCheck:
     def test_missing_rights_are_named_with_the_statement_that_gives_them(self, settings, tmp_path):
         with pytest.raises(UnauthorizedError, match="GRANT CREATE, TEMPORARY ON DATABASE"):
             self.wrong(settings, tmp_path, user=READER)()
+
+    def test_a_certificate_is_checked_with_the_name_it_is_made_out_to(self, settings, tmp_path, tls):
+        port, trusted, foreign = tls
+        for more in ({"sslmode": "verify-full", "ca_certificate": trusted}, {"sslmode": "require"}):
+            self.wrong(settings, tmp_path, host="localhost", port=port, **more)()
+        for host, authority in (("localhost", foreign), ("127.0.0.1", trusted)):
+            with pytest.raises(RetryableError, match="certificate cannot be verified"):
+                self.wrong(settings, tmp_path, host=host, port=port, sslmode="verify-full", ca_certificate=authority)()
 
     def test_a_good_connection_passes(self, settings, tmp_path):
         self.wrong(settings, tmp_path, reader_user=READER, reader_password=PASSWORD)()

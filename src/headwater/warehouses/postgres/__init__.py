@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar, Final
@@ -148,7 +148,8 @@ class Warehouse:
                     count = tables.delete(self._connection, self._catalog, table, asked)
                 if count:
                     removed[table] = count
-                    self._connection.execute(f"vacuum {name_of(table)}")
+                    with suppress(driver().Error):  # autovacuum does it later
+                        self._connection.execute(f"vacuum {name_of(table)}")
         return removed
 
     def publish(self, wanted: Sequence[View]) -> None:

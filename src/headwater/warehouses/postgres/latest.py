@@ -29,7 +29,8 @@ def newest_of_batch(latest: Latest, relation: str, columns: Sequence[str]) -> st
     """Return DuckDB's SELECT of a batch's last values: `id` and the columns."""
     values = "".join(f", arg_max({quote_ident(name)}, {SEQ}) as {quote_ident(name)}" for name in columns)
     key = quote_ident(latest.key)
-    return f"select {key} as id{values} from {relation} where {key} is not null group by {key}"
+    stored = f"replace({key}, chr(0), chr(65533))"  # as `copying` writes it: two ids may become one
+    return f"select {stored} as id{values} from {relation} where {key} is not null group by {stored}"
 
 
 def merge(target: str, fresh: str, columns: Sequence[str]) -> str:
