@@ -10,7 +10,15 @@ from datetime import UTC, datetime
 import duckdb
 import pytest
 from postgres_under_test import PostgresUnderTest
-from warehouse_under_test import ESCAPES, DeltaUnderTest, DuckDBFileUnderTest, EmbeddedUnderTest, load, staged
+from warehouse_under_test import (
+    ESCAPES,
+    DeltaUnderTest,
+    DuckDBFileUnderTest,
+    DuckLakeUnderTest,
+    EmbeddedUnderTest,
+    load,
+    staged,
+)
 from wide_under_test import WideOnPostgresUnderTest, WideUnderTest
 
 from headwater import shelf
@@ -36,7 +44,10 @@ BUILDERS = {
     "wide lane on DuckDB": WideUnderTest,
     "wide lane on PostgreSQL": WideOnPostgresUnderTest,
 }
-NOT_RUN_HERE = frozenset({"bigquery", "clickhouse", "databricks", "redshift", "snowflake", "sql_server", "synapse"})
+if DuckLakeUnderTest.runs_here():
+    BUILDERS["ducklake"] = DuckLakeUnderTest
+REMOTE = {"bigquery", "clickhouse", "databricks", "motherduck", "redshift", "snowflake", "sql_server", "synapse"}
+NOT_RUN_HERE = REMOTE | ({"ducklake"} - set(BUILDERS))
 """Engines that cannot be started on this machine; their tests stand in tests/unit/warehouses."""
 
 

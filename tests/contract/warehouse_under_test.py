@@ -12,7 +12,7 @@ import duckdb
 import pyarrow as pa
 
 from headwater.spec.names import quote_ident
-from headwater.warehouses import delta, embedded
+from headwater.warehouses import delta, ducklake, embedded
 from headwater.warehouses import duckdb as duckdb_file
 from headwater.warehouses.contract import SEQ, Columns, Load, Reading, Staged, Table, Warehouse
 
@@ -140,6 +140,46 @@ class DuckDBFileUnderTest(UnderTest):
         with duckdb.connect(str(self.home / "warehouse.duckdb")) as connection:
             connection.execute(f"alter table {table.schema}.{table.name} alter column id set not null")
         return staged(staging, table, columns, {seq: {"id": None}})
+
+
+class DuckLakeUnderTest(UnderTest):
+    """A lake with a catalog in SQLite; only where DuckDB has the extension."""
+
+    escapes = DUCKDB_ESCAPES
+
+    @staticmethod
+    def runs_here() -> bool:
+        """Return whether DuckDB has the extensions."""
+        with duckdb.connect(config={"autoinstall_known_extensions": False}) as connection:
+            try:
+                connection.execute("load ducklake; load sqlite_scanner")
+            except duckdb.Error:
+                return False
+        return True
+
+    def make(self) -> ducklake.Warehouse:
+        """Return the warehouse of this directory."""
+        return ducklake.Warehouse(ducklake.Settings(), self.home)
+
+    def reading(self) -> ducklake.Reading:
+        """Return what asks it."""
+        return ducklake.Reading(ducklake.Settings(), self.home)
+
+    def ask(self, sql: str) -> list[tuple[Any, ...]]:
+        """Attach the lake as a DuckDB shell does."""
+        with duckdb.connect() as connection:
+            connection.execute("load ducklake; load sqlite_scanner")
+            connection.execute(f"attach 'ducklake:sqlite:{self.home}/catalog.sqlite' as lake (read_only); use lake")
+            return connection.execute(sql).fetchall()
+
+    def refused(self, staging: duckdb.DuckDBPyConnection, table: Table, columns: Columns, seq: int) -> Staged:
+        """Return a row for a column that somebody made narrower."""
+        with duckdb.connect() as connection:
+            connection.execute("load ducklake; load sqlite_scanner")
+            connection.execute(f"attach 'ducklake:sqlite:{self.home}/catalog.sqlite' as lake; use lake")
+            connection.execute(f"alter table {table.schema}.{table.name} drop column count")
+            connection.execute(f"alter table {table.schema}.{table.name} add column count tinyint")
+        return staged(staging, table, columns, {seq: {"count": 1_000}})
 
 
 class DeltaUnderTest(UnderTest):

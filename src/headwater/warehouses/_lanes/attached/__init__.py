@@ -82,6 +82,7 @@ class Catalog:
         erase: makes what was deleted vanish from the disk as well, then calls `erased` for what is there afterwards;
             runs outside of a transaction.
         tidy: merges small files.
+        alias: the name that it has once it is attached, quoted.
         stays: whether it stays attached between loads: attaching is slow, and it locks no reader out.
     """
 
@@ -92,6 +93,7 @@ class Catalog:
     widens: frozenset[ColumnType] = frozenset({ColumnType.FLOAT, ColumnType.VARCHAR})
     erase: Do = erased
     tidy: Do = nothing
+    alias: str = CATALOG
     stays: bool = False
 
 
@@ -177,7 +179,7 @@ class Lane:
         """Copy every table and move the cursor, in one transaction of the attached database."""
         with self._told(), self._attached(staging), transaction(staging):
             if not batch.reload:
-                cursor = value_of(staging, CURSOR, f"{CATALOG}.")
+                cursor = value_of(staging, CURSOR, f"{self._catalog.alias}.")
                 if batch.next_cursor <= cursor:
                     return
                 if batch.cursor < cursor:
@@ -185,7 +187,7 @@ class Lane:
             for staged in batch.tables:
                 self._copy(staging, staged, replace=bool(batch.reload))
             if not batch.reload:
-                set_value(staging, CURSOR, batch.next_cursor, f"{CATALOG}.")
+                set_value(staging, CURSOR, batch.next_cursor, f"{self._catalog.alias}.")
         self._loads += 1
 
     def finish(self, reload: str) -> None:
@@ -250,7 +252,7 @@ class Lane:
         Raises:
             RefusedTableError: this table cannot take them.
         """
-        table, target = staged.table, f"{CATALOG}.{stored(staged.table)}"
+        table, target = staged.table, f"{self._catalog.alias}.{stored(staged.table)}"
         rows = staged.relation
         kept = "*" if table.name in ORIGINS else f"* exclude ({SEQ})"
         try:
@@ -280,12 +282,12 @@ class Lane:
                 self._attach(self._own)
                 self._own_attached = True
             try:
-                self._own.execute(f"use {CATALOG}")
+                self._own.execute(f"use {self._catalog.alias}")
                 yield self._own
             finally:
                 if not self._catalog.stays:
                     self._own.execute("use memory")
-                    self._own.execute(f"detach {CATALOG}")
+                    self._own.execute(f"detach {self._catalog.alias}")
                     self._own_attached = False
 
     @contextmanager
@@ -299,7 +301,7 @@ class Lane:
             yield
         finally:
             if not self._catalog.stays:
-                staging.execute(f"detach {CATALOG}")
+                staging.execute(f"detach {self._catalog.alias}")
 
     def _attach(self, connection: DuckDBPyConnection) -> None:
         """Attach the database to a connection."""

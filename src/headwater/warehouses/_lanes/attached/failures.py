@@ -39,7 +39,7 @@ def told(name: str, error: duckdb.Error) -> DeliveryError:
 
 def _contended(error: duckdb.Error, said: str) -> str | None:
     """Return who is in the way, None when nobody is."""
-    if isinstance(error, duckdb.ResourceInUseException):
+    if "already attached by database" in said:
         return "is being read by a query of Headwater; it is tried again"
     if "Could not set lock" in said or "Conflicting lock" in said:
         pid = _PID.search(said)

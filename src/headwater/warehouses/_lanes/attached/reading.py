@@ -30,10 +30,11 @@ class AttachedReading(LockedReading):
         target: Callable[[], str],
         prepare: Do = nothing,
         directories: Sequence[Path] = (),
+        alias: str = CATALOG,
     ) -> None:
-        """Take what people call it, what ATTACH takes, what makes that possible, and where its files lie."""
+        """Take what people call it, what ATTACH takes, what makes that possible, where files lie, and its alias."""
         super().__init__(self._open, directories)
-        self._name, self._target, self._prepare = name, target, prepare
+        self._name, self._target, self._prepare, self._alias = name, target, prepare, alias
 
     def catalog(self) -> list[CatalogTable]:
         """Return what there is, without the bookkeeping."""
@@ -50,7 +51,7 @@ class AttachedReading(LockedReading):
             self._prepare(connection)
             while not self._attached(connection, last=time.monotonic() > deadline):
                 time.sleep(_AGAIN_S)
-            connection.execute(f"use {CATALOG}")
+            connection.execute(f"use {self._alias}")
         except duckdb.Error as error:
             raise QueryError(str(told(self._name, error))) from error
         except DeliveryError as error:
