@@ -31,6 +31,7 @@ from headwater.eventlog.contract import Topic
 from headwater.eventlog.reader import SegmentReader
 from headwater.eventlog.verify import verify
 from headwater.limits import MIB
+from headwater.loading import conservation as loading
 
 _BUILT: Final = datetime(2026, 11, 1, tzinfo=UTC)  # no honest clock is before this program
 _AHEAD_MAX: Final = timedelta(minutes=5)
@@ -231,9 +232,22 @@ def _compared(found: Comparison, called: Mapping[str, str]) -> Finding:
 
 def _warehouse(status: dict[str, Any]) -> Finding:
     error = status.get("lastError") or ""
-    if not error and (lost := status["unaccounted"]):
-        error = f"{lost} events are in no count, or in two; reload the warehouse and tell the maintainers"
     return Finding(f"warehouse {status['warehouseId']}", f"loaded up to {status['cursor']}", str(error))
+
+
+def _loaded(settings: Settings) -> Iterator[Finding]:
+    """Hold the same law for warehouses: what was passed in the log is loaded, filtered or missed, once."""
+    try:
+        found = loading.accounts(settings.data_dir)
+    except (ConfigError, sqlite.Error) as error:
+        yield Finding("loading", f"its journal cannot be read ({error})", "Start the service: it says what to do.")
+        return
+    for each in found:
+        advice = "" if each.is_well else "Report this: events were passed uncounted, or counted twice. Then reload."
+        told = f"{each.passed:,} events passed, {each.counted:,} loaded, filtered or missed"
+        yield Finding(f"conservation warehouse {each.warehouse_id}", told, advice)
+    if not found:
+        yield Finding("loading", "nothing was loaded yet")
 
 
 _CHECKS: Final[Mapping[str, Callable[[Settings], Iterator[Finding]]]] = {
@@ -244,4 +258,5 @@ _CHECKS: Final[Mapping[str, Callable[[Settings], Iterator[Finding]]]] = {
     "server": _server,
     "event log": _log,
     "conservation": _conservation,
+    "loading": _loaded,
 }

@@ -15,6 +15,7 @@ from headwater.clock import Clock
 from headwater.errors import ConflictError, NotFoundError
 from headwater.eventlog.contract import Reader, Topic
 from headwater.loading import runs, standings, stretch
+from headwater.loading.conservation import FILE
 from headwater.loading.journal import Journal
 from headwater.loading.line import Line, Past
 from headwater.loading.loader import Loader
@@ -51,7 +52,7 @@ class Loading:
         self._directory = directory
         self._every_s = every_s
         self._clock = clock
-        self._journal = Journal(directory / "loading.sqlite")
+        self._journal = Journal(directory / FILE)
         self._working = Working(self._journal, clock)
         self._lines: dict[str, Line] = {}
         self.orders = Orders(reader, self._journal, self._lines, clock)

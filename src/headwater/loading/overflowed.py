@@ -38,9 +38,12 @@ def add(
     connection: Connection, warehouse_id: str, misfits: Iterable[Misfit], at: datetime, *, is_reload: bool = False
 ) -> None:
     """Count them; the rows of a reload were counted when they came first, unless nothing is known of them."""
+    found = list(misfits)
+    if not found:
+        return
     counted = "rows" if is_reload else "rows + excluded.rows"
     moment = at.isoformat()
-    for each in misfits:
+    for each in found:
         connection.execute(
             "insert into misfits values (?, ?, ?, ?, ?, ?, ?, ?, ?, 0) "
             "on conflict (warehouse_id, schema, name, column_name, label) do update set "
