@@ -6,7 +6,7 @@ import urllib.parse
 import urllib.request
 
 import pytest
-from conftest import SECRET, serving
+from plane import SECRET, serving
 
 from headwater.control.accounts import Place
 from headwater.control.live import Live

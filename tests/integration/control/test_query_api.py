@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from conftest import Question
+from plane import Question
 
 from headwater.limits import QUERY_ROWS_MAX
 

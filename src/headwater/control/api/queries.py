@@ -35,8 +35,8 @@ _MEDIA_TYPES: Final = {
 class QuerySql(msgspec.Struct, forbid_unknown_fields=True):
     """What `POST /query` takes; without `warehouseId`, the oldest warehouse is asked.
 
-    With `format`, the answer is a file with every row; else JSON with at most `rows` of them. By its `id` a query can be
-    cancelled.
+    With `format`, the answer is a file with every row; else JSON with at most `rows` of them. A query is cancelled by
+    its `id`: who may only read knows no others than their own.
     """
 
     sql: str
@@ -57,7 +57,7 @@ class QueryOperations:
         """Return the operations with the role each needs."""
         return [
             Operation("POST", "/query", Role.READ_ONLY, self.query, QuerySql),
-            Operation("GET", "/queries", Role.READ_ONLY, self.list),
+            Operation("GET", "/queries", Role.MEMBER, self.list),
             Operation("DELETE", "/queries/{queryId}", Role.READ_ONLY, self.cancel),
             Operation("GET", "/warehouses/{warehouseId}/catalog", Role.READ_ONLY, self.catalog),
         ]
