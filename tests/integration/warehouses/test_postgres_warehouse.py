@@ -232,6 +232,17 @@ class TestLocks:
                 assert count(reader) == 1  # nobody waits behind us
         warehouse.add_columns({TRACKS: {"new": TEXT}})
 
+    def test_a_locked_table_keeps_no_other_from_being_cleared_of_a_person(self, warehouse, staging, admin):
+        tracks(warehouse, staging, 0, 3)
+        load(warehouse, staging, (3, 6), (ORDERS, COLUMNS, rows(3, 6)))
+        ann = Person(user_ids=frozenset({"u0"}))
+        with admin.transaction():
+            admin.execute("lock table site.orders in share mode")
+            with pytest.raises(RefusedTableError, match=r"site\.orders"):
+                warehouse.remove(ann)
+        assert warehouse.remove(ann) == {ORDERS: 1}
+        assert count(admin) == 2
+
     def test_a_loader_in_the_middle_of_a_batch_lets_no_other_in(self, warehouse, staging, admin):
         tracks(warehouse, staging, 0, 1)
         with admin.transaction():
@@ -267,6 +278,7 @@ class TestViewsForAnalysis:
         other = View("headwater", "other", "select 1 as one")
         with pytest.raises(DeliveryError, match=r'"headwater"\."total" stay'):
             warehouse.publish([View("headwater", "total", "select 'x' as text"), other])
+        warehouse.publish([View("headwater", "total", "select 'x' as text"), other])  # said once
         assert admin.execute("select events from public.mine").fetchall() == [(3,)]
         assert admin.execute("select one from headwater.other").fetchall() == [(1,)]
         admin.execute("drop view public.mine")

@@ -16,7 +16,7 @@ from typing import Any, ClassVar, Final
 
 from duckdb import DuckDBPyConnection
 
-from headwater.errors import DeliveryError, RetryableError
+from headwater.errors import DeliveryError, RefusedTableError, RetryableError
 from headwater.warehouses._lanes.removal import condition
 from headwater.warehouses.contract import Card, Columns, ColumnType, Load, Person, Removal, Table, View
 from headwater.warehouses.postgres import catalog, check, tables, views, widening
@@ -49,6 +49,7 @@ _DDL_S: Final = 60.0  # ours: a change of one table
 _REMOVE_S: Final = 1_800.0  # ours: one table is read as a whole
 _LOCK_S: Final = 10.0  # ours: for rows
 _DDL_LOCK_S: Final = 3.0  # ours: who waits to change a table makes all who come after it wait too
+_VIEW_LOCK_S: Final = 1.0  # ours: as above; asked for again after the next batch
 _SHORT_S: Final = 10.0  # ours: a question of one row
 _OWN_LOCK_S: Final = 2.0  # ours: a loader that was killed is noticed by the server within a second
 _TEACHING: Final = frozenset({UNIQUE_VIOLATION, TOO_LARGE, *GONE})  # errors after which another try can succeed
@@ -66,6 +67,7 @@ class Warehouse:
         self._copying = Copying(home / "scratch")
         self._connection: Any = None
         self._catalog: Any = None
+        self._stuck: tuple[View, ...] | None = None
 
     def check(self) -> None:
         """Try to log in, as the reader too, and ask for the rights that loading needs."""
@@ -139,27 +141,35 @@ class Warehouse:
         if isinstance(removal, Person):
             removal = _storable(removal)
         removed: dict[Table, int] = {}
+        left: list[DeliveryError] = []
         for table, columns in self.columns().items():
             asked = condition(removal, columns)
             if asked is None:
                 continue
-            with within(self._connected(), _REMOVE_S, _LOCK_S):
-                with self._refusing(), at(table), self._connection.transaction():
-                    count = tables.delete(self._connection, self._catalog, table, asked)
-                if count:
+            try:
+                if count := self._delete(table, asked):
                     removed[table] = count
-                    with suppress(driver().Error):  # autovacuum does it later
-                        self._connection.execute(f"vacuum {name_of(table)}")
+            except RefusedTableError as error:  # the others are still to be done
+                left.append(error)
+        if left:
+            raise left[0]
         return removed
 
     def publish(self, wanted: Sequence[View]) -> None:
-        """Keep exactly these views; those that views of the user's own stand on are changed only where that is safe."""
-        with within(self._connected(), _DDL_S, _DDL_LOCK_S):
+        """Keep exactly these views; those that views of the user's own stand on are changed only where that is safe.
+
+        Raises:
+            DeliveryError: some stay as they were; said once, until others are wanted.
+        """
+        if self._stuck == tuple(wanted):
+            return
+        with within(self._connected(), _DDL_S, _VIEW_LOCK_S):
             left = views.publish(self._connection, wanted)
+        self._stuck = tuple(wanted) if left else None
         if left:
             raise DeliveryError(
                 f"The views {', '.join(left)} stay as they were: views or tables of your own stand in the way. Drop "
-                "or rename those and load again."
+                "or rename those; the views follow when a column is added, or at the next start."
             )
 
     def tidy(self) -> None:
@@ -176,6 +186,16 @@ class Warehouse:
         if self._connection is None or self._connection.closed:
             self.open()
         return self._connection
+
+    def _delete(self, table: Table, asked: str) -> int:
+        """Delete rows of one table, and free their space for new ones."""
+        with self._refusing(), within(self._connected(), _REMOVE_S, _LOCK_S):
+            with at(table), self._connection.transaction():
+                count = tables.delete(self._connection, self._catalog, table, asked)
+            if count:
+                with suppress(driver().Error):  # autovacuum does it later
+                    self._connection.execute(f"vacuum {name_of(table)}")
+        return count
 
     def _take_lock(self, connection: Any) -> None:
         """Take the lock of the one who loads, for as long as the connection lives."""
