@@ -19,7 +19,7 @@ from headwater.loading.stage import Source, Stage
 from headwater.loading.staging import Staging
 from headwater.loading.tables import TRACKS
 from headwater.spec.event import Call, Frame
-from headwater.spec.names import quote_ident, quote_text
+from headwater.spec.names import quote_ident
 from headwater.warehouses.contract import SEQ, Columns, ColumnType, Staged, Table
 
 __all__ = ["Built", "Misfit", "build"]
@@ -119,10 +119,13 @@ def _fill(source: Source, built: Built) -> None:
     built.wider.update({table: dict(columns) for table, columns in made.wider.items()})
     if TRACKS not in source.not_loaded:
         _track(source, bodies, made, built)
-    for name in dict.fromkeys(route.table for route in routes):
+    table_of = {(route.type, route.event): route.table for route in routes}
+    shapes: dict[str, list[Shape]] = {}
+    for shape in bodies:
+        shapes.setdefault(table_of[shape.call, shape.event], []).append(shape)
+    for name, mine in shapes.items():
         if name not in source.not_loaded:
-            mine = {(route.type, route.event) for route in routes if route.table == name}
-            _table(source, name, [shape for shape in bodies if (shape.call, shape.event) in mine], made, built)
+            _table(source, name, mine, made, built)
 
 
 def _track(source: Source, bodies: Sequence[Shape], made: Stage, built: Built) -> None:
@@ -189,7 +192,7 @@ class _Plan:
 
 def _table(source: Source, name: str, shapes: Sequence[Shape], made: Stage, built: Built) -> None:
     """Add one table with its properties or traits; when that fails, the same rows with all of them in `_overflow`."""
-    place = source.count(f"select min(place) from route where {_is_route(shapes[0])}")
+    place = made.places[name]
     document = Document("body", "traits" if name in {"identifies", "groups"} else "properties", "body_texts")
     relation = quote_ident(f"{source.prefix}_{place}")
     wanted = _Plan(name, place, document, _common(source, name, made), shapes, relation)
@@ -294,11 +297,6 @@ def _finished(source: Source, staged: Staged, body: Sequence[Column], made: Stag
         return replace(staged, columns={**staged.columns, OVERFLOW: ColumnType.VARCHAR}), found
     connection.execute(f"alter table {relation} drop column {OVERFLOW}")
     return staged, found
-
-
-def _is_route(shape: Shape) -> str:
-    """Return the SQL condition for the route of a shape."""
-    return f"call = {quote_text(shape.call)} and name = {quote_text(shape.event)}"
 
 
 def _add(source: Source, staged: Staged, built: Built) -> None:

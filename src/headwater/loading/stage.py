@@ -68,6 +68,7 @@ class Stage:
     """What there is in the relation `stage`.
 
     Attributes:
+        places: the number of each table.
         shapes: of the contexts.
         context: what became of them.
         columns: the context columns that each table has in this batch: a null creates no column.
@@ -76,6 +77,7 @@ class Stage:
         notices: sentences for people.
     """
 
+    places: Mapping[str, int]
     shapes: Sequence[Shape]
     context: Extraction
     columns: Mapping[str, Columns]
@@ -100,9 +102,9 @@ def make(source: Source, routes: Sequence[Route], shapes: Sequence[Shape]) -> St
         shapes: of the contexts.
     """
     staging = source.staging
-    numbers = {name: number for number, name in enumerate(dict.fromkeys(route.table for route in routes))}
+    places = {name: number for number, name in enumerate(dict.fromkeys(route.table for route in routes))}
     longest = source.rules.string_chars_max
-    rows = [(route.type, route.event, numbers[route.table], route.slug[:longest]) for route in routes]
+    rows = [(route.type, route.event, places[route.table], route.slug[:longest]) for route in routes]
     staging.fill("route", "call, name, place, slug", rows)
     wanted: Columns = {}
     notices: tuple[str, ...] = ()
@@ -120,7 +122,7 @@ def make(source: Source, routes: Sequence[Route], shapes: Sequence[Shape]) -> St
         context = Extraction(spilled=frozenset(shape.structure for shape in shapes))
         missed = _staged(source, context)
     columns = _context_columns(routes, shapes, context)
-    return Stage(shapes, context, columns, missed, _wider(source, wanted), notices)
+    return Stage(places, shapes, context, columns, missed, _wider(source, wanted), notices)
 
 
 def _wider(source: Source, wanted: Columns) -> dict[Table, Columns]:
