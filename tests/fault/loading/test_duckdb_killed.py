@@ -96,6 +96,7 @@ def filled(file: Path) -> Warehouse:
 def test_a_removal_that_is_killed_is_finished_at_the_next_start(tmp_path, point):
     file = tmp_path / "people.duckdb"
     filled(file).close()
+    assert ADDRESS.encode() in file.read_bytes()
     child = os.fork()
     if child == 0:
         kill_self_at(point)
