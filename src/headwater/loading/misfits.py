@@ -65,7 +65,15 @@ def wider(
         overflow: its column with the misfits.
         columns: those that may have some.
     """
-    asked = [column for column in columns if column.type is not ColumnType.VARCHAR]
+    held = connection.execute(
+        f"select distinct unnest(json_keys({overflow})) from {relation} where {overflow} is not null"
+    ).fetchall()
+    labels = {label for (label,) in held}
+    asked = [
+        column
+        for column in columns
+        if column.type is not ColumnType.VARCHAR and any(value.label in labels for value in column.values)
+    ]
     if not asked:
         return {}
     listed = ", ".join(

@@ -81,18 +81,20 @@ class Staging:
     def shapes(self, document: str) -> list[Shape]:
         """Return the distinct shapes of a JSON column of `raw`, in the order of their first rows."""
         each = f"select type, event, {document}, 1 as count, rowid as row from raw"
-        if self._repeats(document):  # then what is equal is looked at once
-            each = f"select type, event, {document}, count(*) as count, min(rowid) as row from raw group by all"
+        if document == "context" and self._contexts_repeat():  # then what is equal is looked at once
+            each = "select type, event, context, count(*) as count, min(rowid) as row from raw group by all"
         rows = self.connection.execute(
             f"select type, coalesce(event, ''), coalesce({STRUCTURE.format(document=document)}, ''), "
             f"sum(count)::bigint, min(row) from ({each}) group by all order by 5"
         ).fetchall()
         return [Shape(*row) for row in rows]
 
-    def _repeats(self, document: str) -> bool:
-        """Return whether most documents are equal to another one, as contexts of servers are."""
-        sample = f"from (select {document} as document from raw limit {_SAMPLE})"
-        row = self.connection.execute(f"select count(*) > 4 * count(distinct document) {sample}").fetchone()
+    def _contexts_repeat(self) -> bool:
+        """Return whether there are many contexts and most of them equal another one, as those of servers do."""
+        sample = f"from (select context from raw limit {_SAMPLE})"
+        row = self.connection.execute(
+            f"select count(*) = {_SAMPLE} and count(*) > 4 * count(distinct context) {sample}"
+        ).fetchone()
         return bool(row and row[0])
 
     def documents(self, column: str, rows: Iterable[int]) -> dict[int, Any]:

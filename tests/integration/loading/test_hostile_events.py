@@ -193,3 +193,17 @@ def test_what_was_staged_is_what_duckdb_reads_back(staging, tmp_path):
     (staged,) = [each for each in made.staged if each.table.name == "e"]
     staging.connection.execute(f"copy (from {staged.relation}) to '{tmp_path / 'x.parquet'}' (format parquet)")
     assert duckdb.execute(f"select a from read_parquet('{tmp_path / 'x.parquet'}')").fetchall() == [('[1,{"b":null}]',)]
+
+
+def test_many_equal_contexts_are_counted_as_they_are(staging):
+    contexts = [{"ip": "a"}, {"ip": "b"}, {"ip": "a", "os": {"name": "x"}}, {"ip": None}, None]
+    lines = [line(number, {}, event=f"E{number % 3}", context=contexts[number % 5]) for number in range(3_000)]
+    made = built(staging, *lines)
+    assert {staged.table.name: staged.rows for staged in made.staged} == {
+        "tracks": 3_000,
+        "e0": 1_000,
+        "e1": 1_000,
+        "e2": 1_000,
+    }
+    found = [(row["context_ip"], row["context_os_name"]) for row in rows(staging, made, "tracks")[:5]]
+    assert found == [("a", None), ("b", None), ("a", "x"), (None, None), (None, None)]

@@ -12,7 +12,7 @@ from headwater.loading.staging import Staging
 from headwater.loading.tables import body_column, context_column
 from loaded_tables import Tables, event
 
-SETTINGS = settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck), database=None)
+SETTINGS = settings(max_examples=20, deadline=None, suppress_health_check=list(HealthCheck), database=None)
 
 # What is done with a value that does not fit, and whether the engine can.
 WAYS = {
