@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import closing
 from datetime import UTC, datetime
 
 import duckdb
@@ -16,6 +17,8 @@ from headwater.loading.rules import Conflicts, Rules
 from headwater.loading.staging import Staging
 from headwater.spec.event import Frame
 from headwater.spec.names import column_name
+from headwater.warehouses.contract import Load
+from headwater.warehouses.embedded import Settings, Warehouse
 
 NOW = datetime(2026, 11, 23, 12, 0, 0, tzinfo=UTC)
 COMMON = {"receivedAt": "2026-11-23T12:00:00.000Z", "timestamp": "2026-11-23T12:00:00.000Z", "anonymousId": "a"}
@@ -207,3 +210,28 @@ def test_many_equal_contexts_are_counted_as_they_are(staging):
     }
     found = [(row["context_ip"], row["context_os_name"]) for row in rows(staging, made, "tracks")[:5]]
     assert found == [("a", None), ("b", None), ("a", "x"), (None, None), (None, None)]
+
+
+def test_an_event_as_deep_as_one_may_be_is_flattened_to_its_end(staging):
+    deep: object = 5
+    for number in range(60):
+        deep = {f"level{number}": deep}
+    made = built(staging, line(1, deep, context=deep))
+    (row,) = rows(staging, made, "e")
+    found = {name: value for name, value in properties_of(row).items() if value == 5}
+    assert len(found) == 2
+    assert all(len(name) == 63 for name in found)
+
+
+def test_columns_that_readers_of_files_know_are_ours_to_use(staging, tmp_path):
+    names = ["filename", "file_row_number", "rowid", "seq", "body", "place", "slug", "call", "fit0", "is_timestamp"]
+    made = built(staging, line(1, dict.fromkeys(names, "x")))
+    (row,) = rows(staging, made, "e")
+    assert list(properties_of(row).values()) == ["x"] * 10
+    with closing(Warehouse(Settings(directory=str(tmp_path / "w")), tmp_path)) as warehouse:
+        warehouse.open()
+        warehouse.add_columns(made.added)
+        warehouse.load(staging.connection, Load(0, 1, tuple(made.staged)))
+    with duckdb.connect(str(tmp_path / "w" / "views.duckdb"), read_only=True) as connection:
+        found = connection.execute("select filename, file_row_number, rowid, fit0 from site.e").fetchall()
+    assert found == [("x", "x", "x", "x")]

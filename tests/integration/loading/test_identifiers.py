@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from headwater import shelf
 from headwater.spec import names
 from headwater.spec.names import column_name, quote_ident, schema_name, snake_case, table_name
 from postgres_server import server
@@ -154,3 +155,8 @@ def test_tables_and_columns_of_all_names_change_exactly_the_catalog(request, eng
     assert execute("select * from s.of_all").fetchone() == (None, *named)
     for name in set(named) - NEED_QUOTES[engine]:
         assert execute(f"select {name} from s.{name}").fetchone() == (name,)
+
+
+def test_each_list_of_words_is_of_a_warehouse_on_the_shelf():
+    assert names._RESERVED_BY.keys() <= set(shelf.names("headwater.warehouses"))
+    assert "_partition" not in {column_name(name, engine="bigquery") for name in NAUGHTY}
