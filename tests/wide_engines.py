@@ -39,7 +39,7 @@ POSTGRES = Engine(
     extra="",
     dialect="postgres",
     types={
-        ColumnType.TIMESTAMP: "timestamp",
+        ColumnType.TIMESTAMP: "timestamp with time zone",
         ColumnType.INTEGER: "bigint",
         ColumnType.FLOAT: "double precision",
         ColumnType.BOOLEAN: "boolean",
@@ -47,7 +47,7 @@ POSTGRES = Engine(
     },
     key="text",
     stored={
-        "timestamp without time zone": ColumnType.TIMESTAMP,
+        "timestamp with time zone": ColumnType.TIMESTAMP,
         "bigint": ColumnType.INTEGER,
         "double precision": ColumnType.FLOAT,
         "boolean": ColumnType.BOOLEAN,
@@ -57,6 +57,7 @@ POSTGRES = Engine(
     columns=information_schema(),
     index="create unique index on {table} ({id})",
     largest_boolean="bool_or({})",
+    zoned=True,
     file_format="insert_values",  # as dlt loads Redshift and SQL Server
     session=("set statement_timeout = '60s'", "set lock_timeout = '5s'", "set timezone = 'UTC'"),
     reading=("set statement_timeout = {timeout_ms}", "begin read only"),

@@ -51,6 +51,7 @@ ENGINE: Final = Engine(
     },
     commit=Commit.BATCH,
     columns=information_schema(),
+    create_schema="if schema_id({name}) is null exec({plainly})",
     adding=Adding("alter table {table} add {items}", "{column} {type}"),
     largest_boolean="cast(max(cast({} as tinyint)) as bit)",
     file_format="",

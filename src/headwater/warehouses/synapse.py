@@ -52,6 +52,7 @@ ENGINE: Final = Engine(
     },
     commit=Commit.BATCH,
     columns=information_schema(),
+    create_schema="if schema_id({name}) is null exec({plainly})",
     create="create table {table} ({columns}) with (heap, distribution = round_robin)",
     create_found="create table {table} ({columns}) with (heap, distribution = hash({id}))",
     adding=Adding("alter table {table} add {items}", "{column} {type}"),

@@ -49,8 +49,7 @@ class Catalog:
         """Return the statements that make a table or give it these columns."""
         if table in self.tables:
             return statements.add(self._engine, table, columns)
-        schema = self._engine.create_schema.format(schema=self._engine.named(table.schema))
-        made = [] if table.schema in self.schemas else [schema]
+        made = [] if table.schema in self.schemas else [statements.create_schema(self._engine, table.schema)]
         return made + statements.create(self._engine, table, columns, of_events=of_events)
 
     def note(self, table: Table, columns: Columns) -> None:

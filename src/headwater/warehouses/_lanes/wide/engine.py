@@ -54,6 +54,8 @@ class Engine:
         columns: SQL that gives (schema, table, column, type) of every table that is no view, columns in their order.
         quote, fold: an identifier as SQL; how it spells what was not quoted.
         create, create_found: a table; one that rows are found in by {id} and {received_at}.
+        create_schema: leaves one that is there alone: a crash may have left it without a table. {name} and {plainly}
+            are texts: its name, and the statement that makes it.
         largest_boolean: an aggregate of a column that has one value that is not null.
         zoned: a timestamp of the staging tables has a zone (UTC).
         file_format: what dlt writes for it, "" for its own choice.
@@ -80,7 +82,7 @@ class Engine:
     fold: Callable[[str], str] = str
     create: str = "create table {table} ({columns})"
     create_found: str = "create table {table} ({columns})"
-    create_schema: str = "create schema {schema}"
+    create_schema: str = "create schema if not exists {schema}"
     adding: Adding = field(default_factory=Adding)
     largest_boolean: str = "max({})"
     zoned: bool = False

@@ -56,9 +56,9 @@ def events(staging: DuckDBPyConnection, staged: Staged) -> Part:
 
 
 def _taken(name: str, kind: ColumnType) -> str:
-    """Return a staged column as SQL, without the NUL characters that most engines cannot keep."""
+    """Return a staged column as SQL; U+FFFD stands for a NUL character, which most engines cannot keep."""
     quoted = quote_ident(name)
-    return f"replace({quoted}, chr(0), '')" if kind is ColumnType.VARCHAR else quoted
+    return f"replace({quoted}, chr(0), chr(65533))" if kind is ColumnType.VARCHAR else quoted
 
 
 def newest(staged: Staged, latest: Latest, wanted: Columns) -> Part:

@@ -1,7 +1,7 @@
 """Whether a question only reads: one SELECT that calls nothing but functions known to be harmless.
 
-Read by sqlglot in the engine's own dialect. What it does not know is refused: a new function that reaches out of the
-warehouse must not be the one that nobody thought of.
+Read by sqlglot in the engine's own dialect. A function that it does not know is refused: a new one that reaches out
+of the warehouse must not be the one that nobody thought of.
 
 Source: sqlglot documentation, `sqlglot.expressions`.
 """
@@ -19,7 +19,13 @@ _CHANGING: Final = (
     *("Set", "Use", "Pragma", "Attach", "Detach", "Kill", "Transaction", "Commit", "Rollback", "Grant", "Lock"),
     *("LoadData", "Cache", "Uncache", "Refresh", "Export", "Execute", "Describe", "Show", "Analyze", "Comment"),
 )
-_REACHING: Final = ("ReadCSV", "ReadParquet", "AIAgg", "AISummarizeAgg", "ParameterizedAgg", "CombinedParameterizedAgg")
+# Of the functions that sqlglot has a class for, those that ask a model, read a file or a secret, or move a sequence.
+_REACHING: Final = (
+    *("ReadCSV", "ReadParquet", "ToFile", "Secret", "NextValueFor", "DynamicIdentifier", "QueryTransform", "Host"),
+    *("AIAgg", "AIClassify", "AIEmbed", "AIForecast", "AIGenerate", "AISimilarity", "AISummarizeAgg", "FeaturesAtTime"),
+    *("GenerateBool", "GenerateDouble", "GenerateEmbedding", "GenerateInt", "GenerateTable", "GenerateText"),
+    *("MLForecast", "MLTranslate", "Predict", "VectorSearch"),
+)
 # Harmless ones that sqlglot has no class for, in any of the dialects.
 _KNOWN: Final = frozenset(
     """

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 
+from headwater.spec.names import quote_text
 from headwater.warehouses._lanes.wide.engine import BOOKKEEPING, Commit, Engine
 from headwater.warehouses.contract import ID, LATEST, Columns, ColumnType, Latest, Table
 
@@ -51,6 +52,13 @@ def latest_of(table: Table) -> Latest | None:
 def latest_columns(latest: Latest, origin: Columns) -> dict[str, ColumnType]:
     """Return the columns of a newest state."""
     return {ID: ColumnType.VARCHAR} | {name: kind for name, kind in origin.items() if name not in latest.hidden}
+
+
+def create_schema(engine: Engine, schema: str) -> str:
+    """Return the statement that makes a schema unless it is there."""
+    named = engine.named(schema)
+    plainly = quote_text(f"create schema {named}")
+    return engine.create_schema.format(schema=named, name=quote_text(engine.fold(schema)), plainly=plainly)
 
 
 def create(engine: Engine, table: Table, columns: Columns, *, of_events: bool = True) -> list[str]:
