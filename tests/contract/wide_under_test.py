@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any, ClassVar
 
 import duckdb
@@ -80,8 +81,11 @@ class WideOnPostgresUnderTest(UnderTest):
         return AskPostgres(self.settings, self.home)
 
     def ask(self, sql: str) -> list[tuple[Any, ...]]:
-        with server().connect(self.settings.database) as connection:
-            return connection.execute(sql).fetchall()
+        with server().connect(self.settings.database, options="-c TimeZone=UTC") as connection:
+            rows = connection.execute(sql).fetchall()
+        return [
+            tuple(value.replace(tzinfo=None) if isinstance(value, datetime) else value for value in row) for row in rows
+        ]
 
     def refused(self, staging, table: Table, columns: Columns, seq: int) -> Staged:
         with server().connect(self.settings.database) as connection:
