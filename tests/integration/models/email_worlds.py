@@ -51,11 +51,12 @@ TABLES: dict[Table, Columns] = {
             "aliases": _CALL | {"previous_id": TEXT},
         }.items()
     },
+    Table("shop", "users"): {"id": TEXT, "received_at": TIME, "email": TEXT},
     Table("shop", "order_completed"): _CALL | {"revenue": NUMBER, "total": NUMBER},
     Table("app", "order_completed"): _CALL | {"total": TEXT},
     Table("app", "trial_started"): _CALL,
 }
-"""`app` sent its totals as text, and knows no revenue."""
+"""`app` sent its totals as text, and knows no revenue; `users` is what a server's warehouse has, and is empty here."""
 
 Rows = dict[Table, list[dict[str, Any]]]
 

@@ -74,35 +74,30 @@ def counted(rows):
     return World({(table.schema, table.name): found for table, found in rows.items()}, EMAIL, PRODUCT)
 
 
-def built(directory: Path, output: dict[str, object], **variables: object) -> None:
-    """Make a project that has the package from git, as its users have it, and build it without a network."""
-    assert DBT.exists(), f"dbt is missing; install tests/integration/models/requirements.txt into {DBT.parents[1]}"
-    place = "src/headwater/models/dbt"
-    repository = directory / "repository"
+def from_git(directory: Path) -> dict[str, object]:
+    """Return the package as its users name it: a repository and a folder in it."""
+    place, repository = "src/headwater/models/dbt", directory / "repository"
     shutil.copytree(PACKAGE, repository / place)
     git = ("git", "-C", str(repository), "-c", "user.name=t", "-c", "user.email=t@example.org")
     for command in (("init", "-q", "-b", "main"), ("add", "."), ("commit", "-q", "-m", "package")):
         subprocess.run([*git, *command], check=True, capture_output=True)
+    return {"git": f"file://{repository}", "subdirectory": place, "revision": "main"}
+
+
+def built(directory: Path, package: dict[str, object], output: dict[str, object], **variables: object) -> None:
+    """Make a project that has the package, and build it without a network."""
+    assert DBT.exists(), f"dbt is missing; install tests/integration/models/requirements.txt into {DBT.parents[1]}"
     given = {"headwater_email_schemas": [*EMAIL], "headwater_product_schemas": [*PRODUCT], **variables}
+    project = {"name": "shop", "version": "1.0", "profile": "shop", "vars": given}
     files = {
-        "dbt_project.yml": {
-            "name": "shop",
-            "version": "1.0",
-            "profile": "shop",
-            "flags": {"send_anonymous_usage_stats": False},
-            "vars": given,
-        },
-        "packages.yml": {
-            "packages": [
-                {"git": f"file://{repository}", "subdirectory": place, "revision": "main", "warn-unpinned": False}
-            ]
-        },
+        "dbt_project.yml": {**project, "flags": {"send_anonymous_usage_stats": False}},
+        "packages.yml": {"packages": [package]},
         "profiles.yml": {"shop": {"target": "dev", "outputs": {"dev": output}}},
     }
     for name, content in files.items():
         (directory / name).write_text(json.dumps(content))  # JSON is YAML
+    environment = {**os.environ, "DO_NOT_TRACK": "1", "DBT_SEND_ANONYMOUS_USAGE_STATS": "false"}
     for command in ("deps", "build"):
-        environment = {**os.environ, "DO_NOT_TRACK": "1", "DBT_SEND_ANONYMOUS_USAGE_STATS": "false"}
         arguments = [DBT, command, "--project-dir", directory, "--profiles-dir", directory, "--no-use-colors"]
         done = subprocess.run(arguments, env=environment, cwd=directory, capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stdout[-6000:]
@@ -132,7 +127,7 @@ def same(ask, one: str, other: str) -> None:
 def test_it_builds_on_duckdb_beside_the_warehouse_that_is_only_read(warehouse, counted, tmp_path):
     attached = {"path": str(warehouse / "views.duckdb"), "alias": "warehouse", "read_only": True}
     output = {"type": "duckdb", "path": str(tmp_path / "made.duckdb"), "attach": [attached], "threads": 2}
-    built(tmp_path, output, headwater_database="warehouse")
+    built(tmp_path, from_git(tmp_path), output, headwater_database="warehouse")
     with duckdb.connect(tmp_path / "made.duckdb", read_only=True) as connection:
         connection.execute(f"attach '{warehouse / 'views.duckdb'}' as warehouse (read_only)")
 
@@ -152,7 +147,7 @@ def test_it_builds_on_postgresql(postgres_uri, tables, rows, counted, tmp_path):
     words = dict(word.split("=") for word in postgres_uri.split())
     output = {"type": "postgres", "dbname": words["dbname"], "schema": "analytics", "password": "", "threads": 2}
     output |= {"host": words["host"], "port": int(words["port"]), "user": words["user"]}
-    built(tmp_path, output)
+    built(tmp_path, {"local": str(PACKAGE)}, output)
     assert funnel(made.rows, "analytics_headwater") == counted.campaigns()
     same(made.rows, "analytics_headwater", "headwater")
     made.close()

@@ -136,6 +136,12 @@ def test_a_contact_who_changes_the_address_is_one_person(world):
     assert world.same("email:old@x.org", "email:else@x.org") == 2  # another account counts its contacts by itself
 
 
+def test_users_whose_calls_are_gone_are_still_known(world):
+    world.add(Table("shop", "users"), id="u1", email="Ada@x.org")
+    world.click("ada@x.org")
+    assert world.same("user:u1", "email:ada@x.org") == 1
+
+
 def test_an_alias_joins_what_was_seen_before(world):
     world.add(TRACKS, anonymous_id="browser")
     world.add(TRACKS, user_id="old")
