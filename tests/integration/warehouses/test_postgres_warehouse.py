@@ -408,11 +408,6 @@ class TestTheCheck:
             ({"user": "nobody"}, UnauthorizedError, "user or the password"),
             ({"database": "missing"}, UnauthorizedError, "no database of this name"),
             ({"sslmode": "require"}, RetryableError, "offers no TLS"),
-            ({"host": "/run/postgresql"}, DeliveryError, "one name or one address"),
-            ({"host": "a,b"}, DeliveryError, "one name or one address"),
-            ({"host": "@abstract"}, DeliveryError, "one name or one address"),
-            ({"database": ""}, DeliveryError, "must not be empty"),
-            ({"port": 0}, DeliveryError, "from 1 to"),
             ({"reader_user": READER, "reader_password": "wrong-one"}, UnauthorizedError, "The reader cannot log in"),
         ],
     )

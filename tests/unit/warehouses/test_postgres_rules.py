@@ -4,13 +4,19 @@ from __future__ import annotations
 
 import pytest
 
-from headwater.errors import ConfigError, DeliveryError, RefusedTableError, RetryableError, UnauthorizedError
+from headwater.errors import (
+    ConfigError,
+    QueryError,
+    RefusedTableError,
+    RetryableError,
+    UnauthorizedError,
+)
 from headwater.warehouses import postgres
 from headwater.warehouses.contract import LATEST, ColumnType, Table
-from headwater.warehouses.postgres import connection, latest
+from headwater.warehouses.postgres import latest
 from headwater.warehouses.postgres.catalog import TYPES, kind_of
 from headwater.warehouses.postgres.meaning import raised, refused
-from headwater.warehouses.postgres.settings import Settings, authority, refuse_misfits
+from headwater.warehouses.postgres.settings import Settings, authority
 
 TRACKS = Table("site", "tracks")
 SECRET = "ann@example.org 10.1.2.3 hunter2"
@@ -97,7 +103,7 @@ def settings(**more) -> Settings:
     "host", ["db.example.com", "10.0.0.1", "[2001:db8::1]", "2001:db8::1", "fe80::1%eth0", "localhost"]
 )
 def test_one_host_is_taken(host):
-    refuse_misfits(settings(host=host))
+    assert settings(host=host).host == host
 
 
 @pytest.mark.parametrize(
@@ -108,8 +114,8 @@ def test_one_host_is_taken(host):
     ],
 )
 def test_what_could_mean_a_socket_a_list_or_nothing_is_refused(wrong):
-    with pytest.raises(DeliveryError):
-        refuse_misfits(settings(**wrong))
+    with pytest.raises(ConfigError):
+        settings(**wrong)
 
 
 def test_secrets_do_not_show():
@@ -128,7 +134,9 @@ def test_the_certificate_stands_in_the_warehouses_own_directory(tmp_path):
 def test_without_the_driver_the_extra_is_named(tmp_path, monkeypatch):
     monkeypatch.setitem(__import__("sys").modules, "psycopg", None)
     with pytest.raises(ConfigError, match=r"headwater\[postgres\]"):
-        connection.connect(settings(), tmp_path, "headwater", "")
+        postgres.Warehouse(settings(), tmp_path)
+    with pytest.raises(QueryError, match=r"headwater\[postgres\]"):
+        postgres.Reading(settings(), tmp_path).catalog()
     assert postgres.CARD.extra == "postgres"
 
 

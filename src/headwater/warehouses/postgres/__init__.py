@@ -57,12 +57,17 @@ _LOADER: Final = 0x6865_6164_7761_7465  # the advisory lock of whoever loads: "h
 
 
 class Warehouse:
-    """Loads batches into one database over one connection, which is made anew after an error."""
+    """Loads batches into one database over one connection, which is made anew after an error.
+
+    Raises:
+        ConfigError: the driver is not installed.
+    """
 
     types: ClassVar[Mapping[ColumnType, str]] = catalog.TYPES
     dialect: ClassVar[str] = "postgres"
 
     def __init__(self, settings: Settings, home: Path) -> None:
+        driver()
         self._settings, self._home = settings, home
         self._copying = Copying(home / "scratch")
         self._connection: Any = None

@@ -16,7 +16,7 @@ from typing import Any, Final
 from headwater.errors import ConfigError, DeliveryError, RetryableError
 from headwater.limits import CONNECT_DEADLINE_S
 from headwater.warehouses.postgres.meaning import raised
-from headwater.warehouses.postgres.settings import Settings, authority, refuse_misfits
+from headwater.warehouses.postgres.settings import Settings, authority
 
 _GRACE_S: Final = 10.0  # ours: what the server gets beyond its own time-out before we hang up
 _ADDRESSES_MAX: Final = 4  # ours: a connection is tried at these one after the other
@@ -58,7 +58,6 @@ def connect(settings: Settings, home: Path, user: str, password: str) -> Any:
     Raises:
         UnauthorizedError, RetryableError, DeliveryError: why not, as a sentence for people.
     """
-    refuse_misfits(settings)
     psycopg = driver()
     host = settings.host.removeprefix("[").removesuffix("]")
     addresses = _addresses(host, settings.port)

@@ -27,7 +27,7 @@ from uuid import UUID
 
 from duckdb import DuckDBPyConnection
 
-from headwater.errors import DeliveryError, QueryError
+from headwater.errors import ConfigError, DeliveryError, QueryError
 from headwater.limits import MIB
 from headwater.spec.names import quote_ident, quote_text
 from headwater.warehouses._lanes.locked import RESULT_BYTES_MAX, LockedReading
@@ -182,7 +182,7 @@ class Reading:
         """Turn errors into sentences for who asked; PostgreSQL's own words where they are about the question."""
         try:
             yield
-        except DeliveryError as error:
+        except (DeliveryError, ConfigError) as error:
             raise QueryError(str(error)) from error
         except driver().Error as error:
             if self._cancelled:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, Literal
 
-from headwater.errors import DeliveryError
+from headwater.errors import ConfigError
 from headwater.warehouses._lanes.forms import setting
 
 _PORT_MAX: Final = 65_535
@@ -43,20 +43,19 @@ class Settings:
         default="", repr=False, metadata=setting("Reader's password", "Of that user.", secret=True)
     )
 
+    def __post_init__(self) -> None:
+        """Let the settings only mean one server, one database and one user.
 
-def refuse_misfits(settings: Settings) -> None:
-    """Return when the settings can only mean one server, one database and one user.
-
-    Raises:
-        DeliveryError: names the setting.
-    """
-    if not _HOST.fullmatch(settings.host):
-        raise DeliveryError("The host must be one name or one address, such as db.example.com.")
-    for label, text in (("database", settings.database), ("user", settings.user)):
-        if not text or "\0" in text:
-            raise DeliveryError(f"The {label} must not be empty.")
-    if not 1 <= settings.port <= _PORT_MAX:
-        raise DeliveryError(f"The port is a number from 1 to {_PORT_MAX}, usually 5432.")
+        Raises:
+            ConfigError: names the setting.
+        """
+        if not _HOST.fullmatch(self.host):
+            raise ConfigError("The host must be one name or one address, such as db.example.com.")
+        for label, text in (("database", self.database), ("user", self.user)):
+            if not text or "\0" in text:
+                raise ConfigError(f"The {label} must not be empty.")
+        if not 1 <= self.port <= _PORT_MAX:
+            raise ConfigError(f"The port is a number from 1 to {_PORT_MAX}, usually 5432.")
 
 
 def authority(settings: Settings, home: Path) -> dict[str, str]:
