@@ -79,6 +79,7 @@ _RESERVED_BY: Final[Mapping[str, frozenset[str]]] = {
     }.items()
 }
 _NONE: Final[frozenset[str]] = frozenset()
+_TWINNED: Final = frozenset({"bigquery"})  # where a view `<table>_view` stands beside each table, as in Segment
 
 VIEWS_SCHEMA: Final = "headwater"
 """Where our own views for analysis stand: no source's schema."""
@@ -109,7 +110,10 @@ def table_name(event: str, engine: str = "") -> str:
         event: as sent.
         engine: the type of the warehouse, for the words that it alone reserves.
     """
-    return _identifier(snake_case(event) or f"event_{_hash(event)}", event, engine)
+    name = snake_case(event) or f"event_{_hash(event)}"
+    if engine in _TWINNED and name.endswith("_view"):
+        name = f"{name}_"  # no other name ends so
+    return _identifier(name, event, engine)
 
 
 def column_name(*path: str, engine: str = "") -> str:

@@ -160,3 +160,10 @@ def test_tables_and_columns_of_all_names_change_exactly_the_catalog(request, eng
 def test_each_list_of_words_is_of_a_warehouse_on_the_shelf():
     assert names._RESERVED_BY.keys() <= set(shelf.names("headwater.warehouses"))
     assert "_partition" not in {column_name(name, engine="bigquery") for name in NAUGHTY}
+
+
+def test_no_table_is_called_like_another_ones_twin():
+    tables = {table_name(name, "bigquery") for name in (*NAUGHTY, "Product View", "Product", "product_view_", "View")}
+    assert {"product", "product_view_", "view"} <= tables
+    assert {f"{table}_view" for table in tables} & tables == set()
+    assert table_name("Product View") == "product_view"
