@@ -11,14 +11,15 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
+from datetime import UTC
 from pathlib import Path
-from typing import ClassVar, Final
+from typing import Any, ClassVar, Final
 
 import duckdb
 from duckdb import DuckDBPyConnection
 
 from headwater.errors import RetryableError
-from headwater.spec.names import quote_ident
+from headwater.spec.names import quote_ident, quote_text
 from headwater.warehouses._lanes.removal import condition
 from headwater.warehouses.contract import (
     ID,
@@ -26,6 +27,7 @@ from headwater.warehouses.contract import (
     Card,
     Columns,
     ColumnType,
+    Expired,
     Load,
     Removal,
     Staged,
@@ -135,12 +137,11 @@ class Warehouse:
         """Do nothing: rows of a reload are visible with their batch."""
 
     def remove(self, removal: Removal) -> Mapping[Table, int]:
-        """Delete rows by their ids, which say nothing of anybody to who reads the log, then the files they were in."""
+        """Delete rows, then the files they were in."""
         removed: dict[Table, int] = {}
         with told():
             for table, columns in self._head.columns().items():
-                where = condition(removal, columns)
-                if where is not None and (rows := self._delete(table, columns, where)):
+                if rows := self._delete(table, columns, removal):
                     removed[table] = rows
             self._erase()
         return removed
@@ -200,25 +201,40 @@ class Warehouse:
         if staged.table.name in ORIGINS:
             self._newest.refresh(staged.table, known, staged, staging)
 
-    def _delete(self, table: Table, columns: Columns, where: str) -> int:
-        """Delete the rows that a condition in DuckDB's SQL finds; return how many."""
-        handle = self._store.opened(table)
-        if handle is None:
+    def _delete(self, table: Table, columns: Columns, removal: Removal) -> int:
+        """Delete rows of one table; return how many.
+
+        A person's rows are found first and deleted by their ids: a condition with an address would stay in the log.
+        """
+        where, handle = condition(removal, columns), self._store.opened(table)
+        if where is None or handle is None:
             return 0
+        since = handle.version()
+        if isinstance(removal, Expired):
+            if not self._store.has_before(handle, removal.before):
+                return 0
+            self._head.erase(wanted=True)
+            before = quote_text(f"{removal.before.astimezone(UTC):%Y-%m-%dT%H:%M:%S.%fZ}")
+            deleted = int(handle.delete(f"received_at < {before}")["num_deleted_rows"])
+        else:
+            ids = self._found(handle, columns, where)
+            if not ids.num_rows:
+                return 0
+            self._head.erase(wanted=True)
+            merge = handle.merge(ids, predicate=f"t.{ID} = s.{ID}", source_alias="s", target_alias="t")
+            merge.when_matched_delete().execute()
+            deleted = int(ids.num_rows)
+        self._store.sync(table, handle, since)
+        return deleted
+
+    @staticmethod
+    def _found(handle: Any, columns: Columns, where: str) -> Any:
+        """Return the ids of the rows that a condition in DuckDB's SQL takes."""
         with duckdb.connect(config={"threads": 1, "memory_limit": _MEMORY}) as connection:
             connection.execute("set TimeZone = 'UTC'")
             connection.register("stored_rows", handle.to_pyarrow_dataset())
             rows = f"select {selected(handle, columns)} from stored_rows"
-            found = connection.sql(f"select {ID} from ({rows}) where {where}")
-            ids = found.to_arrow_table()
-        if not ids.num_rows:
-            return 0
-        self._head.erase(wanted=True)
-        since = handle.version()
-        merge = handle.merge(ids, predicate=f"t.{ID} = s.{ID}", source_alias="s", target_alias="t")
-        merge.when_matched_delete().execute()
-        self._store.sync(table, handle, since)
-        return int(ids.num_rows)
+            return connection.sql(f"select {ID} from ({rows}) where {where}").to_arrow_table()
 
     def _erase(self) -> None:
         """Remove the files of deleted rows, and what was computed from them, if that is still to be done."""

@@ -9,6 +9,7 @@ import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 from typing import Any, Final
 from urllib.parse import unquote, urlsplit
@@ -35,6 +36,7 @@ _PROPERTIES: Final = {
     "delta.logRetentionDuration": "interval 1 days",
 }
 _REQUEST_S: Final = 30  # ours: one request to the bucket
+_CONNECT_S: Final = 5
 _UNAUTHORIZED: Final = re.compile(
     r"\b(401|403)\b|AccessDenied|InvalidAccessKeyId|SignatureDoesNotMatch|ExpiredToken|credential", re.IGNORECASE
 )
@@ -90,6 +92,9 @@ class Store:
             "AWS_ALLOW_HTTP": "true" if self._settings.endpoint.startswith("http://") else "",
             "aws_conditional_put": "etag",  # a commit is a PUT that fails where the object is there already
             "timeout": f"{_REQUEST_S}s",
+            "connect_timeout": f"{_CONNECT_S}s",
+            "max_retries": "3",  # the engine tries again, and says so
+            "retry_timeout": f"{2 * _REQUEST_S}s",
         }
         return {name: value for name, value in given.items() if value}
 
@@ -161,6 +166,12 @@ class Store:
         schema = self.schema(columns)
         batches = connection.sql(select).to_arrow_reader(_STREAM_ROWS)
         return self.arrow.RecordBatchReader.from_batches(schema, (batch.cast(schema) for batch in batches))
+
+    def has_before(self, handle: Any, before: datetime) -> bool:
+        """Return whether a table has a row that was received before this; statistics rule most files out."""
+        received_at = importlib.import_module("pyarrow.compute").field("received_at")
+        wanted = received_at < self.arrow.scalar(before, self.arrow.timestamp("us", "UTC"))
+        return bool(handle.to_pyarrow_dataset().count_rows(filter=wanted))
 
     def commit(self, name: str, version: int) -> Any:
         """Return what a commit carries so that it is done once: an application transaction of the Delta protocol."""
