@@ -21,19 +21,20 @@ START = datetime(2026, 11, 1)  # noqa: DTZ001 - a warehouse's timestamp has no z
 Row = tuple[str, str]  # user_id, version
 Rows = dict[Table, dict[int, Row]]
 
-seqs = st.integers(0, 40)
+seqs = st.integers(0, 30)
 steps = st.lists(
     st.one_of(
         st.tuples(st.just("load"), st.integers(0, 12)),
-        st.tuples(st.just("reload"), st.sampled_from("ab"), seqs, st.integers(1, 15)),
-        st.tuples(st.just("finish"), st.sampled_from("ab")),
+        *[st.tuples(st.just("reload"), st.sampled_from("ab"), seqs, st.integers(5, 15))] * 3,
+        *[st.tuples(st.just("finish"), st.sampled_from("ab"))] * 2,
         st.tuples(st.just("remove"), st.integers(0, PEOPLE - 1)),
         st.tuples(st.just("expire"), seqs),
         st.tuples(st.just("tidy")),
         st.tuples(st.just("wait")),
         st.tuples(st.just("reopen")),
     ),
-    max_size=25,
+    min_size=10,
+    max_size=20,
 )
 
 
@@ -134,13 +135,16 @@ class World:
                 assert found == sorted((f"m{seq}", *row) for seq, row in self.shown[table].items())
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(steps)
 def test_its_tables_hold_what_a_dictionary_would(found):
     kept, compaction.BATCHES_MAX = compaction.BATCHES_MAX, 3
     try:
         with tempfile.TemporaryDirectory() as home:
             world = World(Path(home) / "w")
+            for _ in range(3):
+                world.load(8)
+                world.tidy()
             for step in found:
                 world.do(*step)
                 world.compare()
