@@ -22,7 +22,7 @@ DBT = Path(sys.prefix, "dbt", "bin", "dbt")
 EMAIL, PRODUCT = ("activecampaign",), ("website",)
 MODELS = sorted(path.stem for path in PACKAGE.glob("models/*.sql"))
 ORDERS_MIN = 5
-PATIENCE_S = 120.0
+PATIENCE_S = 240.0
 
 pytestmark = pytest.mark.timeout(600)
 
