@@ -2,8 +2,9 @@
 
     python embedded_child.py --serve              forks a child for each line `[state, point]` of stdin, and answers
                                                   `[exit status, points]`; points as in `loader_child`
-    python embedded_child.py STATE ROUNDS         all of it, again and again, without dying and without removing a
-                                                  person; replaced files stay, as they do for readers
+    python embedded_child.py STATE ROUNDS         all of it, again and again, without dying and without removing
+                                                  anybody; replaced files stay, as they do for readers
+    python embedded_child.py STATE 1 --erase      the same once, with removals
 
 A step that was done is noted in `done.json`; after a death the step that was under way is done again, as the engine
 does it again.
@@ -48,7 +49,7 @@ def main() -> None:
         return
     parts.GRACE = timedelta(hours=1)
     for number in range(int(sys.argv[2])):
-        run(Path(sys.argv[1]), number * 60, is_erasing=False)
+        run(Path(sys.argv[1]), number * 60, is_erasing="--erase" in sys.argv)
 
 
 def serve() -> None:

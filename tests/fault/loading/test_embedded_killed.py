@@ -129,6 +129,29 @@ def test_who_reads_all_the_while_sees_no_error_and_nothing_by_halves(tmp_path):
     assert rows == 120
 
 
+def test_who_reads_while_people_are_removed_connects_again_and_sees_nothing_by_halves(tmp_path):
+    state = tmp_path / "state"
+    views = state / "warehouse" / "views.duckdb"
+    reads, told = 0, 0
+    with subprocess.Popen([sys.executable, str(CHILD), str(state), "1", "--erase"]) as writing:
+        while writing.poll() is None:
+            if not views.exists():
+                continue
+            with duckdb.connect(str(views), read_only=True) as connection:
+                if not connection.execute("select 1 from duckdb_schemas() where schema_name = 'site'").fetchall():
+                    continue
+                try:
+                    for _ in range(4):
+                        found, ids, _, again = connection.execute(ASK).fetchone()
+                        assert found == ids
+                        assert again in {0, 31, 31 - 5, 9 - 2}  # all of the reload, less the person, less what is old
+                        reads += 1
+                except duckdb.IOException:
+                    told += 1
+        assert writing.returncode == 0
+    assert reads > told
+
+
 def test_who_reads_while_a_person_is_removed_is_at_worst_told_to_reconnect(forge, tmp_path):
     state = tmp_path / "state"
     forge(state, 0)
