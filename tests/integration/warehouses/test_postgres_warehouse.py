@@ -39,7 +39,7 @@ def admin(settings):
 
 @pytest.fixture
 def warehouse(settings, tmp_path, monkeypatch):
-    for name in ("_LOCK_S", "_DDL_LOCK_S"):
+    for name in ("_LOCK_S", "_DDL_LOCK_S", "_POLITE_LOCK_S"):
         monkeypatch.setattr(postgres, name, 0.2)
     made = postgres.Warehouse(settings, tmp_path / "home")
     made.open()
@@ -292,6 +292,17 @@ class TestViewsForAnalysis:
         warehouse.widen({TRACKS: {"count": FLOAT}})
         assert warehouse.columns()[TRACKS]["count"] is INTEGER
         admin.execute("drop view public.mine")
+        warehouse.widen({TRACKS: {"count": FLOAT}})
+        assert warehouse.columns()[TRACKS]["count"] is FLOAT
+
+    def test_a_table_that_is_read_for_long_is_not_asked_for_again_and_again(self, warehouse, staging, admin):
+        tracks(warehouse, staging, 0, 1)
+        with admin.transaction():
+            admin.execute("select count(*) from site.tracks")
+            warehouse.widen({TRACKS: {"count": FLOAT}})
+        warehouse.widen({TRACKS: {"count": FLOAT}})
+        assert warehouse.columns()[TRACKS]["count"] is INTEGER
+        warehouse._busy.clear()  # minutes later
         warehouse.widen({TRACKS: {"count": FLOAT}})
         assert warehouse.columns()[TRACKS]["count"] is FLOAT
 

@@ -7,6 +7,7 @@ that could be there already (a reload, an event that was sent again after weeks)
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from contextlib import contextmanager, suppress
@@ -45,11 +46,12 @@ CARD: Final = Card(
 )
 
 _LOAD_S: Final = 300.0  # ours: one batch; 48 MB of events take some seconds
-_DDL_S: Final = 60.0  # ours: a change of one table
+_DDL_S: Final = 300.0  # ours: a change of one table; `users` that somebody dropped is filled from all calls
 _REMOVE_S: Final = 1_800.0  # ours: one table is read as a whole
 _LOCK_S: Final = 10.0  # ours: for rows
 _DDL_LOCK_S: Final = 3.0  # ours: who waits to change a table makes all who come after it wait too
-_VIEW_LOCK_S: Final = 1.0  # ours: as above; asked for again after the next batch
+_POLITE_LOCK_S: Final = 1.0  # ours: as above, for what can wait until a later batch
+_BUSY_S: Final = 300.0  # ours: a table that was locked is not asked for again so soon
 _SHORT_S: Final = 10.0  # ours: a question of one row
 _OWN_LOCK_S: Final = 2.0  # ours: a loader that was killed is noticed by the server within a second
 _TEACHING: Final = frozenset({UNIQUE_VIOLATION, TOO_LARGE, *GONE})  # errors after which another try can succeed
@@ -72,6 +74,7 @@ class Warehouse:
         self._copying = Copying(home / "scratch")
         self._connection: Any = None
         self._catalog: Any = None
+        self._busy: dict[Table, float] = {}
         self._stuck: tuple[View, ...] | None = None
 
     def check(self) -> None:
@@ -116,10 +119,12 @@ class Warehouse:
                     tables.ensure(self._connection, self._catalog, table, columns)
 
     def widen(self, wanted: Mapping[Table, Columns]) -> None:
-        """Change types where the table is small enough and nobody's view depends on the column."""
-        with within(self._connected(), _DDL_S * max(1, len(wanted)), _DDL_LOCK_S):
-            for table, columns in wanted.items():
-                widening.run(self._connection, self._catalog, table, columns)
+        """Change types where the table is small enough, nobody reads it for long and nobody's view depends on it."""
+        asked = {table: columns for table, columns in wanted.items() if time.monotonic() >= self._busy.get(table, 0.0)}
+        with within(self._connected(), _DDL_S * max(1, len(asked)), _POLITE_LOCK_S):
+            for table, columns in asked.items():
+                if not widening.run(self._connection, self._catalog, table, columns):
+                    self._busy[table] = time.monotonic() + _BUSY_S
 
     def load(self, staging: DuckDBPyConnection, batch: Load) -> None:
         """Copy the batch and move the cursor in one transaction, again with what the first try has taught."""
@@ -168,7 +173,7 @@ class Warehouse:
         """
         if self._stuck == tuple(wanted):
             return
-        with within(self._connected(), _DDL_S, _VIEW_LOCK_S):
+        with within(self._connected(), _DDL_S, _POLITE_LOCK_S):
             left = views.publish(self._connection, wanted)
         self._stuck = tuple(wanted) if left else None
         if left:
@@ -261,7 +266,7 @@ class Warehouse:
                 at(table),
                 self._connection.transaction(),
             ):
-                self._catalog.index_by_hash(table)
+                self._catalog.drop_trees(table, rebuild=tables.is_small(self._connection, table))
 
     @contextmanager
     def _refusing(self) -> Iterator[None]:

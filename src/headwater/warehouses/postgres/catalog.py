@@ -146,8 +146,8 @@ class Catalog:
             if name in columns:
                 self._connection.execute(f"create index on {name_of(table)} ({quote_ident(name)})")
 
-    def index_by_hash(self, table: Table) -> bool:
-        """Replace trees that cannot hold a value of more than some 2,700 bytes; False when there is none."""
+    def drop_trees(self, table: Table, *, rebuild: bool) -> None:
+        """Drop indexes that cannot hold a value of more than some 2,700 bytes; `rebuild` them as hashes, which can."""
         found = self._connection.execute(
             """select i.indexrelid::regclass::text, a.attname from pg_index i
             join pg_class c on c.oid = i.indexrelid join pg_am m on m.oid = c.relam and m.amname = 'btree'
@@ -157,8 +157,8 @@ class Catalog:
         ).fetchall()
         for index, column in found:
             self._connection.execute(f"drop index {index}")
-            self._connection.execute(f"create index on {name_of(table)} using hash ({quote_ident(column)})")
-        return bool(found)
+            if rebuild:
+                self._connection.execute(f"create index on {name_of(table)} using hash ({quote_ident(column)})")
 
     def _create_schema(self, name: str) -> None:
         # `if not exists` asks for the right to make schemas even where there is nothing to make

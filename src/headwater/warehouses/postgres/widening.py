@@ -19,11 +19,12 @@ from headwater.warehouses.postgres.connection import driver
 from headwater.warehouses.postgres.meaning import GONE, WITHOUT_RIGHTS, code_of
 
 _EXACT_MAX: Final = 2**53  # every integer up to this is a double
-_LEFT_ALONE: Final = ("0A000", "2BP01", "55P03", "42804", WITHOUT_RIGHTS, *GONE)  # a view of somebody's, a lock, rights
+_LOCKED: Final = "55P03"
+_LEFT_ALONE: Final = ("0A000", "2BP01", _LOCKED, "42804", WITHOUT_RIGHTS, *GONE)  # a view of somebody's, a lock, rights
 
 
-def run(connection: Any, catalog: Catalog, table: Table, wanted: Columns) -> None:
-    """Widen what can be; leave the rest as it is.
+def run(connection: Any, catalog: Catalog, table: Table, wanted: Columns) -> bool:
+    """Widen what can be and leave the rest as it is; False when others hold the table locked.
 
     Raises:
         psycopg.Error: the connection or the server is in trouble.
@@ -32,14 +33,15 @@ def run(connection: Any, catalog: Catalog, table: Table, wanted: Columns) -> Non
     columns = {name: kind for name, kind in wanted.items() if name in declared and _is_wider(declared[name], kind)}
     try:
         with connection.transaction():
-            if not columns or not tables.is_small(connection, table):
-                return
-            _alter(connection, catalog, table, columns)
+            if columns and tables.is_small(connection, table):
+                _alter(connection, catalog, table, columns)
     except driver().Error as error:
         if code_of(error) not in _LEFT_ALONE:
             raise
+        return code_of(error) != _LOCKED
     finally:
         catalog.forget()
+    return True
 
 
 def _alter(connection: Any, catalog: Catalog, table: Table, columns: Columns) -> None:
