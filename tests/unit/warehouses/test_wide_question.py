@@ -123,8 +123,8 @@ SECRET = "postgres://u:hunter2@10.1.2.3/db ann@x.org"
         ("250001 (08001): Incorrect username or password was specified", UnauthorizedError, "refused the login"),
         ("JWT token is invalid", UnauthorizedError, "refused the login"),
         ('database "x" does not exist', UnauthorizedError, "no such database"),
-        ("permission denied for schema site", UnauthorizedError, "may not do that"),
-        ("403 Access Denied: Table p:d.t", UnauthorizedError, "may not do that"),
+        ("permission denied for schema site", RefusedTableError, "may not write to site.tracks"),
+        ("403 Access Denied: Table p:d.t", RefusedTableError, "may not write to site.tracks"),
         ('could not translate host name "h"', RetryableError, "name server"),
         ("Connection refused", RetryableError, "nothing listens"),
         ("certificate verify failed", RetryableError, "encrypted"),
@@ -146,6 +146,7 @@ def test_an_error_is_told_by_its_kind_and_without_its_words(said, kind, reason):
 def test_an_error_of_nobody_in_particular_is_tried_again():
     assert type(told("Snowflake", DestinationTerminalException("value out of range"))) is RetryableError
     assert type(told("Snowflake", RuntimeError("who knows"), TRACKS)) is RetryableError
+    assert type(told("Snowflake", RuntimeError("permission denied for database"))) is UnauthorizedError
 
 
 def test_a_missing_package_is_named():

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
+from headwater.errors import RefusedTableError
 from headwater.warehouses._lanes.wide import statements
 from headwater.warehouses._lanes.wide.engine import BOOKKEEPING, STAGE, Engine
-from headwater.warehouses._lanes.wide.statements import latest_columns, latest_of, order_of
+from headwater.warehouses._lanes.wide.statements import TABLES, TABLES_COLUMNS, latest_columns, latest_of, order_of
 from headwater.warehouses.contract import ID, LATEST, Columns, ColumnType, Table
 
 _DERIVED: Final = frozenset(latest.table for latest in LATEST)
@@ -15,16 +16,30 @@ _OF_HEADWATER: Final = "headwater"  # the schema of the views for analysis
 
 
 class Catalog:
-    """Every table that is no view, as the engine had it when it was asked."""
+    """Every table that is no view, as the engine had it when it was asked.
 
-    def __init__(self, engine: Engine, rows: list[tuple[str, str, str, str]]) -> None:
+    Attributes:
+        tables: ours, with their columns.
+        foreign: the others.
+        staged: what stands in the staging schema, as the engine spells it.
+    """
+
+    def __init__(self, engine: Engine, rows: Iterable[Sequence[str]]) -> None:
         """Take what `engine.columns` gave."""
         self._engine = engine
         self.tables: dict[Table, dict[str, ColumnType]] = {}
+        self.foreign: set[Table] = set()
         self.schemas: set[str] = set()
         self.staged: list[tuple[str, str]] = []
         for schema, table, column, kind in rows:
             self._take(str(schema), str(table), str(column), str(kind))
+
+    def keep(self, ours: Iterable[Table]) -> None:
+        """Leave alone every table that is neither one of these nor of our bookkeeping."""
+        kept = {*ours}
+        self.foreign = {table for table in self.tables if table not in kept and table.schema != BOOKKEEPING}
+        for table in self.foreign:
+            del self.tables[table]
 
     def of_events(self) -> Mapping[Table, Columns]:
         """Return the tables that batches are loaded into."""
@@ -35,12 +50,18 @@ class Catalog:
         }
 
     def missing(self, added: Mapping[Table, Columns]) -> dict[Table, dict[str, ColumnType]]:
-        """Return what of these columns there is not, and what is derived from their tables."""
+        """Return what of these columns there is not, and what is derived from their tables.
+
+        Raises:
+            RefusedTableError: somebody else made a table of this name, or of that of what is derived from it.
+        """
         wanted: dict[Table, dict[str, ColumnType]] = {}
         for table, columns in added.items():
+            self._refuse_foreign(table, table)
             have = self.tables.get(table, {})
             wanted[table] = {name: kind for name, kind in columns.items() if name not in have}
             for derived, needed in self._derived(table, {**columns, **have}):
+                self._refuse_foreign(derived, table)
                 there = self.tables.get(derived, {})
                 wanted[derived] = {name: kind for name, kind in needed.items() if name not in there}
         return {table: columns for table, columns in wanted.items() if columns}
@@ -56,6 +77,15 @@ class Catalog:
         """Remember what was made."""
         self.schemas.add(table.schema)
         self.tables.setdefault(table, {}).update(columns)
+
+    def _refuse_foreign(self, table: Table, origin: Table) -> None:
+        """Refuse the rows of a table of events where somebody else's table is in the way."""
+        if table in self.foreign:
+            raise RefusedTableError(
+                f"There is a table {table.schema}.{table.name} that Headwater did not make; rename it, or give the "
+                "source another schema.",
+                table=f"{origin.schema}.{origin.name}",
+            )
 
     def _take(self, schema: str, table: str, column: str, kind: str) -> None:
         """Remember one column that the engine has."""
@@ -83,5 +113,11 @@ def is_derived(table: Table) -> bool:
 
 
 def read(engine: Engine, client: Any) -> Catalog:
-    """Ask an engine what it holds."""
-    return Catalog(engine, client.execute_sql(engine.columns) or [])
+    """Ask an engine what it holds, and which of it is ours."""
+    found = Catalog(engine, client.execute_sql(engine.columns) or [])
+    listed: list[tuple[str, str]] = []
+    if TABLES in found.tables:
+        names = ", ".join(engine.named(name) for name in TABLES_COLUMNS)
+        listed = client.execute_sql(f"select {names} from {engine.named(*TABLES)}") or []
+    found.keep(Table(str(schema), str(name)) for schema, name in listed)
+    return found

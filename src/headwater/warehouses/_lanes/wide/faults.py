@@ -23,14 +23,17 @@ _AWAY: Final = (
         "its name is not known to this machine's name server; check the host name",
     ),
     (r"connection refused|actively refused", "nothing listens at that address; check host and port"),
-    (r"certificate|tls|ssl", "the encrypted connection could not be made; check the certificate and the TLS setting"),
+    (
+        r"certificate|\btls\b|\bssl\b",
+        "the encrypted connection could not be made; check the certificate and the TLS setting",
+    ),
+    (
+        r"deadlock|\block|serializ|concurrent|conflict|could not obtain",
+        "somebody else holds the table; it is tried again",
+    ),
     (
         r"timed? ?out|timeout|canceling statement",
         "it did not answer in time; try again, or look whether it is busy or paused",
-    ),
-    (
-        r"deadlock|lock|serializ|concurrent|conflict|could not obtain",
-        "somebody else holds the table; it is tried again",
     ),
     (
         r"no space left|disk full|quota|out of memory|too many (clients|connections)",
@@ -40,6 +43,10 @@ _AWAY: Final = (
         r"could not connect|connection (to server|reset|closed|aborted)|network|unreachable|server closed|broken pipe",
         "it cannot be reached; check host, port and firewall",
     ),
+)
+_FORBIDDEN: Final = (
+    r"permission denied|insufficient privilege|access denied|not authorized|forbidden|\b403\b"
+    r"|must be owner|read.?only"
 )
 _REFUSED: Final = (
     (
@@ -54,10 +61,7 @@ _REFUSED: Final = (
         "there is no such database for this user; check its name and the user's rights",
     ),
     (
-        (
-            r"permission denied|insufficient privilege|access denied|not authorized|forbidden|\b403\b"
-            r"|must be owner|read.?only"
-        ),
+        _FORBIDDEN,
         "the user may not do that; see the rights in this warehouse's documentation",
     ),
 )
@@ -81,12 +85,16 @@ def told(name: str, error: BaseException, table: Table | None = None) -> Deliver
         return DeliveryError(
             f"{name} needs a driver that is not installed; see this warehouse's documentation for what to install."
         )
+    place = f"{table.schema}.{table.name}" if table is not None else ""
+    if place and re.search(_FORBIDDEN, said):  # of this table; the others may be taken
+        return RefusedTableError(
+            f"{name}: the user may not write to {place}; give the rights back, or rename the table.", table=place
+        )
     for kind, reasons in ((UnauthorizedError, _REFUSED), (RetryableError, _AWAY)):
         for pattern, reason in reasons:
             if re.search(pattern, said):
                 return kind(f"{name}: {reason}.")
-    if table is not None and "DestinationTerminalException" in kinds and "DestinationUndefinedEntity" not in kinds:
-        place = f"{table.schema}.{table.name}"
+    if place and "DestinationTerminalException" in kinds and "DestinationUndefinedEntity" not in kinds:
         return RefusedTableError(
             f"{name} refused rows of {place}{_code(said)}; look at the table's columns there, and whether somebody "
             "changed their types.",

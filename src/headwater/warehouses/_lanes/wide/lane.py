@@ -21,12 +21,20 @@ from duckdb import DuckDBPyConnection
 from headwater.errors import DeliveryError, RetryableError
 from headwater.warehouses._lanes.wide import catalog, statements
 from headwater.warehouses._lanes.wide.catalog import Catalog
-from headwater.warehouses._lanes.wide.engine import Commit, Engine
+from headwater.warehouses._lanes.wide.engine import BOOKKEEPING, Commit, Engine
 from headwater.warehouses._lanes.wide.faults import told
 from headwater.warehouses._lanes.wide.parts import ORDER, Part, events, newest
-from headwater.warehouses._lanes.wide.removing import removals
+from headwater.warehouses._lanes.wide.removing import removals, text
 from headwater.warehouses._lanes.wide.shipping import Shipping, ShippingError
-from headwater.warehouses._lanes.wide.statements import CURSORS, Shipped, latest_of, order_of
+from headwater.warehouses._lanes.wide.statements import (
+    CURSOR_COLUMNS,
+    CURSORS,
+    TABLES,
+    TABLES_COLUMNS,
+    Shipped,
+    latest_of,
+    order_of,
+)
 from headwater.warehouses.contract import ID, Columns, ColumnType, Latest, Load, Removal, Table, View
 
 _TIDY_LOADS: Final = 50  # ours: dlt leaves a few rows a load in its own tables
@@ -72,8 +80,9 @@ class Lane(ABC):
         self._shipping.sweep()
         with self._told():
             self._catalog = None
-            if CURSORS not in self._known().tables:
-                self._add(CURSORS, statements.CURSOR_COLUMNS)
+            for table, columns in ((TABLES, TABLES_COLUMNS), (CURSORS, CURSOR_COLUMNS)):
+                if table not in self._known().tables:
+                    self._add(table, columns)
             if not self._ask(f"select count(*) from {self.engine.named(*CURSORS)}"):
                 self._do(*statements.move_cursor(self._inserting(), 0, ""))
             self._drop_staged()
@@ -223,7 +232,11 @@ class Lane(ABC):
         """Make a table or give it columns."""
         known = self._known()
         is_new, is_newest = table not in known.tables, catalog.is_derived(table)
-        self._do(*known.widened(table, columns, of_events=not is_newest))
+        made = known.widened(table, columns, of_events=not is_newest)
+        if is_new and table.schema != BOOKKEEPING:  # noted first: what a crash leaves in between is ours
+            values = ", ".join(text(self.engine, part) for part in table)
+            self._do(f"insert into {self.engine.named(*TABLES)} values ({values})")
+        self._do(*made)
         known.note(table, columns)
         if is_new and is_newest:
             self._renew({table.schema})

@@ -17,6 +17,9 @@ from headwater.warehouses.contract import ID, LATEST, Columns, ColumnType, Lates
 CURSORS: Final = Table(BOOKKEEPING, "cursors")
 CURSOR_COLUMNS: Final = {"next": ColumnType.INTEGER, "token": ColumnType.VARCHAR}
 ORDER_COLUMNS: Final = {ID: ColumnType.VARCHAR, "seq": ColumnType.INTEGER}
+TABLES: Final = Table(BOOKKEEPING, "tables")
+"""Which tables are ours: nobody else's is ever written to."""
+TABLES_COLUMNS: Final = {"schema_name": ColumnType.VARCHAR, "table_name": ColumnType.VARCHAR}
 RECEIVED: Final = "received_at"
 NEW: Final = "n"
 """The staging column that tells the rows of a batch (1) from those that were there (0)."""
