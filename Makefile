@@ -26,12 +26,17 @@ $(STAMPS)/dev: $(STAMPS)/app requirements-dev.txt
 	$(UV) pip install --quiet --python $(BIN)/python --compile-bytecode --require-hashes -r requirements-dev.txt
 	@touch $@
 
+$(STAMPS)/dbt: $(UV) tests/integration/models/requirements.txt
+	$(UV) venv --quiet --clear --python $(BIN)/python $(VENV)/dbt
+	$(UV) pip install --quiet --python $(VENV)/dbt/bin/python --compile-bytecode --require-hashes -r tests/integration/models/requirements.txt
+	@touch $@
+
 demo: $(STAMPS)/app  ## set everything up and run the demo on http://localhost:8080
 	$(BIN)/headwater demo --port $(PORT)
 
-test: $(STAMPS)/dev browser node-sdk fault-tools lint test-python  ## install what the tests need, then lint, types, layers, all tests
+test: $(STAMPS)/dev $(STAMPS)/dbt browser node-sdk fault-tools lint test-python  ## install what the tests need, then lint, types, layers, all tests
 
-test-python: $(STAMPS)/dev
+test-python: $(STAMPS)/dev $(STAMPS)/dbt
 	$(BIN)/python -m pytest -n 2 --dist loadscope -m "not torture"
 
 lint: $(STAMPS)/dev  ## ruff, mypy --strict, import layers
