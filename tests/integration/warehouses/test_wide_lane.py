@@ -90,6 +90,15 @@ def test_a_table_that_was_dropped_is_made_again(postgres, staging):
     assert ask("select id from site.tracks") == [("m2",)]
 
 
+def test_what_is_derived_is_made_again_when_it_is_gone(postgres, staging):
+    identifies = staged(staging, 0, 4, Table("site", "identifies"))
+    load(postgres, staging, 0, 4, identifies)
+    postgres.close()
+    do("drop table site.users")
+    postgres.open()
+    assert ask("select id, n from site.users order by id") == [("u0", 3), ("u1", 1), ("u2", 2)]
+
+
 def test_a_lost_connection_is_made_anew(postgres, staging):
     load(postgres, staging, 0, 2)
     with server().connect() as connection:

@@ -59,11 +59,12 @@ class Catalog:
         for table, columns in added.items():
             self._refuse_foreign(table, table)
             have = self.tables.get(table, {})
-            wanted[table] = {name: kind for name, kind in columns.items() if name not in have}
             for derived, needed in self._derived(table, {**columns, **have}):
                 self._refuse_foreign(derived, table)
                 there = self.tables.get(derived, {})
                 wanted[derived] = {name: kind for name, kind in needed.items() if name not in there}
+            # last: a table of events that is there has what is derived from it, whenever a crash came
+            wanted[table] = {name: kind for name, kind in columns.items() if name not in have}
         return {table: columns for table, columns in wanted.items() if columns}
 
     def widened(self, table: Table, columns: Columns, *, of_events: bool = True) -> list[str]:

@@ -86,6 +86,7 @@ class Lane(ABC):
             if not self._ask(f"select count(*) from {self.engine.named(*CURSORS)}"):
                 self._do(*statements.move_cursor(self._inserting(), 0, ""))
             self._drop_staged()
+        self._repair()
 
     def cursor(self) -> int:
         """Return what the table of cursors says."""
@@ -175,6 +176,14 @@ class Lane(ABC):
         if self._lock is not None:
             os.close(self._lock)
             self._lock = None
+
+    def _repair(self) -> None:
+        """Make what is derived from tables of events, where a crash or somebody took it away."""
+        origins = {table: columns for table, columns in self.columns().items() if latest_of(table) is not None}
+        self.add_columns(origins)
+        for table in origins if self.engine.latest_value else ():
+            with self._told(), self._blamed(table):
+                self._show(table)
 
     def _take_lock(self) -> None:
         """Refuse a second loader on this machine; one elsewhere is harmless, see `statements.move_cursor`."""
