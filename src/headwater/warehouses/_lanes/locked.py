@@ -153,7 +153,7 @@ def _select(connection: DuckDBPyConnection, sql: str) -> str:
     if len(statements) != 1:
         raise QueryError(f"Give one SELECT statement, not {len(statements)}.")
     (statement,) = statements
-    if statement.type is not StatementType.SELECT:
+    if statement.type != StatementType.SELECT:
         raise QueryError(f"Only SELECT is allowed here; {statement.type.name} is not.")
     return _without_end(str(statement.query))
 
