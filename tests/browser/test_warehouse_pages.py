@@ -97,7 +97,7 @@ def test_stored_events_are_loaded_again(website, visitor, warehouse):
     page.get_by_label("Collections").fill("tracks, email_opened")
     page.get_by_label("From").fill("soon")
     page.get_by_role("button", name="Reload").click()
-    expect(page.get_by_text("since is a time")).to_be_visible()
+    expect(page.get_by_text("This is no time; write 2026-01-31")).to_be_visible()
     expect(page.get_by_label("Collections")).to_have_value("tracks, email_opened")
     page.get_by_label("From").fill("2026-11-01")
     website.line.reload_runs = [reload_run(entry.id)]
@@ -106,7 +106,7 @@ def test_stored_events_are_loaded_again(website, visitor, warehouse):
     wanted = {
         "source_ids": [source.id],
         "collections": ["tracks", "email_opened"],
-        "since": "2026-11-01",
+        "since": "2026-11-01T00:00:00+00:00",
         "until": None,
     }
     assert website.line.reloaded == [(entry.id, wanted)]

@@ -23,7 +23,7 @@ from headwater import config, sqlite
 from headwater.app.rpc import Caller, internal_token
 from headwater.clock import now
 from headwater.config import Settings
-from headwater.control.database import destinations, open_engine
+from headwater.control.database import destinations, open_engine, warehouses
 from headwater.delivery.conservation import Comparison, accounts, compare
 from headwater.delivery.ledger import FILE, Ledger
 from headwater.errors import ConfigError, HeadwaterError
@@ -158,23 +158,26 @@ async def _pipeline(settings: Settings, url: str) -> list[Finding]:
     try:
         accounts = (await caller.method("accounts"))["accounts"]
         connections = (await caller.method("connections"))["connections"]
-        warehouses = (await caller.method("warehouses"))["warehouses"]
+        loaded = (await caller.method("warehouses"))["warehouses"]
     finally:
         await caller.close()
     called = _names(settings)
     delivered = [_connection(status, called) for status in connections]
-    return [*map(_account, accounts), *delivered, *map(_warehouse, warehouses)]
+    return [*map(_account, accounts), *delivered, *(_warehouse(status, called) for status in loaded)]
 
 
 def _names(settings: Settings) -> dict[str, str]:
-    """Return what people call each destination, by id; nothing while the configuration cannot be read."""
+    """Return what people call each destination and warehouse, by id; nothing while the configuration cannot be read."""
     engine = open_engine(settings.control_url)
     try:
         if not Path(engine.url.database or "").exists():
             return {}
         with engine.connect() as connection:
-            known = connection.execute(select(destinations.c.id, destinations.c.name)).tuples()
-            return {destination_id: f"{name} ({destination_id})" for destination_id, name in known}
+            known = [
+                *connection.execute(select(destinations.c.id, destinations.c.name)),
+                *connection.execute(select(warehouses.c.id, warehouses.c.name)),
+            ]
+            return {each: f"{name} ({each})" for each, name in known}
     except SQLAlchemyError:
         return {}
     finally:
@@ -230,23 +233,30 @@ def _compared(found: Comparison, called: Mapping[str, str]) -> Finding:
     return Finding(name, held + why)
 
 
-def _warehouse(status: dict[str, Any]) -> Finding:
+def _warehouse(status: dict[str, Any], called: Mapping[str, str]) -> Finding:
     error = status.get("lastError") or ""
-    return Finding(f"warehouse {status['warehouseId']}", f"loaded up to {status['cursor']}", str(error))
+    told = "not reached yet" if status["cursor"] is None else f"loaded up to event {status['cursor']:,}"
+    return Finding(f"warehouse {called.get(status['warehouseId'], status['warehouseId'])}", told, str(error))
 
 
 def _loaded(settings: Settings) -> Iterator[Finding]:
-    """Hold the same law for warehouses: what was passed in the log is loaded, filtered or missed, once."""
+    """Hold the same law for warehouses: what was passed in the log is loaded, filtered or missed, once.
+
+    Those that were deleted are left out: nobody can do anything about them.
+    """
     try:
         found = loading.accounts(settings.data_dir)
     except (ConfigError, sqlite.Error) as error:
         yield Finding("loading", f"its journal cannot be read ({error})", "Start the service: it says what to do.")
         return
-    for each in found:
+    called = _names(settings)
+    present = [each for each in found if not called or each.warehouse_id in called]
+    for each in present:
         advice = "" if each.is_well else "Report this: events were passed uncounted, or counted twice. Then reload."
         told = f"{each.passed:,} events passed, {each.counted:,} loaded, filtered or missed"
-        yield Finding(f"conservation warehouse {each.warehouse_id}", told, advice)
-    if not found:
+        name = called.get(each.warehouse_id, each.warehouse_id)
+        yield Finding(f"conservation warehouse {name}", told, advice)
+    if not present:
         yield Finding("loading", "nothing was loaded yet")
 
 

@@ -80,7 +80,7 @@ class Orders:
         if source_ids is not None and not source_ids:
             raise InvalidRequestError("Name a source, or leave them out for all.", field="sourceIds")
         if since is not None and until is not None and since >= until:
-            raise InvalidRequestError("The reload ends before it begins; `since` is the earlier one.", field="until")
+            raise InvalidRequestError("The reload ends before it begins; choose an earlier beginning.", field="until")
         return await asyncio.to_thread(
             partial(
                 self._add,

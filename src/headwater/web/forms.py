@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any, Final
 
 import msgspec
@@ -131,6 +132,21 @@ def number(given: str) -> int | float:
         return int(text)
     except ValueError:
         return float(text)
+
+
+def instant(name: str, given: str) -> str | None:
+    """Return what a field holds as an instant in ISO 8601, None for nothing; without a zone UTC is meant.
+
+    Raises:
+        InvalidRequestError: it is none; names the field.
+    """
+    if not given.strip():
+        return None
+    try:
+        moment = datetime.fromisoformat(given.strip())
+    except ValueError as error:
+        raise InvalidRequestError("This is no time; write 2026-01-31 or 2026-01-31T08:00.", field=name) from error
+    return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).isoformat()
 
 
 def event(text: str) -> Body:

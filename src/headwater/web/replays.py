@@ -10,7 +10,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from headwater.errors import ConflictError, InvalidRequestError, LogUnavailableError
-from headwater.web import standing
+from headwater.web import forms, standing
 from headwater.web.destinations import found, headed
 from headwater.web.visit import Desk, Visit, action, page
 
@@ -82,8 +82,8 @@ async def _replay(visit: Visit) -> Response:
     values = {name: visit.form.get(name, "").strip() for name in _FIELDS}
     try:
         wanted: dict[str, Any] = {
-            "since": _instant(values, "since"),
-            "until": _instant(values, "until"),
+            "since": forms.instant("since", values["since"]),
+            "until": forms.instant("until", values["until"]),
             "event": values["event"] or None,
             "user_id": values["user"] or None,
             "rate_per_s": _rate(values["rate"]),
@@ -96,17 +96,6 @@ async def _replay(visit: Visit) -> Response:
     if "go" not in visit.form:
         return await _page(visit, values, counted=answer)
     return visit.to("destinations", destination.id, "replay")
-
-
-def _instant(values: dict[str, str], name: str) -> str | None:
-    """Return what a date field holds as UTC: the field says so beside it."""
-    if not values[name]:
-        return None
-    try:
-        moment = datetime.fromisoformat(values[name])
-    except ValueError as error:
-        raise InvalidRequestError("This is no time; write 2026-01-31 or 2026-01-31T08:00.", field=name) from error
-    return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).isoformat()
 
 
 def _rate(text: str) -> float | None:

@@ -15,7 +15,7 @@ from headwater.control.selection import Override, required
 from headwater.errors import InvalidRequestError, QueryError
 from headwater.loading.selection import Excluded
 from headwater.warehouses.contract import LATEST
-from headwater.web import charts, standing
+from headwater.web import charts, forms, standing
 from headwater.web.visit import Desk, Visit, action, page
 from headwater.web.warehouses import found, headed, instant, run_shown
 
@@ -240,8 +240,8 @@ async def _reload(visit: Visit) -> Response:
             warehouse.id,
             source_ids=[form["source"]] if form.get("source") else None,
             collections=list(filter(None, collections)) or None,
-            since=form.get("since", "").strip() or None,
-            until=form.get("until", "").strip() or None,
+            since=forms.instant("since", form.get("since", "")),
+            until=forms.instant("until", form.get("until", "")),
         )
     except InvalidRequestError as error:
         return await _show_reloads(visit, form, error)

@@ -6,9 +6,11 @@ from datetime import UTC, datetime
 
 import msgspec
 import pytest
+from sqlalchemy import insert
 
 from headwater.app import doctor
 from headwater.config import Settings
+from headwater.control.database import metadata, open_engine, warehouses, workspaces
 from headwater.eventlog.contract import Topic
 from headwater.eventlog.memory import MemoryLog
 from headwater.loading.engine import Loading, Target
@@ -45,6 +47,36 @@ def test_an_event_that_was_passed_over_is_found(settings):
         journal.execute("update standings set counted = 2")
     told = "3 events passed, 2 loaded, filtered or missed"
     assert found(settings) == [("conservation warehouse w1", told, False)]
+
+
+def configure(settings, *rows):
+    """Write a control database with these warehouses: id and name."""
+    engine = open_engine(settings.control_url)
+    metadata.create_all(engine)
+    with engine.begin() as connection:
+        workspace = {"id": "default", "slug": "default", "name": "Default", "region": "us", "created_at": "2026"}
+        connection.execute(insert(workspaces), workspace)
+        for id_, name in rows:
+            told = {"id": id_, "name": name, "workspace_id": "default", "type": "embedded", "enabled": True}
+            connection.execute(insert(warehouses), told | {"settings": "{}", "created_at": "2026"})
+    engine.dispose()
+
+
+def test_a_warehouse_is_called_by_its_name(settings):
+    configure(settings, ("w1", "Analytics"))
+    assert [name for name, *_ in found(settings)] == ["conservation warehouse Analytics (w1)"]
+
+
+def test_a_deleted_warehouse_is_left_out(settings):
+    configure(settings, ("w2", "Its successor"))
+    assert found(settings) == [("loading", "nothing was loaded yet", True)]
+
+
+@pytest.mark.parametrize(("cursor", "told"), [(None, "not reached yet"), (18_867, "loaded up to event 18,867")])
+def test_a_warehouse_says_how_far_it_is(cursor, told):
+    status = {"warehouseId": "w1", "cursor": cursor, "lastError": "Nothing answers."}
+    finding = doctor._warehouse(status, {"w1": "Analytics (w1)"})
+    assert finding == doctor.Finding("warehouse Analytics (w1)", told, "Nothing answers.")
 
 
 def test_before_anything_was_loaded_there_is_nothing_to_compare(tmp_path):

@@ -9,7 +9,7 @@ from headwater.control.models import MASKED
 from headwater.control.options import options
 from headwater.destinations.contract import setting
 from headwater.errors import InvalidRequestError
-from headwater.web.forms import fields, filled
+from headwater.web.forms import fields, filled, instant
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,3 +83,22 @@ def test_a_map_is_shown_as_it_is_written():
     shown = next(each for each in fields(OPTIONS, {"headers": headers}) if each.name == "settings.headers")
     assert (shown.kind, shown.value) == ("pairs", "a=1\nb=x=y")
     assert filled(OPTIONS, {"settings.url": "x", shown.name: shown.value})["headers"] == headers
+
+
+@pytest.mark.parametrize(
+    ("given", "meant"),
+    [
+        (" 2026-01-31 ", "2026-01-31T00:00:00+00:00"),
+        ("2026-01-31T08:00", "2026-01-31T08:00:00+00:00"),
+        ("2026-01-31T08:00:00+02:00", "2026-01-31T08:00:00+02:00"),
+        ("", None),
+    ],
+)
+def test_a_time_without_a_zone_is_utc(given, meant):
+    assert instant("since", given) == meant
+
+
+def test_what_is_no_time_names_its_field():
+    with pytest.raises(InvalidRequestError, match="This is no time") as told:
+        instant("since", "banana")
+    assert told.value.field == "since"
