@@ -49,14 +49,15 @@ async def track(log, *numbers, **more):
 
 def ids(tmp_path):
     with duckdb.connect(str(tmp_path / "w1" / "views.duckdb"), read_only=True) as connection:
-        return [row[0] for row in connection.execute('select id from site.ordered order by id').fetchall()]
+        return [row[0] for row in connection.execute("select id from site.ordered order by id").fetchall()]
 
 
 async def test_a_reload_is_told_from_its_start_to_its_end(pipeline, tmp_path):
     log, _, desk = pipeline
     await track(log, 1, 2, 3)
     await desk.sync("w1", wait=True)
-    asked = (await desk.reload("w1", source_ids=["s1"], collections=["ordered"], until="2027-01-01T00:00:00Z"))["reload"]
+    answer = await desk.reload("w1", source_ids=["s1"], collections=["ordered"], until="2027-01-01T00:00:00Z")
+    asked = answer["reload"]
     assert asked | {"id": ""} == {
         "id": "",
         "warehouseId": "w1",
