@@ -250,6 +250,22 @@ def test_revenue_in_text_is_read_where_it_is_a_number(world, text, revenue):
     assert world.made.rows("select conversions from headwater.email_totals") == [(1,)]
 
 
+@pytest.mark.parametrize("text", ["99999999999999.9999", "-99999999999999.9999", "99999999999999.99"])
+def test_the_largest_amount_is_added_up_with_others(world, text):
+    """A shop's browser can send any amount: none makes the funnel unreadable."""
+    world.click("a@x.org")
+    for total in (text, text, "1"):
+        order = world.add(Table("app", "order_completed"), START + DAY, total=total, anonymous_id="a@x.org")
+        world.add(Table("app", "tracks"), START + DAY, id=order, event="order_completed", anonymous_id="a@x.org")
+    for asked in (
+        "revenue from headwater.campaigns",
+        "attributed_revenue from headwater.email_totals",
+        "revenue from headwater.email_totals",
+        "revenue from headwater.email_funnel where position = 4",
+    ):
+        assert world.made.rows(f"select {asked}") == [(pytest.approx(2 * float(text) + 1, rel=1e-12),)]
+
+
 def test_a_chosen_window_conversion_and_revenue_are_used(world):
     world.click("a@x.org")
     world.add(Table("app", "trial_started"), START + DAY, anonymous_id="a@x.org")

@@ -51,7 +51,7 @@ named as (
 converted as (
   select
     click_source as source, campaign_id, count(distinct person_id) as converted, count(*) as conversions,
-    cast(sum(cast(revenue as decimal(18, 4))) as double precision) as revenue
+    cast(sum(cast(revenue as decimal(38, 4))) as double precision) as revenue
   from {{ ref('attributed_conversions') }}
   where campaign_id is not null
   group by click_source, campaign_id

@@ -14,7 +14,7 @@ followed as (
   select
     happened.click_source as source, happened.campaign_id, happened.event,
     count(distinct happened.person_id) as people, count(*) as events,
-    cast(sum(cast(conversions.revenue as decimal(18, 4))) as double precision) as revenue
+    cast(sum(cast(conversions.revenue as decimal(38, 4))) as double precision) as revenue
   from {{ ref('attributed_events') }} as happened
   left join {{ ref('conversions') }} as conversions
     on conversions.source = happened.source and conversions.event_id = happened.event_id

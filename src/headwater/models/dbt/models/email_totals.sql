@@ -22,9 +22,9 @@ converted as (
     count(*) as conversions,
     count(campaign_id) as attributed_conversions,
     count(distinct case when campaign_id is not null then person_id end) as converted,
-    coalesce(cast(sum(cast(revenue as decimal(18, 4))) as double precision), 0) as revenue,
+    coalesce(cast(sum(cast(revenue as decimal(38, 4))) as double precision), 0) as revenue,
     coalesce(
-      cast(sum(case when campaign_id is not null then cast(revenue as decimal(18, 4)) end) as double precision), 0
+      cast(sum(case when campaign_id is not null then cast(revenue as decimal(38, 4)) end) as double precision), 0
     ) as attributed_revenue
   from {{ ref('attributed_conversions') }}
 )
