@@ -34,6 +34,7 @@ from headwater.errors import ConfigError, DeliveryError, RetryableError, Unautho
 from headwater.limits import CONNECT_DEADLINE_S, IDENTIFIER_BYTES_MAX, MIB
 from headwater.spec.event import Event
 
+_NO_FILE: Final = f"{os.devnull}/none"  # cannot be there; libpq warns on stderr of one that is no plain file
 _COLUMNS: Final = (
     ("source_id", "text", "", "the source in Headwater"),
     ("message_id", "text", "messageId", "primary key together with `source_id`"),
@@ -223,7 +224,7 @@ class Destination:
                 dbname=settings.database,
                 user=settings.user,
                 password=settings.password,
-                passfile=os.devnull,  # the operator's own credentials are not this user's
+                passfile=_NO_FILE,  # the operator's own credentials are not this user's
                 sslmode=settings.sslmode,
                 gssencmode="disable",
                 connect_timeout=int(CONNECT_DEADLINE_S),

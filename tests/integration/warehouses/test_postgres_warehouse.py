@@ -428,6 +428,11 @@ class TestTheCheck:
         assert "wrong-one" not in str(refusal.value)
         assert "127.0.0.1" not in str(refusal.value)
 
+    def test_without_a_password_no_file_of_the_operator_is_looked_for(self, settings, tmp_path, capfd):
+        with pytest.raises(UnauthorizedError):
+            self.wrong(settings, tmp_path, password="")()
+        assert "password file" not in capfd.readouterr().err
+
     def test_a_database_name_is_no_place_for_parameters(self, settings, tmp_path):
         with pytest.raises(UnauthorizedError, match="no database of this name"):
             self.wrong(settings, tmp_path, database="dbname=warehouse options=-cfsync=off service=x")()

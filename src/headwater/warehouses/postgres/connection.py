@@ -18,6 +18,7 @@ from headwater.limits import CONNECT_DEADLINE_S
 from headwater.warehouses.postgres.meaning import raised
 from headwater.warehouses.postgres.settings import Settings, authority
 
+_NO_FILE: Final = f"{os.devnull}/none"  # cannot be there; libpq warns on stderr of one that is no plain file
 _GRACE_S: Final = 10.0  # ours: what the server gets beyond its own time-out before we hang up
 _ADDRESSES_MAX: Final = 4  # ours: a connection is tried at these one after the other
 
@@ -69,7 +70,7 @@ def connect(settings: Settings, home: Path, user: str, password: str) -> Any:
             dbname=settings.database,
             user=user,
             password=password,
-            passfile=os.devnull,
+            passfile=_NO_FILE,
             options="",
             sslmode=settings.sslmode,
             sslcertmode="disable",
