@@ -39,6 +39,9 @@ def test_email_events_of_all_kinds_reach_the_warehouse_within_a_minute(demo):
     assert within_a_minute(all_kinds)
 
 
+FUNNEL = """
+select sum(delivered) as delivered, sum(clicked) as clicked, max(revenue) as revenue from headwater.campaigns
+"""
 QUERY = "select event, count(*) as n from activecampaign.tracks group by 1"
 
 
@@ -50,6 +53,15 @@ def test_clicks_lead_to_orders(demo):
         )
 
     assert within_a_minute(lambda: orders() and orders()[0]["n"] > 0)
+
+
+def test_the_models_tell_who_clicked_and_ordered(demo):
+    def funnel():
+        [found] = json.loads(demo.cli("query", FUNNEL, "--format", "json", check=False) or "[{}]")
+        return found if found.get("revenue") else {}
+
+    found = within_a_minute(funnel)
+    assert found["delivered"] > found["clicked"] > 0
 
 
 def test_the_destination_receives_signed_events(demo):

@@ -222,7 +222,7 @@ def _add_update(group: click.Group, family: Family) -> None:
         thing = family.find(at, key)
         settings = family.settings(at, thing["metadata"]["slug"], given)
         if name is None and not settings and not more:
-            raise click.UsageError("Nothing to change; use --name or --set.")
+            raise click.UsageError(f"Nothing to change; `headwater {word}s update --help` lists what can be.")
         body = ({} if name is None else {"name": name}) | ({"settings": settings} if settings else {}) | more
         changed = at.call("PATCH", f"/{word}s/{server.segment(thing['id'])}", body)[word]
         family.show(changed, json_=json_)

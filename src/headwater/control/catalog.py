@@ -97,7 +97,7 @@ class Catalog:
         for entry in self.entries(kind):
             if key in {entry.id, entry.slug, entry.module_name}:
                 return entry
-        raise NotFoundError(f"The catalog has no {kind} {key[:60]!r}; GET /catalog/{kind}s lists what there is.")
+        raise NotFoundError(f"The catalog has no {kind} {key[:60]!r}; choose one that it lists.")
 
     def admit(self, entry: Entry, region: str) -> None:
         """Return when `entry` can be added in `region`.

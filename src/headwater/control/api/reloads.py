@@ -132,7 +132,7 @@ class ReloadOperations:
         for run in found["reloads"]:
             if str(run["id"]) == wanted:
                 return dict(run)
-        raise NotFoundError(f"There is no reload {wanted[:60]!r}; GET /warehouses/{{warehouseId}}/reloads lists them.")
+        raise NotFoundError(f"There is no reload {wanted[:60]!r}; choose one of this warehouse's.")
 
     def _warehouse(self, asked: Asked) -> WarehouseEntry:
         return self._control.warehouses.get(asked.caller.workspace_id, asked.path["warehouseId"])
