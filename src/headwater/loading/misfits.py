@@ -125,10 +125,26 @@ def patch(paths: Iterable[Path]) -> str:
 
 
 def notice(misfits: Sequence[Misfit], rows: int, *, kept: bool) -> str:
-    """Return the sentence that says which values of a table did not fit; at least one misfit."""
-    named = ", ".join(f"{misfit.label} ({misfit.rows})" for misfit in misfits[:_NOTICES_MAX])
-    where = f"in {OVERFLOW} that fit no column" if kept else "that fit no column and were dropped"
-    return f"{'.'.join(misfits[0].table)}: {rows} rows have values {where}: {named}."
+    """Return the sentence that says which values of a table did not fit; at least one misfit.
+
+    Args:
+        misfits: all of the table.
+        rows: how many rows have any.
+        kept: whether the rules keep them; whole documents are kept by all rules.
+    """
+    dropped = [] if kept else [misfit for misfit in misfits if misfit.column]
+    there = [misfit for misfit in misfits if misfit not in dropped]
+    if not dropped:
+        said = f"values in {OVERFLOW} that fit no column: {_named(there)}"
+    elif not there:
+        said = f"values that fit no column and were dropped: {_named(dropped)}"
+    else:
+        said = f"values that fit no column. Dropped: {_named(dropped)}. In {OVERFLOW}: {_named(there)}"
+    return f"{'.'.join(misfits[0].table)}: {rows} rows have {said}."
+
+
+def _named(misfits: Sequence[Misfit]) -> str:
+    return ", ".join(f"{misfit.label} ({misfit.rows})" for misfit in misfits[:_NOTICES_MAX])
 
 
 def _misses(column: Column, like: Column, overflow: str) -> str:

@@ -237,6 +237,16 @@ def test_t143_dropped_values_are_told(segment):
     assert all("_overflow" not in columns for columns in segment.columns.values())
 
 
+def test_t143_what_segments_rules_keep_all_the_same_is_told_as_kept(segment):
+    spellings = {name: name for name in ("a_b", *(f"a{mark}b" for mark in "-./:;,+ "), "aB")}
+    segment.load(event(1, "Text", properties="no object"), event(2, "Many", properties=spellings))
+    assert segment.own("text") == [{"_overflow": '{"properties":"no object"}'}]
+    kept, mixed = segment.notices
+    assert kept == "site.text: 1 rows have values in _overflow that fit no column: properties (1)."
+    assert mixed.startswith("site.many: 1 rows have values that fit no column. Dropped: properties.a")
+    assert mixed.endswith(". In _overflow: properties (1).")
+
+
 @pytest.fixture
 def people(staging, tmp_path):
     """Return the embedded warehouse's answer to SQL, after some people were identified."""
