@@ -6,14 +6,17 @@ nchar and nvarchar; Azure Synapse, CREATE TABLE, Transactions in dedicated SQL p
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import replace
 from typing import Any, Final
 
-from headwater.warehouses._lanes.forms import setting
-from headwater.warehouses._lanes.wide.engine import Adding, Commit, Engine, information_schema
+from headwater.warehouses._lanes.wide import tsql
+from headwater.warehouses._lanes.wide.engine import Engine
 from headwater.warehouses._lanes.wide.lane import Lane
 from headwater.warehouses._lanes.wide.reading import WideReading
-from headwater.warehouses.contract import Card, ColumnType
+from headwater.warehouses._lanes.wide.tsql import Settings
+from headwater.warehouses.contract import Card
+
+__all__ = ["CARD", "Reading", "Settings", "Warehouse"]
 
 CARD: Final = Card(
     name="Azure Synapse",
@@ -29,72 +32,13 @@ CARD: Final = Card(
     ),
 )
 
-_COLLATION: Final = "Latin1_General_100_BIN2"  # ids that differ in case are different ids
-
-ENGINE: Final = Engine(
+ENGINE: Final = replace(
+    tsql.ENGINE,
     name="Azure Synapse",
     extra="synapse",
-    dialect="tsql",
-    types={
-        ColumnType.TIMESTAMP: "datetime2(6)",
-        ColumnType.INTEGER: "bigint",
-        ColumnType.FLOAT: "float",
-        ColumnType.BOOLEAN: "bit",
-        ColumnType.VARCHAR: "nvarchar(max)",
-    },
-    key=f"nvarchar(200) collate {_COLLATION} not null",
-    stored={
-        "datetime2": ColumnType.TIMESTAMP,
-        "bigint": ColumnType.INTEGER,
-        "float": ColumnType.FLOAT,
-        "bit": ColumnType.BOOLEAN,
-        "nvarchar": ColumnType.VARCHAR,
-    },
-    commit=Commit.BATCH,
-    columns=information_schema(),
-    create_schema="if schema_id({name}) is null exec({plainly})",
     create="create table {table} ({columns}) with (heap, distribution = round_robin)",
     create_found="create table {table} ({columns}) with (heap, distribution = hash({id}))",
-    adding=Adding("alter table {table} add {items}", "{column} {type}"),
-    largest_boolean="cast(max(cast({} as tinyint)) as bit)",
-    file_format="",
-    rights="select has_perms_by_name(null, 'DATABASE', 'CREATE SCHEMA')",
-    exact=f"{{}} collate {_COLLATION}",
 )
-
-
-@dataclass(frozen=True, slots=True)
-class Settings:
-    """Where the database is, and who loads it."""
-
-    host: str = field(metadata=setting("Host", "The endpoint, such as name.sql.azuresynapse.net.", required=True))
-    database: str = field(metadata=setting("Database", "The dedicated SQL pool.", required=True))
-    user: str = field(metadata=setting("User", "Who makes schemas and loads them.", required=True))
-    password: str = field(repr=False, metadata=setting("Password", "Of this user.", secret=True, required=True))
-    port: int = field(default=1433, metadata=setting("Port", "Usually 1433."))
-    trust_certificate: bool = field(
-        default=False, metadata=setting("Trust any certificate", "Do not check the server's certificate.")
-    )
-    reader_user: str = field(
-        default="", metadata=setting("User for queries", "One that may only read; empty for the user above.")
-    )
-    reader_password: str = field(
-        default="", repr=False, metadata=setting("Password for queries", "Of the user for queries.", secret=True)
-    )
-
-
-def _destination(dlt: Any, settings: Settings, user: str, password: str) -> Any:
-    """Return dlt's destination; the connection is always encrypted."""
-    return dlt.destinations.synapse(
-        {
-            "host": settings.host,
-            "port": settings.port,
-            "database": settings.database,
-            "username": user,
-            "password": password,
-            "query": {"encrypt": "yes", "trustservercertificate": "yes" if settings.trust_certificate else "no"},
-        }
-    )
 
 
 class Warehouse(Lane):
@@ -106,7 +50,7 @@ class Warehouse(Lane):
 
     def destination(self, dlt: Any) -> Any:
         """Return dlt's destination for the loading user."""
-        return _destination(dlt, self.settings, self.settings.user, self.settings.password)
+        return tsql.loading(dlt.destinations.synapse, self.settings)
 
 
 class Reading(WideReading):
@@ -117,6 +61,4 @@ class Reading(WideReading):
 
     def destination(self, dlt: Any) -> Any:
         """Return dlt's destination for the reading user."""
-        one = self.settings
-        reader = (one.reader_user, one.reader_password) if one.reader_user else (one.user, one.password)
-        return _destination(dlt, one, *reader)
+        return tsql.asking(dlt.destinations.synapse, self.settings)
