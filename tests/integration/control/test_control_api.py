@@ -94,6 +94,17 @@ def test_warehouses_are_listed_renamed_connected_and_synced(running, source):
     assert running.api("GET", f"{path}/syncs")["reports"] == []
 
 
+@pytest.mark.parametrize("apart", [False, True])
+def test_t170_a_new_source_is_loaded_into_every_warehouse_unless_it_is_kept_apart(running, apart):
+    body = {"slug": "website", "enabled": True, "metadataId": "http-api", "disconnectAllWarehouses": apart}
+    source = running.api("POST", "/sources", body)["source"]
+    assert len(source["writeKeys"]) == 1
+    everything = {each["id"] for each in running.api("GET", "/warehouses")["warehouses"]}
+    joined = {each["id"] for each in running.api("GET", f"/sources/{source['id']}/connected-warehouses")["warehouses"]}
+    assert everything
+    assert joined == (set() if apart else everything)
+
+
 def test_the_workspace_the_echo_and_the_catalog(running):
     assert running.api("GET", "/")["workspace"]["slug"] == "default"
     assert running.api("GET", "")["workspace"]["region"] == "us"

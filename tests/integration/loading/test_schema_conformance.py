@@ -1,4 +1,7 @@
-"""Segment's documented behaviour of warehouse schemas, T130 to T160: by default, and with Segment's switches."""
+"""Segment's documented behaviour of warehouses: schemas by default and with Segment's switches, T130 to T160.
+
+All else that it says of warehouses, T105 to T107, T170 and T178, is shown elsewhere; the last test looks for it.
+"""
 
 import re
 from pathlib import Path
@@ -17,6 +20,8 @@ TESTS = Path(__file__).parents[2]
 
 # What is shown elsewhere under a name without a number: the file, and the test.
 ELSEWHERE = {
+    106: ("integration/loading/test_left_out.py", "test_t105_to_t107_a_sender_names_the_warehouses_of_an_event"),
+    107: ("integration/loading/test_left_out.py", "test_t105_to_t107_a_sender_names_the_warehouses_of_an_event"),
     148: ("contract/test_warehouse_contract.py", "test_the_same_batch_twice_loads_once"),
     149: (
         "unit/warehouses/test_wide_engines.py",
@@ -335,5 +340,5 @@ def test_each_documented_behaviour_of_warehouses_has_a_test():
     texts = {str(file.relative_to(TESTS)): file.read_text() for file in TESTS.rglob("*.py")}
     numbered = {int(number) for text in texts.values() for number in re.findall(r"def test_t(\d{3})_", text)}
     named = {number for number, (file, test) in ELSEWHERE.items() if f"def {test}(" in texts[file]}
-    assert set(range(130, 161)) - numbered - named == set()
+    assert {*range(105, 108), *range(130, 161), 170, 178} - numbered - named == set()
     assert named - numbered == ELSEWHERE.keys()
