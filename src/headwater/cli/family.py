@@ -268,7 +268,9 @@ def _print_types(entries: list[Thing], *, json_: bool) -> None:
     if json_:
         printing.as_json(entries)
         return
-    rows = [(each["slug"], each["name"], _why_not(each) or each["description"]) for each in entries]
+    rows = [
+        (each["slug"], each["name"], " ".join(filter(None, (each["description"], _why_not(each))))) for each in entries
+    ]
     printing.table(("type", "name", "description"), rows, empty="The catalog is empty.", whole=True)
 
 

@@ -56,7 +56,10 @@ def create(
     body: dict[str, Any] = {"metadataId": type_, "enabled": not disabled, "settings": settings, **more}
     if name is not None:
         body["name"] = name
-    FAMILY.show(at.call("POST", "/warehouses", body)["warehouse"], json_=json_)
+    made = at.call("POST", "/warehouses", body)["warehouse"]
+    FAMILY.show(made, json_=json_)
+    if missing := made["metadata"].get("missing"):
+        click.echo(f"Nothing is loaded yet: {missing}", err=True)
 
 
 @command.command()
