@@ -221,6 +221,27 @@ def test_who_left_one_list_is_still_on_the_other(world):
     assert found == [("*", 0, 1), ("1", 1, 0), ("3", 0, 1)]
 
 
+def test_a_clock_that_runs_ahead_makes_nobody_look_old(world):
+    world.click("a@x.org", at=START)
+    world.click("b@x.org", at=START + 3650 * DAY)
+    found = world.made.rows("select as_of, read_within_30_days, read_earlier from headwater.list_health")
+    assert found == [(START + SECOND, 2, 0)]
+
+
+def test_rates_are_null_where_nothing_was_delivered(world):
+    world.add(BOUNCED, context_traits_email="a@x.org", campaign_id="c1", email_id="m", bounce_type="hard")
+    rates = "open_rate, click_rate, click_to_open_rate, conversion_rate, revenue_per_delivered, spam_rate, bounce_rate"
+    found = world.made.rows(f"select recipients, delivered, revenue, {rates} from headwater.campaigns")
+    assert found == [(1, 0, 0.0, *[None] * 6, 1.0)]
+
+
+def test_one_click_may_lead_to_several_orders_of_one_person(world):
+    world.click("a@x.org")
+    for _ in range(3):
+        world.order(START + DAY, anonymous_id="a@x.org", revenue=0.1)
+    assert world.made.rows("select converted, conversions, revenue from headwater.campaigns") == [(1, 3, 0.3)]
+
+
 @pytest.mark.parametrize(
     ("text", "revenue"),
     [

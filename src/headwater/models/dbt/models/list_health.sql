@@ -1,13 +1,15 @@
 {#- One row a source and list, and one for all contacts of a source (`list_id` is '*'): how many can still be reached,
-    and when they last read something, seen from the newest event of the source. -#}
+    and when they last read something, seen from the newest event of the source; one of a clock that runs ahead is as new
+    as its arrival. -#}
 with events as (
-  select source, recipient, kind, occurred_at, list_ids, bounce_type, coalesce(is_machine, false) as is_machine
+  select source, recipient, kind, occurred_at, list_ids, bounce_type, coalesce(is_machine, false) as is_machine,
+    least(occurred_at, received_at) as known_at
   from {{ ref('email_events') }}
   where recipient is not null and occurred_at is not null
 ),
 
 newest as (
-  select source, max(occurred_at) as as_of from events group by source
+  select source, max(known_at) as as_of from events group by source
 ),
 
 memberships as (
