@@ -173,6 +173,7 @@ class Desk:
             DeliveryError: a warehouse did not take it.
             NotFoundError: there is no such warehouse, or it is disabled.
         """
+        await self._newest()
         inbox_end = await asyncio.to_thread(self._reader.end, Topic.INBOX)
         if wait:
             await self._mapper.drain(inbox_end)

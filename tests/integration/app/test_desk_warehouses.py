@@ -188,3 +188,15 @@ async def test_a_status_tells_failures_reloads_and_the_next_load(pipeline):
     (status,) = (await desk.warehouses())["warehouses"]
     told = {name: status[name] for name in ("failures", "alerts", "nextSync", "reloads", "notices", "unaccounted")}
     assert told == {"failures": 0, "alerts": (), "nextSync": None, "reloads": 1, "notices": (), "unaccounted": 0}
+
+
+async def test_a_load_begins_with_what_was_configured_a_moment_ago(pipeline, tmp_path):
+    log, loading, desk = pipeline
+
+    async def refresh():
+        loading.apply([Target("w1", "embedded", {"directory": str(tmp_path / "w1")}, {"s1": ""})])
+
+    await track(log, 1)
+    desk._refresh = refresh
+    (run,) = (await desk.sync("w1", wait=True))["syncs"]
+    assert (run["events"], run["filtered"]) == (0, 1)
