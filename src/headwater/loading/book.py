@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from datetime import datetime
 
 import structlog
@@ -128,10 +129,11 @@ class Book:
             overflowed.add(connection, self._id, found, run.started_at, is_reload=True)
             return reloads.get(connection, reload.id) or reload
 
-    def begin(self, reload: Reload, at: datetime) -> None:
-        """Note that a reload is being worked on."""
+    def begin(self, reload: Reload, at: datetime) -> Reload:
+        """Note that a reload is being worked on, unless it has ended; return how it stands, its end may have moved."""
         with self._journal.changing() as connection:
             reloads.begin(connection, reload, at)
+            return reloads.get(connection, reload.id) or replace(reload, state=ReloadState.CANCELLED)
 
     def end(self, reload: Reload, state: ReloadState, at: datetime, error: str = "") -> None:
         """Note the end of a reload."""
@@ -143,10 +145,15 @@ class Book:
         with self._journal.changing() as connection:
             reloads.fail(connection, reload, reason)
 
-    def reload(self, reload_id: str) -> Reload | None:
-        """Return a reload as it stands."""
+    def unfinished(self) -> list[str]:
+        """Return the reloads that were ended before their time, and whose rows the warehouse still has aside."""
         with self._journal.reading() as connection:
-            return reloads.get(connection, reload_id)
+            return reloads.unfinished(connection, self._id)
+
+    def finished(self, reload_id: str) -> None:
+        """Note that the warehouse has made visible what such a reload brought."""
+        with self._journal.changing() as connection:
+            reloads.finished(connection, reload_id)
 
     def refused(self) -> frozenset[tuple[str, str]]:
         """Return the tables that the warehouse refused and that are to be tried again, as (source id, table)."""

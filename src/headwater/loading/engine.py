@@ -125,6 +125,7 @@ class Loading:
     async def _follow(self, line: Line) -> None:
         """Load one warehouse until it is disabled, replaced or stopped."""
         while self._is_current(line):
+            line.woken.clear()
             await self._keep(line)
             if line.is_scheduled:
                 await self._by_schedule(line)
@@ -136,7 +137,8 @@ class Loading:
     async def _always(self, line: Line) -> None:
         """Load what is new, else a piece of what is to be loaded again; wait when there is neither."""
         reload = await line.in_thread(line.next_reload)
-        position = None if line.error else line.loader.cursor  # what failed is tried without waiting for news
+        is_due = line.error or line.is_changed  # these are not made to wait for news
+        position = None if is_due else line.loader.cursor
         patience_s = 0.0 if reload else _WAIT_S
         if position is not None and not await self._reader.wait(Topic.EVENTS, position, timeout_s=patience_s):
             if reload is not None:
@@ -168,8 +170,8 @@ class Loading:
                 line.pace.done()
                 await line.in_thread(partial(self._working.synced, line))
             return
-        reload = await line.in_thread(line.next_reload)
-        if reload is not None and reload.reason is Reason.ASKED:
+        reload = await line.in_thread(partial(line.next_reload, Reason.ASKED))
+        if reload is not None:
             await self._again(line, reload)
             return
         await self._rest(line, _WAIT_S if wait_s is None else min(_WAIT_S, wait_s))
@@ -187,15 +189,14 @@ class Loading:
         return await line.in_thread(partial(self._working.reload, line, reload))
 
     async def _rest(self, line: Line, seconds: float) -> None:
-        """Wait, but notice a stop or a change."""
-        line.woken.clear()
+        """Wait, but notice a stop or a change, also one since the line's round began."""
         with suppress(TimeoutError):
             await asyncio.wait_for(line.woken.wait(), seconds)
 
     async def _sync_one(self, line: Line, upto: int) -> list[SyncRun]:
         """Load one warehouse up to a sequence, then what is to be loaded again; stop at its first failure."""
         done: list[SyncRun] = []
-        while line.error or line.loader.cursor is None or line.loader.cursor < upto:
+        while line.error or line.is_changed or line.loader.cursor is None or line.loader.cursor < upto:
             self._refuse_another(line)
             run = await line.in_thread(partial(self._working.load, line))
             if run is not None:

@@ -67,7 +67,8 @@ create table if not exists reloads (
     spent_ms integer not null default 0,
     started_at text,
     finished_at text,
-    error text not null default ''
+    error text not null default '',
+    unfinished integer not null default 0 -- 1: ended before its time, and the warehouse has its rows aside
 );
 create index if not exists reloads_of_warehouse on reloads (warehouse_id, state);
 

@@ -13,7 +13,7 @@ from typing import Final, TypeVar
 from headwater.clock import Clock, SteadyClock
 from headwater.errors import ConflictError
 from headwater.loading.loader import Loader
-from headwater.loading.reloads import Reload
+from headwater.loading.reloads import Reason, Reload
 from headwater.loading.schedule import Mode, Pace
 from headwater.loading.target import Target
 
@@ -47,7 +47,8 @@ class Line:
         failures: in a row; of the line of new events, not of reloads.
         first_failure: when they began.
         unauthorized: the last one was one of credentials.
-        is_stale: the views for analysis are configured anew.
+        is_changed: it is configured anew, and no load has seen that yet.
+        is_stale: the views for analysis are configured anew, or a reload has ended before its time.
         turns: full batches of new events since a reload had its turn.
     """
 
@@ -62,6 +63,7 @@ class Line:
         self.error = past.error
         self.unauthorized = False
         self.last_sync = past.last_sync
+        self.is_changed = False
         self.is_stale = False
         self.turns = 0
         self._durations_s = (0.0, 0.0)
@@ -88,7 +90,9 @@ class Line:
         if target.schedule != self.pace.schedule:
             self.pace = Pace(target.schedule, self.last_sync, self._clock)
         self.is_stale |= (target.models, target.email) != (self.target.models, self.target.email)
+        is_another = target != self.target
         self.loader.target = target
+        self.is_changed |= is_another
         self.woken.set()
 
     async def in_thread(self, work: Callable[[], Done]) -> Done:
@@ -119,16 +123,15 @@ class Line:
             return _backoff_s(self.failures, UNAUTHORIZED_S, UNAUTHORIZED_S_MAX)
         return _backoff_s(self.failures, RETRY_S, RETRY_S_MAX)
 
-    def next_reload(self) -> Reload | None:
-        """Return the oldest reload that may be worked on now."""
+    def next_reload(self, reason: Reason | None = None) -> Reload | None:
+        """Return the oldest reload that may be worked on now; only one of this reason if there is one."""
         cursor, now_s = self.loader.cursor, time.monotonic()
-        if cursor is None:
-            return None
         reloads = self.loader.book.open_reloads()
         self._retries = {each.id: self._retries[each.id] for each in reloads if each.id in self._retries}
         for reload in reloads:
-            is_behind = reload.position < cursor or reload.position >= reload.next
-            if is_behind and self._retries.get(reload.id, (0, 0.0))[1] <= now_s:
+            is_behind = cursor is None or reload.position < cursor or reload.position >= reload.next
+            is_wanted = is_behind and reason in {None, reload.reason}
+            if is_wanted and self._retries.get(reload.id, (0, 0.0))[1] <= now_s:
                 return reload
         return None
 

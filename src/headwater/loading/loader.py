@@ -85,9 +85,9 @@ class Loader:
         packer = self._opened().packer
         started_at, started = self._clock(), time.perf_counter()
         stretch = self._news.after(self._position(), self._committed, target.sources)
+        self.book.follow(target, stretch.first, stretch.unknown, started_at)
         if stretch.next == stretch.first:
             return None
-        self.book.follow(target, stretch.first, stretch.unknown, started_at)
         parcel = packer.pack(target, stretch.frames, started_at)
         parcel = parcel.without(self._refused_before(parcel, target))
         self._note_widened(parcel, started_at)
@@ -105,8 +105,8 @@ class Loader:
         self.cursor = stretch.next
         return run
 
-    def again(self, reload: Reload) -> SyncRun:
-        """Load the next batch of a reload, and make it visible after the last one.
+    def again(self, reload: Reload) -> SyncRun | None:
+        """Load the next batch of a reload, and make it visible after the last one; None when it has ended meanwhile.
 
         Raises:
             DeliveryError: the warehouse did not take it; the reload stands where it stood.
@@ -114,9 +114,13 @@ class Loader:
         target = self.target
         opened = self._opened()
         started_at, started = self._clock(), time.perf_counter()
-        self.book.begin(reload, started_at)
+        reload = self.book.begin(reload, started_at)
+        if not reload.is_open:
+            return None
         end, excluded = self._rules_at(reload, target)
         stretch = again(self._reader, reload, end, target.sources)
+        if stretch.next > self._committed:
+            self._pass(opened, started_at)
         parcel = opened.packer.pack(target, stretch.frames, started_at, excluded)
         if reload.collections is not None:
             parcel = parcel.only(lambda table: table.name in (reload.collections or ()))
@@ -152,6 +156,7 @@ class Loader:
         if self._open is None:
             return
         try:
+            self._finish_ended(self._open.warehouse)
             self._publish(self._open.warehouse)
             self._open.warehouse.tidy()
         except DeliveryError as error:
@@ -186,6 +191,15 @@ class Loader:
             self.cursor = position = self.book.rewind(self._committed)
         return position
 
+    def _pass(self, opened: _Open, at: datetime) -> None:
+        """Let the warehouse itself pass what brought it no row: a reload lies before its cursor, or comes twice."""
+        position = self.cursor or 0
+        run = SyncRun(self.target.id, RunStatus.SUCCESS, at, 0, position, position)
+        self.book.plan(run, (), ())
+        opened.warehouse.load(opened.packer.staging.connection, Load(self._committed, position, ()))
+        self._committed = position
+        self.book.settle(run, (), committed=True)
+
     def _refused_before(self, parcel: Parcel, target: Target) -> dict[Table, str]:
         """Return the tables that still wait to be loaded since the warehouse refused them: their reload grows."""
         waiting = {(target.sources.get(source_id), name) for source_id, name in self.book.refused()}
@@ -216,6 +230,12 @@ class Loader:
             else:
                 end = min(end, first)
         return end, frozenset(excluded)
+
+    def _finish_ended(self, warehouse: Warehouse) -> None:
+        """Make visible what reloads brought that were ended before their time: it stays, and is not loaded again."""
+        for reload_id in self.book.unfinished():
+            warehouse.finish(reload_id)
+            self.book.finished(reload_id)
 
     def _publish(self, warehouse: Warehouse) -> None:
         """Renew the views for analysis if there are any and they would change."""

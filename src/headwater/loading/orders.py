@@ -81,7 +81,7 @@ class Orders:
             raise InvalidRequestError("Name a source, or leave them out for all.", field="sourceIds")
         if since is not None and until is not None and since >= until:
             raise InvalidRequestError("The reload ends before it begins; choose an earlier beginning.", field="until")
-        return await asyncio.to_thread(
+        added = await asyncio.to_thread(
             partial(
                 self._add,
                 line,
@@ -91,6 +91,8 @@ class Orders:
                 until=until,
             )
         )
+        line.woken.set()
+        return added
 
     async def reloads(self, warehouse_id: str | None, count: int) -> list[Reload]:
         """Return the newest reloads, newest first."""
@@ -108,7 +110,11 @@ class Orders:
             NotFoundError: there is none of this id.
             ConflictError: it is no reload that a person asked for: without it rows would be missing.
         """
-        return await asyncio.to_thread(self._cancel, reload_id)
+        ended = await asyncio.to_thread(self._cancel, reload_id)
+        if (line := self._lines.get(ended.warehouse_id)) is not None:
+            line.is_stale = True
+            line.woken.set()
+        return ended
 
     async def trends(self, warehouse_id: str, days: int) -> list[Day]:
         """Return what a warehouse took day by day."""
@@ -159,7 +165,6 @@ class Orders:
                 cursor = standing.position if standing else 0
             added = reloads.new(line.target.id, Reason.ASKED, min(first, cursor), cursor, **chosen)
             reloads.add(connection, added)
-        line.woken.set()
         return added
 
     def _cancel(self, reload_id: str) -> Reload:

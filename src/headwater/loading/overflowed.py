@@ -50,11 +50,7 @@ def add(
             f"rows = {counted}, last_at = excluded.last_at, type = excluded.type, widened = 0",
             (warehouse_id, *each.table, each.column, each.label, each.type.value, each.rows, moment, moment),
         )
-    connection.execute(
-        "delete from misfits where warehouse_id = ? and rowid not in "
-        "(select rowid from misfits where warehouse_id = ? order by last_at desc, rowid desc limit ?)",
-        (warehouse_id, warehouse_id, OVERFLOWED_MAX),
-    )
+    _forget(connection, warehouse_id)
 
 
 def widen(connection: Connection, warehouse_id: str, misfits: Iterable[Misfit], at: datetime) -> None:
@@ -67,6 +63,7 @@ def widen(connection: Connection, warehouse_id: str, misfits: Iterable[Misfit], 
             "last_at = excluded.last_at, type = excluded.type, widened = 1",
             (warehouse_id, *each.table, each.column, each.label, each.type.value, moment, moment),
         )
+    _forget(connection, warehouse_id)
 
 
 def listed(connection: Connection, warehouse_id: str) -> list[Overflowed]:
@@ -77,3 +74,12 @@ def listed(connection: Connection, warehouse_id: str) -> list[Overflowed]:
         (warehouse_id,),
     ).fetchall()
     return [replace(Overflowed(*row), widened=bool(row[-1])) for row in rows]
+
+
+def _forget(connection: Connection, warehouse_id: str) -> None:
+    """Forget those beyond the bound that were not seen for longest."""
+    connection.execute(
+        "delete from misfits where warehouse_id = ? and rowid not in "
+        "(select rowid from misfits where warehouse_id = ? order by last_at desc, rowid desc limit ?)",
+        (warehouse_id, warehouse_id, OVERFLOWED_MAX),
+    )

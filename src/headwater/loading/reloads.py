@@ -168,7 +168,7 @@ def advance(connection: Connection, reload: Reload, position: int, *, events: in
     """Note that a reload has come this far."""
     connection.execute(
         "update reloads set position = ?, events = events + ?, rows = rows + ?, spent_ms = spent_ms + ?, "
-        "state = ?, error = '' where id = ?",
+        f"state = case when {_OPEN} then ? else state end, error = '' where id = ?",
         (position, events, rows, spent_ms, ReloadState.RUNNING.value, reload.id),
     )
 
@@ -176,7 +176,7 @@ def advance(connection: Connection, reload: Reload, position: int, *, events: in
 def begin(connection: Connection, reload: Reload, at: datetime) -> None:
     """Note that a reload is being worked on."""
     connection.execute(
-        "update reloads set state = ?, started_at = coalesce(started_at, ?) where id = ?",
+        f"update reloads set state = ?, started_at = coalesce(started_at, ?) where id = ? and {_OPEN}",
         (ReloadState.RUNNING.value, at.isoformat(), reload.id),
     )
 
@@ -190,16 +190,30 @@ def fail(connection: Connection, reload: Reload, error: str) -> None:
 
 
 def end(connection: Connection, reload: Reload, state: ReloadState, at: datetime, error: str = "") -> None:
-    """Note the end of a reload, and forget the oldest."""
+    """Note the end of a reload, and forget the oldest. One that has begun and is not done is still to be finished."""
     connection.execute(
-        f"update reloads set state = ?, error = ?, finished_at = ? where id = ? and {_OPEN}",
-        (state.value, error, at.isoformat(), reload.id),
+        f"update reloads set state = ?, error = ?, finished_at = ?, unfinished = ? and started_at is not null "
+        f"where id = ? and {_OPEN}",
+        (state.value, error, at.isoformat(), state is not ReloadState.DONE, reload.id),
     )
     connection.execute(
-        f"delete from reloads where warehouse_id = ? and not {_OPEN} and number not in "
+        f"delete from reloads where warehouse_id = ? and not {_OPEN} and not unfinished and number not in "
         f"(select number from reloads where warehouse_id = ? and not {_OPEN} order by number desc limit ?)",
         (reload.warehouse_id, reload.warehouse_id, FINISHED_MAX),
     )
+
+
+def unfinished(connection: Connection, warehouse_id: str) -> list[str]:
+    """Return the ids of those that ended before their time and of which the warehouse was not told yet."""
+    rows = connection.execute(
+        "select id from reloads where warehouse_id = ? and unfinished order by number", (warehouse_id,)
+    ).fetchall()
+    return [str(row[0]) for row in rows]
+
+
+def finished(connection: Connection, reload_id: str) -> None:
+    """Note that the warehouse was told."""
+    connection.execute("update reloads set unfinished = 0 where id = ?", (reload_id,))
 
 
 def cut(connection: Connection, warehouse_id: str, after: int, at: datetime) -> None:
@@ -207,6 +221,7 @@ def cut(connection: Connection, warehouse_id: str, after: int, at: datetime) -> 
     for reload in open_ones(connection, warehouse_id):
         if reload.first >= after:
             end(connection, reload, ReloadState.CANCELLED, at, "The warehouse was set back; this is loaded as new.")
+            finished(connection, reload.id)
         else:
             connection.execute(
                 "update reloads set position = first, next = min(next, ?) where id = ?", (after, reload.id)

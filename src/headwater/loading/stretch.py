@@ -18,6 +18,7 @@ from headwater.spec.event import Batch, Damage, Frame
 EVENTS_MAX: Final = 100_000  # ours, a batch
 BATCH_BYTES_MAX: Final = 48 * 1024 * 1024  # ours: with what DuckDB makes of it, below 512 MB
 SCAN_EVENTS_MAX: Final = 1_000_000  # ours: what a reload passes at once in search of its events; new ones wait for it
+HELD_MAX: Final = 1_000  # ours: unknown sources that are remembered; one that is forgotten is waited for once more
 SOURCE_KNOWN_AFTER: Final = timedelta(seconds=60)  # a configuration change reaches every process within 2 s
 
 
@@ -81,7 +82,7 @@ class NewEvents:
     def __init__(self, reader: Reader, clock: Clock, notes: Path) -> None:
         """Keep in the directory `notes` what a restart must not forget."""
         self._reader, self._clock, self._notes = reader, clock, notes
-        self._held = (-1, 0.0)  # the sequence that waits for its source, and since when on a clock that nobody sets
+        self._held: dict[str, float] = {}  # sources that are waited for, and since when on a clock that nobody sets
 
     def after(self, position: int, cursor: int, sources: Mapping[str, str]) -> Stretch:
         """Return the next stretch; it ends where it begins when there is nothing.
@@ -125,7 +126,8 @@ class NewEvents:
     def _take(self, stretch: Stretch, frame: Frame, sources: Mapping[str, str]) -> bool:
         """Add a frame to a stretch; False when it must wait because the configuration may not name its source yet."""
         schema = sources.get(frame.source_id)
-        if schema is None and self._clock() - frame.received_at < SOURCE_KNOWN_AFTER and self._may_hold(frame):
+        is_young = self._clock() - frame.received_at < SOURCE_KNOWN_AFTER
+        if schema is None and is_young and self._may_wait_for(frame.source_id):
             stretch.held = True
             return False
         if schema:
@@ -137,13 +139,13 @@ class NewEvents:
         stretch.next = frame.first_seq + frame.count
         return True
 
-    def _may_hold(self, frame: Frame) -> bool:
-        """Whether a frame has not waited too long already: a wall clock that was set back makes it young for long."""
-        seq, since = self._held
-        if seq != frame.first_seq:
-            self._held = (frame.first_seq, time.monotonic())
-            return True
-        return time.monotonic() - since < SOURCE_KNOWN_AFTER.total_seconds()
+    def _may_wait_for(self, source_id: str) -> bool:
+        """Whether a source was not waited for long enough: by a clock that was set back every frame is young."""
+        now_s = time.monotonic()
+        since_s = self._held.setdefault(source_id, now_s)
+        if len(self._held) > HELD_MAX:
+            del self._held[next(iter(self._held))]
+        return now_s - since_s < SOURCE_KNOWN_AFTER.total_seconds()
 
 
 def again(reader: Reader, reload: Reload, end: int, sources: Mapping[str, str]) -> Stretch:

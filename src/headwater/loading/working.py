@@ -36,6 +36,7 @@ class Working:
     def load(self, line: Line) -> SyncRun | None:
         """Load one batch of new events; None when there was none."""
         started_at, started = self._clock(), time.perf_counter()
+        line.is_changed = False
         try:
             run = line.loader.step()
         except Exception as error:  # noqa: BLE001 - the outermost loop: a broken warehouse must not end the engine
@@ -59,7 +60,7 @@ class Working:
                 self._note_reload(line, reload, reason, failures)
             return False
         line.reload_worked(reload)
-        if run.events or run.notices:
+        if run is not None and (run.events or run.notices):
             _log.info("batch.reloaded", reload=reload.id, **_figures(run))
         self.tidy(line)
         return True
@@ -134,6 +135,7 @@ class Working:
         book = line.loader.book
         if reload.reason is Reason.ASKED and failures >= RELOAD_TRIES_MAX:
             book.end(reload, ReloadState.FAILED, self._clock(), reason)
+            line.is_stale = True
         else:
             book.fail(reload, reason)
 
