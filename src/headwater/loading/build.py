@@ -256,8 +256,8 @@ def _make(source: Source, wanted: _Plan, body: Extraction, made: Stage) -> int:
     fitting = fit(body.columns)
     missed = fitting.misfits + stage.spill(source.staging, wanted.document, body, f"spilled_{wanted.place}")
     listed = ", ".join([*(given.sql for given in wanted.common), *fitting.selected, f"seq as {SEQ}"])
-    rows = f"(select *, {stage.texts(wanted.document, body)} from stage where place = {wanted.place})"
-    rows = f"from (select *{fitting.columns} from {rows})"
+    calls = f"select * from stage where place = {wanted.place}"
+    rows = f"from (select *{fitting.columns} from ({stage.texts(wanted.document, body, calls)}))"
     conditions = any_of(missed) + (["common_overflow is not null"] if made.misfits else [])
     create = f"create or replace temp table {wanted.relation} as select {listed}"
     if not conditions:

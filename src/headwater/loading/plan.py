@@ -62,7 +62,7 @@ class Document:
     Attributes:
         name: its column in staging.
         label: what its members are called in `_overflow`: `properties`, `traits` or `context`.
-        texts: the column with the extracted texts.
+        texts: the column with the extracted texts; each stands alone as well, under this name and its number.
     """
 
     name: str
@@ -223,7 +223,7 @@ def _ranked(name: str, kinds: Mapping[Path, set[Kind]]) -> list[Path]:
 def _value(document: Document, path: Path, position: int, kinds: set[Kind]) -> Value:
     """Return one value of a column, the `position`-th extracted text of its document."""
     return Value(
-        text=f"{document.texts}[{position}]",
+        text=f"{document.texts}_{position}",
         json=f"json_extract({document.name}, {quote_text(pointer(path))})",
         label=".".join((document.label, *path)),
         kinds=frozenset(kinds),

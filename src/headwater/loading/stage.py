@@ -163,11 +163,10 @@ def _staged(source: Source, context: Extraction) -> bool:
     create = f"""create or replace temp table stage as
         select seq, place, slug, call, id, anonymous_id, user_id, group_id, previous_id, name, category,
         {cut("event", source.rules)} as event_text, {selected}, body"""
-    rows = f"""from (select *{moments}{fitting.columns} from (
-            select raw.*, route.call, route.place, route.slug, {texts(CONTEXT_DOCUMENT, context)},
-            raw.rowid - stretch.first_row + stretch.first_seq as seq
-            from raw {stretches} join route on raw.type = route.call and coalesce(raw.event, '') = route.name
-        ))"""
+    calls = f"""select raw.*, route.call, route.place, route.slug,
+        raw.rowid - stretch.first_row + stretch.first_seq as seq
+        from raw {stretches} join route on raw.type = route.call and coalesce(raw.event, '') = route.name"""
+    rows = f"from (select *{moments}{fitting.columns} from ({texts(CONTEXT_DOCUMENT, context, calls)}))"
     staging.connection.execute(f"{create}, {' or '.join(any_of(misses))} as common_overflow {rows}")
     missed = source.count("select count_if(common_overflow) from stage") > 0
     if missed:  # seldom: to see that costs less than to keep it
@@ -175,12 +174,18 @@ def _staged(source: Source, context: Extraction) -> bool:
     return missed
 
 
-def texts(document: Document, extraction: Extraction) -> str:
-    """Return SQL that parses a document once and gives the texts of all its columns."""
+def texts(document: Document, extraction: Extraction, rows: str) -> str:
+    """Return the SELECT that adds the texts of all columns to these rows, from a document that is parsed once.
+
+    Each gets a name of its own, because a column names its text many times, and an element of a list is looked up anew
+    each time: by the rows, and, which is most of what a few events cost, by the planner.
+    """
     if not extraction.pointers:
-        return f"[]::varchar[] as {document.texts}"
+        return rows
     pointers = ", ".join(quote_text(pointer) for pointer in extraction.pointers)
-    return f"json_extract_string({document.name}, [{pointers}]) as {document.texts}"
+    listed = f"select *, json_extract_string({document.name}, [{pointers}]) as {document.texts} from ({rows})"
+    each = "".join(f", {document.texts}[{n}] as {document.texts}_{n}" for n in range(1, len(extraction.pointers) + 1))
+    return f"select *{each} from ({listed})"
 
 
 def spill(staging: Staging, document: Document, extraction: Extraction, table: str) -> list[tuple[Value, str]]:

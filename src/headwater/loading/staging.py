@@ -58,6 +58,7 @@ class Staging:
     def __init__(self, directory: Path) -> None:
         directory.mkdir(parents=True, exist_ok=True)
         self._lines = directory / "lines.ndjson"
+        self._expected = 0  # rows of what was read last, at most
         self.connection: DuckDBPyConnection = duckdb.connect(
             config={"threads": 1, "memory_limit": MEMORY, "temp_directory": str(directory / "spill")}
         )
@@ -68,7 +69,7 @@ class Staging:
         with self._lines.open("wb") as file:
             file.writelines(frame.lines for frame in frames)
         chosen = any(_CHOICE in frame.lines for frame in frames)  # most senders leave it to us: no word, no work
-        expected = sum(frame.count for frame in frames)
+        self._expected = expected = sum(frame.count for frame in frames)
         rows, unread = self._filled(frames, chosen=chosen)
         if rows != expected or unread:
             self._repair(frames)
@@ -91,6 +92,8 @@ class Staging:
 
     def _contexts_repeat(self) -> bool:
         """Return whether there are many contexts and most of them equal another one, as those of servers do."""
+        if self._expected < _SAMPLE:  # to ask would cost a few events more than it could save
+            return False
         sample = f"from (select context from raw limit {_SAMPLE})"
         row = self.connection.execute(
             f"select count(*) = {_SAMPLE} and count(*) > 4 * count(distinct context) {sample}"
