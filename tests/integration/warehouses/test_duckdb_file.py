@@ -74,6 +74,25 @@ def test_a_program_that_holds_the_file_is_named_and_nothing_is_lost(warehouse, s
     assert ask(tmp_path / "warehouse.duckdb", "select count(distinct id), count(*) from site.tracks") == [(4, 4)]
 
 
+def test_a_file_that_lost_its_newest_commits_is_loaded_on_from_where_it_is(warehouse, staging, tmp_path):
+    """As a lost write-ahead log or an older copy leaves it: rows and cursor are of one commit."""
+    file = tmp_path / "warehouse.duckdb"
+    load(warehouse, staging, 0, 2)
+    older = file.read_bytes()
+    load(warehouse, staging, 2, 4)
+    wanted = ask(file, "select id, n from site.tracks order by id")
+    warehouse.close()
+    file.write_bytes(older)
+    again = Warehouse(Settings(), tmp_path)
+    again.open()
+    try:
+        assert again.cursor() == 2
+        load(again, staging, 2, 4)
+        assert (again.cursor(), ask(file, "select id, n from site.tracks order by id")) == (4, wanted)
+    finally:
+        again.close()
+
+
 def test_a_question_waits_for_the_load_that_runs(warehouse, staging, tmp_path, monkeypatch):
     monkeypatch.setattr(reading, "WAIT_S", 30.0)
     load(warehouse, staging, 0, 2)
