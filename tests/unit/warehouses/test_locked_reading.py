@@ -9,6 +9,8 @@ import duckdb
 import pytest
 
 from headwater.errors import QueryError
+from headwater.warehouses._lanes import locked
+from headwater.warehouses._lanes.locked import LockedReading
 from headwater.warehouses.contract import SEQ, CatalogTable, ColumnType, Format, Load, Staged, Table
 from headwater.warehouses.embedded import Reading, Settings, Warehouse
 
@@ -112,6 +114,30 @@ def test_a_billion_rows_are_cut_without_being_made(directory):
         "",
         "-- nothing",
         "selec",
+        # what shows settings, where the token of MotherDuck stands, or where databases and their files lie
+        "from duckdb_settings()",
+        "select current_setting('TimeZone')",
+        "select system.main.current_setting('TimeZone')",
+        "select 'TimeZone'.Current_Setting()",
+        "select n from activecampaign.tracks order by \"current_setting\"('TimeZone')",
+        "select list_transform([1], lambda x: current_setting('TimeZone'))",
+        "from query('select current_setting(''TimeZone'')')",
+        "from query_table('activecampaign.tracks')",
+        "from json_execute_serialized_sql(json_serialize_sql('select 1'))",
+        "select value from pg_settings",
+        "from pg_catalog.pg_settings",
+        "from duckdb_databases()",
+        "from duckdb_databases",
+        "from system.main.duckdb_databases",
+        "from pragma_database_list",
+        "from duckdb_views()",
+        "from information_schema.views",
+        "select sql from sqlite_master",
+        "from __ducklake_metadata_headwater_warehouse.ducklake_table",
+        "from postgres_scan('host=127.0.0.1', 'public', 'x')",
+        "from checkpoint('headwater_warehouse')",
+        "from truncate_duckdb_logs()",
+        "select write_log('x')",
     ],
 )
 def test_every_way_out_is_refused(directory, sql):
@@ -182,3 +208,45 @@ def test_a_query_is_cancelled_by_another_thread(directory):
     with pytest.raises(QueryError, match="cancelled"):
         reading.run("select count(*) from range(100000000000) a, range(1000000) b", rows_max=1, timeout_s=60)
     asked.join()
+
+
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "from range(3)",
+        "describe activecampaign.tracks",
+        "select table_name from information_schema.tables",
+        (
+            "select n, lag(n) over (order by n), id.upper(), [x + 1 for x in [n]], n::text ilike '%1%' "
+            "from activecampaign.tracks qualify row_number() over (order by n) < 3"
+        ),
+        "select key, value from activecampaign.tracks, json_each('{\"a\": 1}')",
+        "from (pivot activecampaign.tracks on n in (1, 2) using count(*))",
+        "select views from (select 1 as views) as views",
+    ],
+)
+def test_what_only_computes_is_answered(directory, sql):
+    assert run(directory, sql).rows
+
+
+def test_a_function_that_the_warehouse_brings_is_refused():
+    def attach(connection):
+        connection.execute("create macro brought() as 1")
+
+    with pytest.raises(QueryError, match="brought is not allowed"):
+        LockedReading(attach).run("select brought()", rows_max=1, timeout_s=5)
+
+
+def test_rows_of_long_lists_are_cut_too(directory, monkeypatch):
+    monkeypatch.setattr(locked, "RESULT_BYTES_MAX", 100_000)
+    result = run(directory, "select range(1000) as n, {'a': range(1000)} as s from range(1000)")
+    assert result.truncated
+    assert len(result.rows) == 50
+
+
+def test_what_is_saved_has_a_bound(directory, tmp_path, monkeypatch):
+    monkeypatch.setattr(locked, "EXPORT_BYTES_MAX", 1024 * 1024)
+    for file_format in (Format.CSV, Format.JSON):
+        with pytest.raises(QueryError, match="ask for less"):
+            export(directory, "select i, random() from range(10_000_000_000) r(i)", tmp_path / "out", file_format)
+    assert list(tmp_path.iterdir()) == []

@@ -1,7 +1,7 @@
 """Read-only SQL in an in-memory DuckDB of its own: one SELECT, locked away from files, network and settings.
 
-What a question may touch is decided twice: by the kind of statement, and by DuckDB's own lock-down of paths and
-settings. It has a deadline, a bound of memory and rows, and can be cancelled.
+What a question may touch is decided three times: by the kind of statement, by what it calls (`harmless`), and by
+DuckDB's own lock-down of paths and settings. It has a deadline, a bound of memory, rows and disk, and can be cancelled.
 """
 
 from __future__ import annotations
@@ -20,13 +20,18 @@ import duckdb
 from duckdb import DuckDBPyConnection, StatementType
 
 from headwater.errors import QueryError
+from headwater.limits import MIB
 from headwater.spec.names import quote_ident, quote_text
+from headwater.warehouses._lanes import harmless
 from headwater.warehouses.contract import CatalogTable, Format, Result
 
 MEMORY: Final = "512MB"
-RESULT_BYTES_MAX: Final = 64 * 1024 * 1024  # ours: what a page or a terminal can show
+RESULT_BYTES_MAX: Final = 64 * MIB  # ours: what a page or a terminal can show
+EXPORT_BYTES_MAX: Final = 4096 * MIB  # ours: of a result that is saved, on this machine's disk
 CATALOG: Final = "headwater_warehouse"  # no schema of a source is called so, a schema's name would be ambiguous
-_CHUNK_ROWS: Final = 500
+_CHUNK_ROWS: Final = 50  # a row can be large, and is larger in Python than in DuckDB
+_LOOK_S: Final = 0.2  # ours: how often the size of a file that is written is looked at
+_VALUE_BYTES: Final = 8  # about: of a number or a time
 _ABSOLUTE_PATH: Final = re.compile(r"(/[^\s'\"/]+){2,}/?")
 _FORMULA: Final = ("=", "+", "-", "@", "\t", "\r")  # what spreadsheets run (OWASP, CSV injection)
 
@@ -70,7 +75,8 @@ class LockedReading:
                 if file_format is Format.CSV:
                     select = _harmless(connection, select)
                 options = _COPY_OPTIONS[file_format]
-                row = connection.execute(f"copy ({select}\n) to {quote_text(str(file))} ({options})").fetchone()
+                with _small(connection, Path(scratch)):
+                    row = connection.execute(f"copy ({select}\n) to {quote_text(str(file))} ({options})").fetchone()
             shutil.move(file, target)
         return int(row[0]) if row else 0
 
@@ -124,7 +130,7 @@ class LockedReading:
             if self._cancelled:
                 raise QueryError("The query was cancelled.") from error
             raise QueryError(f"The query took longer than {timeout_s:g} s; ask for less at a time.") from error
-        except duckdb.OutOfMemoryException as error:
+        except (duckdb.OutOfMemoryException, MemoryError) as error:
             raise QueryError(f"The query needs more than {MEMORY} of memory; ask for less at a time.") from error
         except duckdb.Error as error:
             said = str(error).partition("\n\nLINE ")[0]  # what follows points into the statement that we made of theirs
@@ -143,11 +149,45 @@ def _deadline(connection: DuckDBPyConnection, timeout_s: float) -> Iterator[None
         timer.cancel()
 
 
+@contextmanager
+def _small(connection: DuckDBPyConnection, directory: Path) -> Iterator[None]:
+    """Interrupt the connection's statement when what it writes into a directory becomes too large.
+
+    Raises:
+        QueryError: it did.
+    """
+    ended, grown = threading.Event(), threading.Event()
+
+    def look() -> None:
+        while not ended.wait(_LOOK_S):
+            if sum(file.stat().st_size for file in directory.iterdir()) > EXPORT_BYTES_MAX:
+                grown.set()
+                connection.interrupt()
+                return
+
+    watching = threading.Thread(target=look, name="headwater-export-size", daemon=True)
+    watching.start()
+    try:
+        yield
+    except duckdb.InterruptException as error:
+        if grown.is_set():
+            raise QueryError(too_large()) from error
+        raise
+    finally:
+        ended.set()
+        watching.join()
+
+
+def too_large() -> str:
+    """Return what is said of a result whose file would be too large."""
+    return f"The result has more than {EXPORT_BYTES_MAX // MIB} MiB; ask for less at a time."
+
+
 def _select(connection: DuckDBPyConnection, sql: str) -> str:
     """Return the one statement of `sql` when it only reads.
 
     Raises:
-        QueryError: there is none, more than one, or it is of another kind.
+        QueryError: there is none, more than one, it is of another kind, or calls what does more than compute.
     """
     statements = connection.extract_statements(sql)
     if len(statements) != 1:
@@ -155,7 +195,9 @@ def _select(connection: DuckDBPyConnection, sql: str) -> str:
     (statement,) = statements
     if statement.type != StatementType.SELECT:
         raise QueryError(f"Only SELECT is allowed here; {statement.type.name} is not.")
-    return _without_end(str(statement.query))
+    select = _without_end(str(statement.query))
+    harmless.check(connection, f"from ({select}\n)")  # as it is asked, not as it was given
+    return select
 
 
 def _without_end(sql: str) -> str:
@@ -194,7 +236,25 @@ def _rows(found: DuckDBPyConnection, rows_max: int) -> tuple[list[tuple[Any, ...
     size = 0
     while chunk := found.fetchmany(_CHUNK_ROWS):
         rows += chunk
-        size += sum(len(value) for row in chunk for value in row if isinstance(value, str | bytes))
+        size += sum(_size(value) for row in chunk for value in row)
         if len(rows) > rows_max or size > RESULT_BYTES_MAX:
             return rows[:rows_max], True
     return rows, False
+
+
+def _size(value: Any) -> int:
+    """Return about how many bytes a value takes in an answer, with all that is in it."""
+    size, waiting = 0, [value]
+    while waiting:
+        match waiting.pop():
+            case str() | bytes() as text:
+                size += len(text)
+            case dict() as members:
+                size += _VALUE_BYTES
+                waiting += members.values()
+            case list() | tuple() as members:
+                size += _VALUE_BYTES
+                waiting += members
+            case _:
+                size += _VALUE_BYTES
+    return size

@@ -30,7 +30,7 @@ from duckdb import DuckDBPyConnection
 from headwater.errors import ConfigError, DeliveryError, QueryError
 from headwater.limits import MIB
 from headwater.spec.names import quote_ident, quote_text
-from headwater.warehouses._lanes.locked import RESULT_BYTES_MAX, LockedReading
+from headwater.warehouses._lanes.locked import EXPORT_BYTES_MAX, RESULT_BYTES_MAX, LockedReading, too_large
 from headwater.warehouses.contract import CatalogTable, Format, Result
 from headwater.warehouses.postgres.catalog import SCHEMA
 from headwater.warehouses.postgres.connection import bound, connect, driver, hang_up
@@ -38,7 +38,6 @@ from headwater.warehouses.postgres.meaning import code_of
 from headwater.warehouses.postgres.settings import Settings
 
 ROW_BYTES_MAX: Final = 16 * MIB  # ours: what is in memory of a result at once
-EXPORT_BYTES_MAX: Final = 4096 * MIB  # ours: of a result that is saved, as CSV on this machine's disk
 _CATALOG_S: Final = 30.0  # ours
 _LOCK_S: Final = 5.0  # ours: for a table that is being changed
 _HANG_UP_S: Final = 10.0  # ours: what the server gets to end a statement
@@ -280,7 +279,7 @@ def _save(connection: Any, asked: _Asked, file: Path) -> None:
         for block in copy:
             size += written.write(block)
             if size > EXPORT_BYTES_MAX:
-                raise QueryError(f"The result has more than {EXPORT_BYTES_MAX // MIB} MiB; ask for less at a time.")
+                raise QueryError(too_large())
 
 
 def _attach(connection: DuckDBPyConnection, *, asked: _Asked, file: Path) -> None:

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from headwater.errors import DeliveryError, QueryError
-from headwater.warehouses._lanes.locked import RESULT_BYTES_MAX
+from headwater.warehouses._lanes.locked import EXPORT_BYTES_MAX, RESULT_BYTES_MAX, too_large
 from headwater.warehouses._lanes.wide.engine import BOOKKEEPING, STAGE, Engine
 from headwater.warehouses._lanes.wide.faults import told
 from headwater.warehouses._lanes.wide.question import single_select
@@ -153,10 +153,16 @@ def _type(code: Any) -> str:
     return str(getattr(code, "name", None) or (code.__name__ if isinstance(code, type) else code))
 
 
-def _chunks(cursor: Any) -> Iterator[Sequence[Sequence[Any]]]:
-    """Yield a result's rows, some thousand at a time."""
+def _chunks(cursor: Any, file: Path) -> Iterator[Sequence[Sequence[Any]]]:
+    """Yield a result's rows, some thousand at a time, while the file that they go to is not too large.
+
+    Raises:
+        QueryError: it is.
+    """
     while chunk := cursor.fetchmany(_CHUNK_ROWS):
         yield chunk
+        if file.exists() and file.stat().st_size > EXPORT_BYTES_MAX:
+            raise QueryError(too_large())
 
 
 def _csv(cursor: Any, file: Path) -> int:
@@ -166,7 +172,7 @@ def _csv(cursor: Any, file: Path) -> int:
     with file.open("w", newline="", encoding="utf-8") as out:
         writer = csv.writer(out, lineterminator="\n")
         writer.writerow([_harmless(name) for name in names])
-        for chunk in _chunks(cursor):
+        for chunk in _chunks(cursor, file):
             writer.writerows([_harmless(value) for value in row] for row in chunk)
             count += len(chunk)
     return count
@@ -183,7 +189,7 @@ def _json(cursor: Any, file: Path) -> int:
     names, _ = _described(cursor)
     with file.open("w", encoding="utf-8") as out:
         out.write("[")
-        for chunk in _chunks(cursor):
+        for chunk in _chunks(cursor, file):
             for row in chunk:
                 document = json.dumps(dict(zip(names, row, strict=True)), ensure_ascii=False, default=str)
                 out.write(f"{',' if count else ''}\n{document}")
@@ -200,7 +206,7 @@ def _parquet(cursor: Any, file: Path) -> int:
     writer: Any = None
     count = 0
     try:
-        for chunk in _chunks(cursor):
+        for chunk in _chunks(cursor, file):
             columns = list(zip(*chunk, strict=True))
             schema = writer.schema if writer is not None else None
             arrays = [
