@@ -117,7 +117,7 @@ def _destination(dlt: Any, settings: Settings) -> Any:
         key = msgspec.json.decode(settings.credentials, type=dict[str, Any])
     except msgspec.DecodeError:
         key = {}
-    wanted = ("project_id", "private_key", "private_key_id", "client_email", "token_uri")
+    wanted = ("project_id", "private_key", "private_key_id", "client_email")  # not where tokens are asked for: Google
     credentials = {name: key[name] for name in wanted if key.get(name)}
     if not {"project_id", "private_key", "client_email"} <= credentials.keys():
         raise DeliveryError(

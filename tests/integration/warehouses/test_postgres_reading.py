@@ -29,6 +29,7 @@ def settings():
         admin.execute("create sequence public.numbers")
         admin.execute("grant all on sequence numbers to public")
         admin.execute(
+            "create function public.crosstab(text) returns int language sql stable as 'select 1';"
             "create function public.harm() returns int language sql volatile as 'select 1';"
             "create function public.good() returns int language sql stable as 'select 1'"
         )
@@ -100,6 +101,10 @@ class TestWhoMayAsk:
         assert ask("select good()").rows == ((1,),)
         with pytest.raises(QueryError, match="harm is not"):
             ask("select harm()")
+
+    def test_functions_that_run_sql_given_as_text_are_refused_whatever_they_call_themselves(self, ask):
+        with pytest.raises(QueryError, match="crosstab is not"):
+            ask("select crosstab('select pg_sleep(60)')")
 
     @pytest.mark.parametrize(
         "sql", ["select random() < 2, clock_timestamp() is not null", "select gen_random_uuid() is null"]

@@ -209,3 +209,10 @@ def test_who_commits_how():
     ways = {module.__name__.rpartition(".")[2]: engine.commit for module, engine in ENGINES.items()}
     assert {name for name, way in ways.items() if way is Commit.STATEMENT} == {"bigquery", "databricks"}
     assert {name for name, way in ways.items() if way is Commit.INSERT} == {"clickhouse"}
+
+
+def test_a_key_of_bigquery_says_not_where_tokens_are_asked_for():
+    made = {}
+    dlt = SimpleNamespace(destinations=SimpleNamespace(bigquery=lambda key, **_: made.update(key)))
+    bigquery.Warehouse(SETTINGS[bigquery], Path("nowhere")).destination(dlt)
+    assert made == {"project_id": "p", "private_key": "PEM", "client_email": "a@p.iam"}

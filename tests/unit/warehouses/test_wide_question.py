@@ -43,6 +43,7 @@ EVERYWHERE = (
     "set x = 1",
     "call x()",
     "explain select 1",
+    "select 1 /* /* */ , system$wait(5) -- */",
     "select (" * 3_000,
 )
 OF_ONE = {
@@ -54,6 +55,8 @@ OF_ONE = {
         "select * from mysql('e.x:3306', 'a', 'b', 'c', 'd')",
         "select * into outfile 'x' from site.tracks",
         "system shutdown",
+        "select * from site.tracks settings max_execution_time = 0",
+        "select 1 format Null",
     ),
     "snowflake": (
         "select system$cancel_all_queries(1)",
@@ -71,12 +74,14 @@ OF_ONE = {
         "select * from csv.`/etc/passwd`",
         "select * from delta.`s3://b/c`",
         "select * from read_files('/etc')",
+        "select * from text.x",
         "select secret('scope', 'key')",
         "select http_request('x', 'GET', '/')",
     ),
     "redshift": (
         "select lo_export(1, 'x')",
         "unload ('select 1') to 's3://b'",
+        "select '\\', pg_sleep(1), '\\'' ",
         "select * into site.x from site.tracks",
     ),
     "sql_server": (
@@ -85,6 +90,10 @@ OF_ONE = {
         "select * into site.x from site.tracks",
         "exec xp_cmdshell 'id'",
         "waitfor delay '1:00'",
+        "select 1 delete from site.tracks",
+        "select 1 Update site.tracks set id = 'x'",
+        "select id from site.tracks t shutdown",
+        "select 1 a kill 5",
     ),
 }
 each_engine = pytest.mark.parametrize("name", ENGINES)
@@ -96,10 +105,14 @@ def test_what_only_reads_is_asked(name, sql):
     assert single_select(ENGINES[name], sql).startswith(("select", "with"))
 
 
+def test_words_that_begin_statements_of_tsql_may_be_names_in_brackets():
+    assert single_select(ENGINES["sql_server"], "select [update] as [delete], 'drop' from site.tracks")
+
+
 @each_engine
 def test_what_changes_or_reaches_out_is_refused(name):
     let_pass = []
-    for sql in (*EVERYWHERE, *OF_ONE.get(name, ())):
+    for sql in (*EVERYWHERE, *OF_ONE.get(name.replace("synapse", "sql_server"), ())):
         try:
             single_select(ENGINES[name], sql)
         except QueryError:
