@@ -231,9 +231,8 @@ def _ask(connection: Any, sql: str) -> _Asked:
     listed = f" ({', '.join(f'c{number}' for number in range(len(names)))})" if names else ""
     connection.execute(f"create temporary view {_PROOF} as select pg_catalog.pg_backend_pid() as pid")
     connection.execute(f"create temporary view {_VIEW}{listed} as {sql}", binary=True)  # refuses a second statement
-    if [name for name, _ in connection.execute(_CALLED, [list(_RUNNING), list(_HARMLESS), _PROOF]).fetchall()] != [
-        "pg_backend_pid"
-    ]:
+    known = [list(_RUNNING), list(_HARMLESS)]
+    if [name for name, _ in connection.execute(_CALLED, [*known, _PROOF]).fetchall()] != ["pg_backend_pid"]:
         raise QueryError("This version of PostgreSQL does not tell which functions a query calls; update Headwater.")
     called = connection.execute(_CALLED, [*known, _VIEW]).fetchall()
     if refused := sorted(name for name, acts in called if acts):
