@@ -15,7 +15,7 @@ import msgspec
 
 from headwater import clock, shelf
 from headwater.clock import Clock
-from headwater.errors import ConflictError, QueryError
+from headwater.errors import ConfigError, ConflictError, DeliveryError, QueryError
 from headwater.limits import QUERY_EXPORT_SECONDS_MAX, QUERY_ROWS_MAX, QUERY_SECONDS_MAX
 from headwater.warehouses.contract import CatalogTable, Format, Reading, Result
 
@@ -132,5 +132,10 @@ class Queries:
             raise QueryError(f"There is no warehouse type {type_!r} in this version.") from error
         except msgspec.ValidationError as error:
             raise QueryError(f"The settings of the warehouse do not fit: {error}. Correct them.") from error
-        reading: Reading = module.Reading(values, self._homes / warehouse_id)
+        except ConfigError as error:
+            raise QueryError(str(error)) from error
+        try:
+            reading: Reading = module.Reading(values, self._homes / warehouse_id)
+        except (ConfigError, DeliveryError) as error:
+            raise QueryError(str(error)) from error
         return reading

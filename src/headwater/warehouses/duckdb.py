@@ -19,6 +19,7 @@ from duckdb import DuckDBPyConnection
 
 from headwater.errors import DeliveryError, QueryError, RetryableError
 from headwater.spec.names import quote_text
+from headwater.warehouses._lanes import places
 from headwater.warehouses._lanes.attached import Catalog, Lane, erased
 from headwater.warehouses._lanes.attached.reading import AttachedReading
 from headwater.warehouses._lanes.forms import setting
@@ -141,6 +142,7 @@ def place(settings: Settings, home: Path) -> Path:
     file = Path(settings.file)
     if not file.is_absolute() or ".." in file.parts or file.suffix not in {".duckdb", ".db"}:
         raise DeliveryError("Name the DuckDB file by an absolute path that ends in .duckdb, as in /srv/events.duckdb.")
+    places.allowed(file, home)
     try:
         mode = file.lstat().st_mode
     except FileNotFoundError:

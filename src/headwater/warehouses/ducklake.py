@@ -18,6 +18,7 @@ from duckdb import DuckDBPyConnection
 from headwater import sqlite
 from headwater.errors import DeliveryError, RetryableError
 from headwater.spec.names import quote_text
+from headwater.warehouses._lanes import places
 from headwater.warehouses._lanes.attached import Catalog, Lane, erased, extensions
 from headwater.warehouses._lanes.attached.failures import told
 from headwater.warehouses._lanes.attached.reading import AttachedReading
@@ -117,7 +118,7 @@ class Lake:
 
     def __init__(self, settings: Settings, home: Path) -> None:
         """Take the settings and where to keep what was given no place."""
-        self._settings = settings
+        self._settings, self._home = settings, home
         self.file: Path | None = None
         if settings.catalog != "postgres":
             self.file = Path(settings.catalog_file or home.absolute() / f"catalog.{settings.catalog}")
@@ -206,6 +207,8 @@ class Lake:
             path = Path(given)
             if given and not given.startswith("s3://") and (not path.is_absolute() or ".." in path.parts):
                 raise DeliveryError("Name the catalog file and the data path by absolute paths, or s3://bucket/prefix.")
+            if given and not given.startswith("s3://"):
+                places.allowed(path, self._home)
         if self._settings.catalog == "postgres" and not (self._settings.host and self._settings.database):
             raise DeliveryError("Name the host and the database of PostgreSQL, or choose sqlite for the catalog.")
 

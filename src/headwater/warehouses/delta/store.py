@@ -18,6 +18,7 @@ import duckdb
 
 from headwater.errors import ConfigError, DeliveryError, RefusedTableError, RetryableError, UnauthorizedError
 from headwater.spec.names import quote_ident
+from headwater.warehouses._lanes import places
 from headwater.warehouses._lanes.forms import setting
 from headwater.warehouses.contract import Columns, ColumnType, Table
 
@@ -270,7 +271,7 @@ def _directory(settings: Settings, home: Path) -> Path | None:
     path = Path(settings.location)
     if not path.is_absolute() or ".." in path.parts or path.is_symlink():
         raise DeliveryError("Name the location of the Delta tables as s3://bucket/prefix or as an absolute directory.")
-    return path
+    return places.allowed(path, home)
 
 
 def _sync(path: Path) -> None:

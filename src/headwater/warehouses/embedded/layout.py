@@ -95,7 +95,13 @@ class Layout:
         return self.root / "generations" / f"{number}.parquet"
 
     def make(self) -> None:
-        """Make what is missing and remove what a crash left unfinished."""
+        """Make what is missing and remove what a crash left unfinished.
+
+        Raises:
+            DeliveryError: the directory holds what another program put there.
+        """
+        if self.staging.exists() and not self.live.exists():  # nobody's but a warehouse's is removed
+            raise DeliveryError("The directory holds other files; name an empty or a new one for the warehouse.")
         shutil.rmtree(self.staging, ignore_errors=True)
         made = (self.live / SCHEMA_DIRECTORY, self.merged, self.reloads, self.staging, self.root / "generations")
         for directory in made:

@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from headwater.warehouses._lanes import places
+
 
 def _setting(label: str, description: str, *, secret: bool = False) -> dict[str, Any]:
     """Return what forms and docs say of a field; all of them may be empty."""
@@ -40,5 +42,11 @@ class Settings:
 
 
 def directory_of(settings: Settings, home: Path) -> Path:
-    """Return where a warehouse keeps its files."""
-    return Path(settings.directory).expanduser().absolute() if settings.directory else home.absolute()
+    """Return where a warehouse keeps its files.
+
+    Raises:
+        DeliveryError: they may not lie there.
+    """
+    if not settings.directory:
+        return home.absolute()
+    return places.allowed(Path(settings.directory).expanduser().absolute(), home)
