@@ -16,7 +16,7 @@ from starlette.responses import FileResponse, Response
 from starlette.routing import Route
 
 from headwater.control.models import Role, WarehouseEntry
-from headwater.errors import HeadwaterError, QueryError
+from headwater.errors import QueryError
 from headwater.warehouses.contract import CatalogTable, Format, Result
 from headwater.web.rendering import HEADERS
 from headwater.web.visit import Desk, Visit, action, page
@@ -112,7 +112,7 @@ async def _saved(visit: Visit, warehouse: WarehouseEntry, sql: str, format_: For
             query_id,
             lambda: visit.desk.asking.export(warehouse.id, sql, target, format_, query_id=query_id),
         )
-    except HeadwaterError:
+    except BaseException:  # a full disk, or a server that stops
         shutil.rmtree(scratch, ignore_errors=True)
         raise
     removed = BackgroundTask(shutil.rmtree, scratch, ignore_errors=True)

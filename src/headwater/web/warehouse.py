@@ -12,7 +12,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from headwater.control.selection import Override, required
-from headwater.errors import InvalidRequestError, QueryError
+from headwater.errors import InvalidRequestError, NotFoundError, QueryError
 from headwater.loading.selection import Excluded
 from headwater.warehouses.contract import LATEST
 from headwater.web import charts, forms, standing
@@ -250,5 +250,9 @@ async def _reload(visit: Visit) -> Response:
 
 async def _cancel(visit: Visit) -> Response:
     warehouse = await asyncio.to_thread(found, visit)
-    await visit.desk.pipeline.cancel_reload(visit.request.path_params["reload"])
+    wanted = visit.request.path_params["reload"]
+    runs = (await visit.desk.pipeline.reloads(warehouse.id, _RELOADS))["reloads"]
+    if all(str(run["id"]) != wanted for run in runs):
+        raise NotFoundError("There is no such reload of this warehouse.")
+    await visit.desk.pipeline.cancel_reload(wanted)
     return visit.to("warehouse", warehouse.id, "reload")

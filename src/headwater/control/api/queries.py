@@ -18,7 +18,7 @@ from headwater.control.asking import Asking
 from headwater.control.models import Role, WarehouseEntry
 from headwater.control.moments import text_of
 from headwater.control.service import Control
-from headwater.errors import HeadwaterError, InvalidRequestError, NotFoundError
+from headwater.errors import InvalidRequestError, NotFoundError
 from headwater.limits import QUERY_EXPORT_SECONDS_MAX, QUERY_ROWS_MAX, QUERY_SECONDS_MAX
 from headwater.warehouses.contract import Format, Result
 
@@ -119,7 +119,7 @@ class QueryOperations:
         seconds = _seconds(wanted, QUERY_EXPORT_SECONDS_MAX)
         try:
             rows = self._asking.export(warehouse.id, wanted.sql, target, format_, timeout_s=seconds, query_id=query_id)
-        except HeadwaterError:
+        except BaseException:  # a full disk, or a server that stops
             shutil.rmtree(scratch, ignore_errors=True)
             raise
         return FileResponse(
