@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+import ipaddress
 import re
+import socket
 import types
 import typing
 from collections.abc import Mapping
@@ -22,6 +24,11 @@ from headwater.errors import HeadwaterError, InvalidRequestError
 _TYPES: Final = {str: "string", bool: "boolean", int: "number", float: "number"}
 _BLANK: Final = (None, "")  # no set: a setting may be a list, which has no hash
 _PLACE: Final = re.compile(r"(^|_)(host|hostname|port|server|servers|brokers|account|endpoint|url|bucket)$")
+_IPV6: Final = 6
+_METADATA: Final = tuple(  # AWS, Azure, Google and others; AWS over IPv6; Alibaba Cloud
+    map(ipaddress.ip_network, ("169.254.0.0/16", "fe80::/10", "fd00:ec2::/32", "100.100.100.200/32"))
+)
+_METADATA_NAMES: Final = frozenset({"metadata", "metadata.google.internal"})
 _TEXT_CHARS_MAX: Final = 8_192  # ours: no address, key or certificate is longer
 
 
@@ -157,6 +164,46 @@ def keep_secrets_home(
         if moved and option.secret and kept.get(option.name) and is_kept:
             told = f"Enter {option.label} again: what is stored belongs to another {moved[0].label}"
             raise InvalidRequestError(told, field=f"settings.{option.name}")
+
+
+def refuse_metadata(settings_class: type | None, values: Mapping[str, Any]) -> None:
+    """Return when no setting names the address at which clouds give credentials to whoever asks from the machine.
+
+    Other private addresses are where warehouses live.
+
+    Raises:
+        InvalidRequestError: one does; `field` is `settings.NAME`.
+    """
+    for option in options(settings_class):
+        if option.is_place and option.type == "string" and _is_metadata(str(values.get(option.name, ""))):
+            told = f"{option.label} is an address of this machine's own network only; name the server"
+            raise InvalidRequestError(told, field=f"settings.{option.name}")
+
+
+def _is_metadata(value: str) -> bool:
+    """Tell whether a host, or the host of an address, is the metadata service's, in any spelling that dials it."""
+    text = value.strip().lower()
+    try:
+        host = (urlsplit(text if "//" in text else f"//{text}").hostname or "").rstrip(".")
+    except ValueError:
+        host = text
+    if host in _METADATA_NAMES:
+        return True
+    host = text if _is_address(text) else host
+    try:
+        address = ipaddress.ip_address(host if ":" in host else socket.inet_aton(host))
+    except (ValueError, OSError):
+        return False
+    address = getattr(address, "ipv4_mapped", None) or address
+    return any(address in net for net in _METADATA)
+
+
+def _is_address(text: str) -> bool:
+    """Tell whether a text is an IPv6 address without brackets."""
+    try:
+        return ipaddress.ip_address(text).version == _IPV6
+    except ValueError:
+        return False
 
 
 def _place(value: Any) -> object:

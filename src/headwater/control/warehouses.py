@@ -229,6 +229,7 @@ class Warehouses:
 def _checked(entry: Entry, given: Mapping[str, Any], stored: Mapping[str, Any] | None) -> dict[str, Any]:
     values = settings_of.checked(entry.settings_class, given, stored)
     settings_of.keep_secrets_home(entry.settings_class, given, stored, values)
+    settings_of.refuse_metadata(entry.settings_class, values)
     return values
 
 

@@ -96,3 +96,37 @@ def test_settings_are_tried_only_as_what_they_are(control, workspace):
     with pytest.raises(InvalidRequestError, match="is of the type embedded") as refused:
         control.warehouses.merged_settings(workspace.id, "duckdb", {"path": "x"}, warehouse.id)
     assert refused.value.field == "metadataId"
+
+
+@pytest.mark.parametrize(
+    "place",
+    [
+        "169.254.169.254",
+        " 169.254.170.2 ",
+        "2852039166",
+        "0xa9fea9fe",
+        "169.16689662",
+        "::ffff:169.254.169.254",
+        "fd00:ec2::254",
+        "[fd00:ec2::254]",
+        "fe80::1",
+        "100.100.100.200",
+        "metadata.google.internal",
+        "Metadata.Google.Internal.",
+        "http://169.254.169.254/latest",
+        "http://[fd00:ec2::254]:80/",
+        "http://u@169.254.169.254:80",
+    ],
+)
+def test_the_address_where_clouds_give_away_credentials_is_no_warehouse(place):
+    for name in ("host", "endpoint", "upstream"):
+        with pytest.raises(InvalidRequestError, match="own network") as refused:
+            options.refuse_metadata(Settings, {name: place})
+        assert refused.value.field == f"settings.{name}"
+
+
+@pytest.mark.parametrize(
+    "place", ["", "localhost", "10.1.2.3", "127.0.0.1", "::1", "fd12::1", "db.example.com", "http://192.168.0.2:9000"]
+)
+def test_other_private_addresses_are_where_warehouses_live(place):
+    options.refuse_metadata(Settings, {"host": place, "endpoint": place, "port": 5432})
