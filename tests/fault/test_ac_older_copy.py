@@ -122,6 +122,15 @@ def stored(log: MemoryLog) -> dict[str, Any]:
     return {each["messageId"]: each for each in events}
 
 
+def copied(home: Path, copy: Path) -> None:
+    """Copy a directory whose last connection may just be closing: its log then goes into the file that it belongs to."""
+    try:
+        shutil.copytree(home, copy)
+    except shutil.Error:
+        shutil.rmtree(copy)
+        shutil.copytree(home, copy)
+
+
 @GENERATED
 @given(line=lines(), share=st.floats(0, 1), repeats=st.booleans())
 def test_an_older_copy_of_the_ledger_and_the_cursor_gives_nothing_new(
@@ -132,7 +141,7 @@ def test_an_older_copy_of_the_ledger_and_the_cursor_gives_nothing_new(
 
     async def play(home: Path, copy: Path) -> None:
         await carry(home, before, arrivals[:cut], [], options)
-        shutil.copytree(home, copy)
+        copied(home, copy)
         await carry(home, before, arrivals[cut:], [], options)
         found = stored(before)
         await carry(copy, before, [], [], options)
