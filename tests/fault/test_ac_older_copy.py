@@ -123,7 +123,7 @@ def stored(log: MemoryLog) -> dict[str, Any]:
 
 
 def copied(home: Path, copy: Path) -> None:
-    """Copy a directory whose last connection may just be closing: its log then goes into the file that it belongs to."""
+    """Copy a directory whose last connection may just be closing: its log then goes into its file."""
     try:
         shutil.copytree(home, copy)
     except shutil.Error:
