@@ -8,6 +8,7 @@ from typing import Final
 from headwater.errors import DeliveryError
 
 _HOMES: Final = "warehouses"  # in the data directory: one directory a warehouse, by its id
+_SIGNS: Final = ("run", "control.db", "secret.key")  # what shows that a directory is the data directory of a server
 
 
 def allowed(path: Path, home: Path) -> Path:
@@ -24,6 +25,8 @@ def allowed(path: Path, home: Path) -> Path:
     headwaters = own.parent.parent if own.parent.name == _HOMES else own
     if given.is_relative_to(own) or not (given.is_relative_to(headwaters) or headwaters.is_relative_to(given)):
         return path
+    if not given.is_relative_to(own.parent) and not any((headwaters / sign).exists() for sign in _SIGNS):
+        return path  # a loader that no server surrounds
     raise DeliveryError(
         "Headwater's own data directory is no place for a warehouse; name another directory, or none for a place of "
         "its own."
