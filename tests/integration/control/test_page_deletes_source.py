@@ -1,43 +1,10 @@
 """The page that deletes a source, over real HTTP: an account's webhook is taken down first, as in the API."""
 
-import http.cookiejar
 import re
-import urllib.parse
-import urllib.request
 
 import pytest
-from plane import SECRET, serving
 
 from headwater.control.accounts import Place
-from headwater.control.live import Live
-from headwater.eventlog.contract import Topic
-from headwater.web import app as pages
-
-
-@pytest.fixture
-def page(running):
-    """Return a function that asks for a page, or posts a form to it, as a browser with cookies does."""
-
-    routes = pages.build(
-        running.control,
-        running.volume,
-        Live(running.log),
-        Live(running.log, Topic.REJECTED),
-        running.pipeline,
-        running.asking,
-        session_secret=SECRET,
-        public_url="http://127.0.0.1",
-        open_access=True,
-    )
-    opener = urllib.request.build_opener(urllib.request.HTTPCookieProcessor(http.cookiejar.CookieJar()))
-    with serving(routes) as url:
-
-        def asked(path, **form):
-            data = urllib.parse.urlencode(form).encode() if form else None
-            with opener.open(f"{url.removesuffix('/api')}/default{path}", data, timeout=30) as answer:
-                return answer.read().decode()
-
-        yield asked
 
 
 @pytest.mark.parametrize("type_", ["activecampaign", "http-api"])
