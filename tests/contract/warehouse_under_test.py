@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
@@ -60,7 +61,7 @@ ESCAPES = (
 """What no SQL engine may do for who only reads."""
 
 
-class UnderTest:
+class UnderTest(ABC):
     """Builds a warehouse and looks into it the way its users do.
 
     Attributes:
@@ -75,17 +76,17 @@ class UnderTest:
         """Take a directory that does not exist yet and is its own."""
         self.home = home
 
+    @abstractmethod
     def make(self) -> Warehouse:
         """Return a new object for the same warehouse."""
-        raise NotImplementedError
 
+    @abstractmethod
     def reading(self) -> Reading:
         """Return a new object that asks it."""
-        raise NotImplementedError
 
+    @abstractmethod
     def ask(self, sql: str) -> list[tuple[Any, ...]]:
         """Return the rows of a SELECT, not through `Reading`."""
-        raise NotImplementedError
 
     def refused(self, staging: duckdb.DuckDBPyConnection, table: Table, columns: Columns, seq: int) -> Staged:
         """Return a staged table of one row that the warehouse will not take although its columns are there.
