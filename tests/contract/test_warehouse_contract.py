@@ -497,7 +497,8 @@ class TestReading:
         elif file_format is Format.JSON:
             assert json.loads(target.read_text())[4] == {"id": "m4", "count": 4}
         else:
-            assert duckdb.execute(f"from read_parquet('{target}')").fetchall()[3] == ("m3", 3)
+            with duckdb.connect() as connection:
+                assert connection.execute(f"from read_parquet('{target}')").fetchall()[3] == ("m3", 3)
 
     def test_a_failed_export_leaves_nothing(self, loaded, tmp_path):
         with pytest.raises(QueryError):

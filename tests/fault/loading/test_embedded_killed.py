@@ -81,7 +81,8 @@ def holds(state: Path, text: str) -> list[Path]:
             continue
         rows = ""
         if file.suffix == ".parquet":
-            rows = str(duckdb.sql(f"from read_parquet('{file}')").fetchall())
+            with duckdb.connect() as connection:
+                rows = str(connection.execute(f"from read_parquet('{file}')").fetchall())
         if text in rows or text.encode() in file.read_bytes():
             found.append(file)
     return found

@@ -152,7 +152,9 @@ class TestRemoval:
         load(warehouse, (5, 8), reload="under way", email="someone.special")
         everyone = [f"{who}.special{n}@example.test" for who in ("someone", "replaced") for n in range(12)]
         assert warehouse.remove(Person(emails=frozenset(everyone))) == {TRACKS: 12}
-        found = duckdb.sql(f"select * from read_parquet('{home}/**/*.parquet', union_by_name = true)").fetchall()
+        with duckdb.connect() as connection:
+            everything = f"select * from read_parquet('{home}/**/*.parquet', union_by_name = true)"
+            found = connection.execute(everything).fetchall()
         assert "special" not in str(found)
         assert not [file for file in home.rglob("*") if file.is_file() and b".special" in file.read_bytes()]
         warehouse.finish("under way")

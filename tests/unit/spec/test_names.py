@@ -84,7 +84,9 @@ def test_names_of_other_scripts_stay_apart(one, other):
 @given(st.text(alphabet=st.characters(codec="utf-8"), max_size=60))
 def test_text_and_pointers_survive_the_way_through_sql(key):
     document = f"json_object({quote_text(key)}, 5)"
-    found = duckdb.execute(f"select json_extract_string({document}, {quote_text(pointer([key]))})").fetchone()
+    with duckdb.connect() as connection:
+        question = f"select json_extract_string({document}, {quote_text(pointer([key]))})"
+        found = connection.execute(question).fetchone()
     assert found == ("5",)
 
 

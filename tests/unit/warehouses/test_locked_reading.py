@@ -170,8 +170,9 @@ def test_results_are_exported_whole(directory, tmp_path):
         assert export(directory, sql, tmp_path / f"out.{file_format}", file_format) == 100
     assert list(csv.reader((tmp_path / "out.csv").open()))[:2] == [["id", "n"], ["m0", "0"]]
     assert json.loads((tmp_path / "out.json").read_text())[99] == {"id": "m99", "n": 99}
-    parquet = duckdb.execute("select count(*), max(n) from read_parquet($1)", [str(tmp_path / "out.parquet")])
-    assert parquet.fetchall() == [(100, 99)]
+    with duckdb.connect() as connection:
+        parquet = connection.execute("select count(*), max(n) from read_parquet($1)", [str(tmp_path / "out.parquet")])
+        assert parquet.fetchall() == [(100, 99)]
 
 
 def test_an_export_is_as_locked_as_a_query(directory, tmp_path):
