@@ -23,7 +23,8 @@ from wide_under_test import WideOnPostgresUnderTest, WideUnderTest
 
 from headwater import shelf
 from headwater.errors import QueryError, RefusedTableError, RetryableError
-from headwater.warehouses.contract import ColumnType, Expired, Format, Load, Person, Table, View
+from headwater.privacy.person import Person
+from headwater.warehouses.contract import ColumnType, Expired, Format, Load, Table, View
 
 TRACKS, ORDERS, IDENTIFIES = Table("site", "tracks"), Table("site", "orders"), Table("site", "identifies")
 TEXT, TIME, INTEGER, FLOAT, BOOLEAN = (

@@ -17,7 +17,7 @@ from headwater.delivery.tryout import Tried
 from headwater.errors import InvalidRequestError
 from headwater.loading.reloads import Reload
 from headwater.loading.trends import Day
-from headwater.warehouses.contract import Person
+from headwater.privacy.person import Person
 
 _CHOSEN: Final = {
     "sourceId": "source_id",

@@ -36,7 +36,7 @@ from sqlalchemy.engine import make_url
 from headwater import sqlite
 from headwater.errors import ConfigError
 
-SCHEMA: Final = "0004"
+SCHEMA: Final = "0011"
 """The newest migration's revision."""
 
 metadata = MetaData(
@@ -47,18 +47,20 @@ metadata = MetaData(
         "ix": "ix_%(table_name)s_%(column_0_N_name)s",
     }
 )
-_ID: Final = String(32)
+ID: Final = String(32)
+"""The type of every id."""
 
 
-def _parent(table: str) -> Column[str]:
-    return Column(f"{table[:-1]}_id", _ID, ForeignKey(f"{table}.id", ondelete="CASCADE"), nullable=False, index=True)
+def parent(table: str) -> Column[str]:
+    """Return the column that names the row of `table` to which a row belongs, and with which it goes."""
+    return Column(f"{table[:-1]}_id", ID, ForeignKey(f"{table}.id", ondelete="CASCADE"), nullable=False, index=True)
 
 
 meta = Table("meta", metadata, Column("id", Integer, primary_key=True), Column("version", Integer, nullable=False))
 workspaces = Table(
     "workspaces",
     metadata,
-    Column("id", _ID, primary_key=True),
+    Column("id", ID, primary_key=True),
     Column("slug", String(63), nullable=False, unique=True),
     Column("name", String(200), nullable=False),
     Column("region", String(8), nullable=False),
@@ -67,8 +69,8 @@ workspaces = Table(
 sources = Table(
     "sources",
     metadata,
-    Column("id", _ID, primary_key=True),
-    _parent("workspaces"),
+    Column("id", ID, primary_key=True),
+    parent("workspaces"),
     Column("slug", String(63), nullable=False),
     Column("schema_name", String(63), nullable=False),
     Column("name", String(200), nullable=False),
@@ -86,15 +88,15 @@ write_keys = Table(
     "write_keys",
     metadata,
     Column("write_key", String(64), primary_key=True),
-    _parent("sources"),
+    parent("sources"),
     Column("created_at", String(40), nullable=False),
 )
 accounts = Table(
     "accounts",
     metadata,
-    Column("id", _ID, primary_key=True),
-    _parent("workspaces"),
-    Column("source_id", _ID, ForeignKey("sources.id", ondelete="CASCADE"), nullable=False),
+    Column("id", ID, primary_key=True),
+    parent("workspaces"),
+    Column("source_id", ID, ForeignKey("sources.id", ondelete="CASCADE"), nullable=False),
     Column("account_url", String(300), nullable=False),
     Column("name", String(200), nullable=False),
     Column("api_key", Text, nullable=False),
@@ -108,9 +110,9 @@ accounts = Table(
 destinations = Table(
     "destinations",
     metadata,
-    Column("id", _ID, primary_key=True),
-    _parent("workspaces"),
-    _parent("sources"),
+    Column("id", ID, primary_key=True),
+    parent("workspaces"),
+    parent("sources"),
     Column("type", String(63), nullable=False),
     Column("name", String(200), nullable=False),
     Column("enabled", Boolean, nullable=False),
@@ -122,9 +124,9 @@ destinations = Table(
 filters = Table(
     "destination_filters",
     metadata,
-    Column("id", _ID, primary_key=True),
-    _parent("workspaces"),
-    _parent("destinations"),
+    Column("id", ID, primary_key=True),
+    parent("workspaces"),
+    parent("destinations"),
     Column("title", String(200), nullable=False),
     Column("description", Text, nullable=False),
     Column("condition", Text, nullable=False),
@@ -137,9 +139,9 @@ filters = Table(
 subscriptions = Table(
     "destination_subscriptions",
     metadata,
-    Column("id", _ID, primary_key=True),
-    _parent("workspaces"),
-    _parent("destinations"),
+    Column("id", ID, primary_key=True),
+    parent("workspaces"),
+    parent("destinations"),
     Column("name", String(200), nullable=False),
     Column("condition", Text, nullable=False),
     Column("fields", Text, nullable=False),
@@ -150,8 +152,8 @@ subscriptions = Table(
 functions = Table(
     "functions",
     metadata,
-    Column("id", _ID, primary_key=True),
-    _parent("workspaces"),
+    Column("id", ID, primary_key=True),
+    parent("workspaces"),
     Column("kind", String(32), nullable=False),
     Column("name", String(200), nullable=False),
     Column("description", Text, nullable=False),
@@ -163,9 +165,9 @@ functions = Table(
 function_versions = Table(
     "function_versions",
     metadata,
-    Column("id", _ID, primary_key=True),
-    _parent("workspaces"),
-    _parent("functions"),
+    Column("id", ID, primary_key=True),
+    parent("workspaces"),
+    parent("functions"),
     Column("number", Integer, nullable=False),
     Column("code", Text, nullable=False),
     Column("author", String(200), nullable=False),
@@ -178,10 +180,10 @@ function_versions = Table(
 insert_functions = Table(
     "insert_functions",
     metadata,
-    Column("id", _ID, primary_key=True),
-    _parent("workspaces"),
-    _parent("functions"),
-    _parent("destinations"),
+    Column("id", ID, primary_key=True),
+    parent("workspaces"),
+    parent("functions"),
+    parent("destinations"),
     Column("name", String(200), nullable=False),
     Column("enabled", Boolean, nullable=False),
     Column("position", Integer, nullable=False),
@@ -193,8 +195,8 @@ insert_functions = Table(
 warehouses = Table(
     "warehouses",
     metadata,
-    Column("id", _ID, primary_key=True),
-    _parent("workspaces"),
+    Column("id", ID, primary_key=True),
+    parent("workspaces"),
     Column("type", String(63), nullable=False),
     Column("name", String(200), nullable=False),
     Column("enabled", Boolean, nullable=False),
@@ -208,22 +210,22 @@ warehouses = Table(
 warehouse_sources = Table(
     "warehouse_sources",
     metadata,
-    Column("warehouse_id", _ID, ForeignKey("warehouses.id", ondelete="CASCADE"), primary_key=True),
-    Column("source_id", _ID, ForeignKey("sources.id", ondelete="CASCADE"), primary_key=True, index=True),
+    Column("warehouse_id", ID, ForeignKey("warehouses.id", ondelete="CASCADE"), primary_key=True),
+    Column("source_id", ID, ForeignKey("sources.id", ondelete="CASCADE"), primary_key=True, index=True),
 )
 warehouse_exclusions = Table(
     "warehouse_exclusions",
     metadata,
-    Column("warehouse_id", _ID, ForeignKey("warehouses.id", ondelete="CASCADE"), primary_key=True),
-    Column("source_id", _ID, ForeignKey("sources.id", ondelete="CASCADE"), primary_key=True, index=True),
+    Column("warehouse_id", ID, ForeignKey("warehouses.id", ondelete="CASCADE"), primary_key=True),
+    Column("source_id", ID, ForeignKey("sources.id", ondelete="CASCADE"), primary_key=True, index=True),
     Column("collection", String(63), primary_key=True),
     Column("property", String(63), primary_key=True),
 )
 tokens = Table(
     "tokens",
     metadata,
-    Column("id", _ID, primary_key=True),
-    _parent("workspaces"),
+    Column("id", ID, primary_key=True),
+    parent("workspaces"),
     Column("name", String(200), nullable=False),
     Column("role", String(16), nullable=False),
     Column("prefix", String(16), nullable=False),

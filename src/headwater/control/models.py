@@ -19,9 +19,13 @@ MASKED: Final = "••••••••"
 
 
 class Role(StrEnum):
-    """What a token may do; each includes the ones before it."""
+    """What a person or a token may do; each includes the ones before it.
+
+    A source admin reads everything and changes the sources that are theirs: settings, write keys, schema controls.
+    """
 
     READ_ONLY = "read-only"
+    SOURCE_ADMIN = "source-admin"
     MEMBER = "member"
     OWNER = "owner"
 
@@ -290,9 +294,38 @@ class Token:
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """Who asks, as established from a token: the workspace and the role come from here, never from the request."""
+    """Who asks, as established from a token or session: workspace and role come from here, never from the request.
+
+    Attributes:
+        token_id: of the token or session.
+        user_id: "" where no person is signed in.
+        scopes: what a token is narrowed to, such as `sources:read`; empty is everything that its role may.
+        source_ids: the sources of a source admin; None is all of the workspace.
+        is_operator: may make workspaces: the machine's own command line, and the person who set Headwater up.
+    """
 
     workspace_id: str
     role: Role
     token_id: str
     name: str
+    user_id: str = ""
+    email: str = ""
+    scopes: frozenset[str] = frozenset()
+    source_ids: frozenset[str] | None = None
+    is_operator: bool = False
+
+    def may(self, needed: Role, scope: str, source_id: str = "") -> bool:
+        """Return whether this caller may do something.
+
+        Args:
+            needed: the least role; SOURCE_ADMIN stands for "who administers this source".
+            scope: `family:read` or `family:write`.
+            source_id: the source it is about, "" where it is about none.
+        """
+        family, _, deed = scope.partition(":")
+        is_in_scope = not self.scopes or scope in self.scopes or (deed == "read" and f"{family}:write" in self.scopes)
+        if not is_in_scope or not self.role.includes(needed):
+            return False
+        if needed is not Role.SOURCE_ADMIN or self.role is not Role.SOURCE_ADMIN:
+            return True
+        return bool(source_id) and (self.source_ids is None or source_id in self.source_ids)

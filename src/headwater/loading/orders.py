@@ -25,7 +25,7 @@ from headwater.loading.overflowed import Overflowed
 from headwater.loading.reloads import Reason, Reload, ReloadState
 from headwater.loading.target import Target
 from headwater.loading.trends import Day
-from headwater.warehouses.contract import Person
+from headwater.privacy.person import Person
 
 OPEN_MAX: Final = 50  # ours, a warehouse: reloads that people may have waiting
 CHECK_S_MAX: Final = 20.0  # ours: how long a connection test may take

@@ -17,6 +17,8 @@ from typing import Any, ClassVar, Final, NamedTuple, Protocol
 
 from duckdb import DuckDBPyConnection
 
+from headwater.privacy.person import Person
+
 
 class ColumnType(StrEnum):
     """Segment's five types, as DuckDB spells them in staging; a timestamp is UTC without a zone."""
@@ -99,15 +101,6 @@ class Load:
     next_cursor: int
     tables: tuple[Staged, ...]
     reload: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Person:
-    """Whose rows are removed: who has one of these ids in a column of ids, or one of these addresses in any text."""
-
-    user_ids: frozenset[str] = frozenset()
-    anonymous_ids: frozenset[str] = frozenset()
-    emails: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,7 +22,8 @@ from pathlib import Path
 import duckdb
 from loader_child import kill_self_at
 
-from headwater.warehouses.contract import SEQ, ColumnType, Expired, Load, Person, Staged, Table, View
+from headwater.privacy.person import Person
+from headwater.warehouses.contract import SEQ, ColumnType, Expired, Load, Staged, Table, View
 from headwater.warehouses.embedded import Settings, Warehouse, compaction, parts
 
 EMAIL = "someone.special@example.test"

@@ -11,7 +11,8 @@ import pytest
 from harness import Case, Seen, survives
 from loader_child import kill_self_at
 
-from headwater.warehouses.contract import ColumnType, Load, Person, Staged, Table
+from headwater.privacy.person import Person
+from headwater.warehouses.contract import ColumnType, Load, Staged, Table
 from headwater.warehouses.delta import Settings, Warehouse
 
 STEPS = (

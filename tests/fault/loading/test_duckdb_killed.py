@@ -13,7 +13,8 @@ import duckdb
 import pytest
 from harness import CHILD, Case, Seen, survives, write_log
 
-from headwater.warehouses.contract import ColumnType, Load, Person, Staged, Table
+from headwater.privacy.person import Person
+from headwater.warehouses.contract import ColumnType, Load, Staged, Table
 from headwater.warehouses.duckdb import Settings, Warehouse
 
 LANE = "headwater.warehouses._lanes.attached"

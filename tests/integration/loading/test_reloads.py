@@ -19,8 +19,9 @@ from headwater.loading.runs import RunStatus
 from headwater.loading.schedule import Mode, Schedule
 from headwater.loading.selection import Excluded
 from headwater.models import Models
+from headwater.privacy.person import Person
 from headwater.spec.event import Record
-from headwater.warehouses.contract import Person, Table
+from headwater.warehouses.contract import Table
 from memory_warehouse import MemoryWarehouse, Store
 
 NOW = datetime(2026, 11, 23, 12, 0, 0, tzinfo=UTC)

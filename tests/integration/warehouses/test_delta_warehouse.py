@@ -15,8 +15,9 @@ from hypothesis import strategies as st
 from moto.server import ThreadedMotoServer
 
 from headwater.errors import ConfigError, DeliveryError, QueryError, RetryableError, UnauthorizedError
+from headwater.privacy.person import Person
 from headwater.warehouses import delta
-from headwater.warehouses.contract import SEQ, ColumnType, Load, Person, Staged, Table
+from headwater.warehouses.contract import SEQ, ColumnType, Load, Staged, Table
 from headwater.warehouses.delta import Reading, Settings, Warehouse, store
 
 TABLES = tuple(Table("site", name) for name in ("tracks", "orders", "identifies"))

@@ -11,8 +11,9 @@ import duckdb
 import pytest
 
 from headwater.errors import DeliveryError, QueryError, RefusedTableError, RetryableError
+from headwater.privacy.person import Person
 from headwater.warehouses._lanes.attached import reading, tables
-from headwater.warehouses.contract import SEQ, ColumnType, Expired, Load, Person, Staged, Table, View
+from headwater.warehouses.contract import SEQ, ColumnType, Expired, Load, Staged, Table, View
 from headwater.warehouses.duckdb import Reading, Settings, Warehouse
 
 TRACKS, IDENTIFIES = Table("site", "tracks"), Table("site", "identifies")

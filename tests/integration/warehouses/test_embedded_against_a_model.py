@@ -11,7 +11,8 @@ import duckdb
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from headwater.warehouses.contract import SEQ, ColumnType, Expired, Load, Person, Staged, Table
+from headwater.privacy.person import Person
+from headwater.warehouses.contract import SEQ, ColumnType, Expired, Load, Staged, Table
 from headwater.warehouses.embedded import Settings, Warehouse, compaction, parts
 
 TABLES = (Table("site", "tracks"), Table("shop", "tracks"))

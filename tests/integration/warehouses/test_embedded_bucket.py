@@ -19,7 +19,8 @@ from obstore.fsspec import FsspecStore
 from obstore.store import S3Store
 
 from headwater.errors import DeliveryError, RetryableError, UnauthorizedError
-from headwater.warehouses.contract import SEQ, ColumnType, Load, Person, Staged, Table, View
+from headwater.privacy.person import Person
+from headwater.warehouses.contract import SEQ, ColumnType, Load, Staged, Table, View
 from headwater.warehouses.embedded import Settings, Warehouse, bucket
 from headwater.warehouses.embedded.parts import GRACE
 

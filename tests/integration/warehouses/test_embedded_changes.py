@@ -12,7 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from headwater.errors import DeliveryError
-from headwater.warehouses.contract import SEQ, ColumnType, Expired, Load, Person, Staged, Table, View
+from headwater.privacy.person import Person
+from headwater.warehouses.contract import SEQ, ColumnType, Expired, Load, Staged, Table, View
 from headwater.warehouses.embedded import Settings, Warehouse, reloads
 from headwater.warehouses.embedded.layout import Stretch
 from headwater.warehouses.embedded.parts import GRACE

@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from contract.warehouse_under_test import load
+from headwater.privacy.person import Person
 from headwater.warehouses import postgres
-from headwater.warehouses.contract import ColumnType, Expired, Person, Table
+from headwater.warehouses.contract import ColumnType, Expired, Table
 from postgres_server import server
 
 TEXT, TIME, INTEGER = ColumnType.VARCHAR, ColumnType.TIMESTAMP, ColumnType.INTEGER

@@ -15,8 +15,9 @@ import trustme
 
 from contract.warehouse_under_test import load, staged
 from headwater.errors import DeliveryError, RefusedTableError, RetryableError, UnauthorizedError
+from headwater.privacy.person import Person
 from headwater.warehouses import postgres
-from headwater.warehouses.contract import ColumnType, Expired, Load, Person, Table, View
+from headwater.warehouses.contract import ColumnType, Expired, Load, Table, View
 from postgres_server import LOADER, PASSWORD, READER, server
 
 TRACKS, ORDERS, IDENTIFIES = Table("site", "tracks"), Table("site", "orders"), Table("site", "identifies")

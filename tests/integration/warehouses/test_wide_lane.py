@@ -14,8 +14,9 @@ from dlt.common.runtime import anon_tracker
 from dlt.pipeline.pipeline import Pipeline
 
 from headwater.errors import RefusedTableError, RetryableError, UnauthorizedError
+from headwater.privacy.person import Person
 from headwater.warehouses._lanes.wide import shipping
-from headwater.warehouses.contract import SEQ, ColumnType, Load, Person, Staged, Table
+from headwater.warehouses.contract import SEQ, ColumnType, Load, Staged, Table
 from postgres_server import server
 from wide_engines import InDuckDB, InPostgres, Inserting, Server, file_of
 

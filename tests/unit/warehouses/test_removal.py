@@ -5,8 +5,9 @@ from datetime import UTC, datetime
 import duckdb
 import pytest
 
+from headwater.privacy.person import Person
 from headwater.warehouses._lanes.removal import condition
-from headwater.warehouses.contract import ColumnType, Expired, Person
+from headwater.warehouses.contract import ColumnType, Expired
 
 COLUMNS = {"text": ColumnType.VARCHAR, "n": ColumnType.INTEGER}
 

@@ -11,7 +11,7 @@ import inspect
 import json
 import re
 from collections.abc import Awaitable, Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 import msgspec
@@ -23,7 +23,10 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from headwater import errors
+from headwater.control.acting import Actor, acting
+from headwater.control.acting import Kind as ActorKind
 from headwater.control.models import Caller, Role
+from headwater.control.tokens import LOCAL
 from headwater.errors import HeadwaterError, InvalidRequestError
 from headwater.limits import KIB
 
@@ -82,13 +85,29 @@ Run = Callable[[Asked], Answer] | Callable[[Asked], Awaitable[Answer]]
 
 
 @dataclass(frozen=True, slots=True)
-class Operation:
-    """One method of one path.
+class Query:
+    """One parameter of an operation's query, as its description names it; the operation itself judges the value.
 
     Attributes:
-        role: the least that is needed.
+        schema: JSON Schema of the value.
+    """
+
+    name: str
+    description: str
+    schema: Mapping[str, Any] = field(default_factory=lambda: {"type": "string"})
+    required: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """One method of one path; the first line of the docstring of `run` is its summary.
+
+    Attributes:
+        role: the least that is needed; SOURCE_ADMIN means "who administers the source in the path".
         run: a plain function (it may block: it gets a thread) or an async one.
         body: the strict model of the request's JSON; None where there is none.
+        answer: the model of `data`: a Struct or TypedDict; None where the answer is no JSON.
+        query: what its query may hold; `paged` says that it takes `pagination`, too.
     """
 
     method: str
@@ -97,6 +116,15 @@ class Operation:
     run: Run
     body: type[msgspec.Struct] | None = None
     status: int = 200
+    answer: Any = None
+    query: tuple[Query, ...] = ()
+    paged: bool = False
+
+    @property
+    def scope(self) -> str:
+        """What a token's scopes call it: the first word of the path, and whether it reads or writes."""
+        family = self.path.strip("/").partition("/")[0] or "workspace"
+        return f"{family}:{'read' if self.method == 'GET' else 'write'}"
 
 
 class Refusal(Exception):  # noqa: N818 - an answer, not a mistake of ours
@@ -138,11 +166,12 @@ class Door:
     async def _answer(self, request: Request, media_type: str) -> Response:
         caller = await self._caller(request)
         operation = self._operation(request)
-        if not caller.role.includes(operation.role):
-            raise Refusal(403, "forbidden", f"This needs the role {operation.role}; the token has {caller.role}.")
+        if not caller.may(operation.role, operation.scope, request.path_params.get("sourceId", "")):
+            raise Refusal(403, "forbidden", _missing_right(caller, operation))
         body = await _body(request, operation) if request.method in _BODY_METHODS else None
         asked = Asked(caller, request.method, request.path_params, request.query_params, request.headers, body)
-        data = await _run(operation.run, asked)
+        with acting(_actor(caller, request)):
+            data = await _run(operation.run, asked)
         if isinstance(data, Response):
             return data
         return Response(_encode({"data": data}), operation.status, media_type=media_type)
@@ -165,6 +194,21 @@ class Door:
             allowed = ", ".join(sorted(self.operations))
             raise Refusal(405, "method_not_allowed", f"This address takes {allowed}.")
         return self.operations[method]
+
+
+def _missing_right(caller: Caller, operation: Operation) -> str:
+    if caller.scopes and caller.role.includes(operation.role):
+        return f"This needs the scope {operation.scope}; the token has {', '.join(sorted(caller.scopes))}."
+    return f"This needs the role {operation.role}; the token has {caller.role}."
+
+
+def _actor(caller: Caller, request: Request) -> Actor:
+    address = request.client.host if request.client else ""
+    if caller.user_id:
+        return Actor(ActorKind.USER, caller.user_id, caller.name, caller.email, address)
+    if caller.token_id == LOCAL:
+        return Actor(ActorKind.COMMAND, "", caller.name, address=address)
+    return Actor(ActorKind.TOKEN, caller.token_id, caller.name, address=address)
 
 
 async def _run(run: Run, asked: Asked) -> Answer:

@@ -6,8 +6,9 @@ import re
 from collections.abc import Callable, Iterable
 from typing import Final
 
+from headwater.privacy.person import Person
 from headwater.spec.names import quote_ident, quote_text
-from headwater.warehouses.contract import Columns, ColumnType, Expired, Person, Removal
+from headwater.warehouses.contract import Columns, ColumnType, Expired, Removal
 
 Matches = Callable[[str, str], str]
 """Gives the condition that a whole text matches a regular expression: (column as SQL, expression)."""

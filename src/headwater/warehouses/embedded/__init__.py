@@ -17,8 +17,9 @@ from duckdb import DuckDBPyConnection
 from headwater import clock
 from headwater.clock import Clock
 from headwater.errors import ConfigError, DeliveryError, RetryableError
+from headwater.privacy.person import Person
 from headwater.spec.names import quote_ident, quote_text
-from headwater.warehouses.contract import SEQ, Card, Columns, ColumnType, Load, Person, Removal, Table, View
+from headwater.warehouses.contract import SEQ, Card, Columns, ColumnType, Load, Removal, Table, View
 from headwater.warehouses.embedded import compaction, erasing, registry, reloads, views
 from headwater.warehouses.embedded.copying import Copy, copy
 from headwater.warehouses.embedded.layout import Layout, Stretch, lost, publish, stretches, write_json

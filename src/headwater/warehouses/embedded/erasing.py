@@ -13,9 +13,10 @@ from typing import Final
 
 from duckdb import DuckDBPyConnection
 
+from headwater.privacy.person import Person
 from headwater.spec.names import quote_text
 from headwater.warehouses._lanes.removal import condition
-from headwater.warehouses.contract import SEQ, Columns, ColumnType, Person, Removal, Table
+from headwater.warehouses.contract import SEQ, Columns, ColumnType, Removal, Table
 from headwater.warehouses.embedded import compaction
 from headwater.warehouses.embedded.layout import publish, stretch_of, stretches, tables_of
 from headwater.warehouses.embedded.parts import Parts, file_of, files_of, read

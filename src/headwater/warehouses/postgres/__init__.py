@@ -18,8 +18,9 @@ from typing import Any, ClassVar, Final
 from duckdb import DuckDBPyConnection
 
 from headwater.errors import DeliveryError, RefusedTableError, RetryableError
+from headwater.privacy.person import Person
 from headwater.warehouses._lanes.removal import condition
-from headwater.warehouses.contract import Card, Columns, ColumnType, Load, Person, Removal, Table, View
+from headwater.warehouses.contract import Card, Columns, ColumnType, Load, Removal, Table, View
 from headwater.warehouses.postgres import catalog, check, tables, views, widening
 from headwater.warehouses.postgres.catalog import Catalog, name_of
 from headwater.warehouses.postgres.connection import connect, driver, within

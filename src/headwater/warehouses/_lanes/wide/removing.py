@@ -7,11 +7,12 @@ import re
 from collections.abc import Callable, Iterator
 from typing import Any, Final
 
+from headwater.privacy.person import Person
 from headwater.spec.names import quote_ident
 from headwater.warehouses._lanes.removal import address, condition
 from headwater.warehouses._lanes.wide.engine import Engine
 from headwater.warehouses._lanes.wide.statements import RECEIVED
-from headwater.warehouses.contract import ID, Columns, ColumnType, Expired, Person, Removal
+from headwater.warehouses.contract import ID, Columns, ColumnType, Expired, Removal
 
 _IDS_MAX: Final = 500  # ours: ids in one statement
 _CHUNK_ROWS: Final = 1_000

@@ -1,0 +1,1 @@
+"""What people are told of without asking: rules, their state, the channels."""
