@@ -19,7 +19,6 @@ from sqlalchemy import (
     Engine,
     ForeignKey,
     Integer,
-    MetaData,
     String,
     Table,
     Text,
@@ -34,29 +33,47 @@ from sqlalchemy import (
 from sqlalchemy.engine import make_url
 
 from headwater import sqlite
+from headwater.control.schema import ID, UNAUDITED, metadata, parent
 from headwater.errors import ConfigError
+
+__all__ = [
+    "ID",
+    "SCHEMA",
+    "Row",
+    "accounts",
+    "changing",
+    "destinations",
+    "filters",
+    "function_versions",
+    "functions",
+    "insert_functions",
+    "meta",
+    "metadata",
+    "migrate",
+    "noting",
+    "open_engine",
+    "parent",
+    "sources",
+    "subscriptions",
+    "tokens",
+    "version",
+    "warehouse_exclusions",
+    "warehouse_sources",
+    "warehouses",
+    "workspaces",
+    "write_keys",
+]
 
 SCHEMA: Final = "0011"
 """The newest migration's revision."""
 
-metadata = MetaData(
-    naming_convention={
-        "pk": "pk_%(table_name)s",
-        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
-        "fk": "fk_%(table_name)s_%(column_0_name)s",
-        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
-    }
+meta = Table(
+    "meta",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("version", Integer, nullable=False),
+    info=UNAUDITED,
 )
-ID: Final = String(32)
-"""The type of every id."""
-
-
-def parent(table: str) -> Column[str]:
-    """Return the column that names the row of `table` to which a row belongs, and with which it goes."""
-    return Column(f"{table[:-1]}_id", ID, ForeignKey(f"{table}.id", ondelete="CASCADE"), nullable=False, index=True)
-
-
-meta = Table("meta", metadata, Column("id", Integer, primary_key=True), Column("version", Integer, nullable=False))
 workspaces = Table(
     "workspaces",
     metadata,
@@ -233,6 +250,11 @@ tokens = Table(
     Column("created_at", String(40), nullable=False),
     Column("last_used_at", String(40)),
     Column("revoked_at", String(40)),
+    Column("scopes", Text, nullable=False, server_default="[]"),
+    Column("source_ids", Text),
+    Column("expires_at", String(40)),
+    Column("created_by", String(200), nullable=False, server_default=""),
+    Column("user_id", ID),
 )
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import base64
 import hashlib
 import os
+import re
+from functools import lru_cache
 from typing import Final
 
 from cryptography.exceptions import InvalidTag
@@ -12,11 +14,16 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
+from headwater.control.keyring import Keyring, fixed
 from headwater.errors import ConfigError
 
 _NONCE_BYTES: Final = 12  # NIST SP 800-38D: 96 bits
 _KEY_BYTES: Final = 32
 _VERSION: Final = "v1"
+_KEYS_MAX: Final = 16  # ours: derived keys kept in memory; a ring has two while it is rotated
+
+SEALED: Final = re.compile(r"v1:(?P<key_id>[0-9a-f]{8}):[A-Za-z0-9_-]{38,}={0,2}")
+"""How a sealed text looks: version, key id, nonce with ciphertext and tag (28 bytes at least) as base64url."""
 
 
 def derived_key(secret_key: bytes, purpose: str) -> bytes:
@@ -24,19 +31,34 @@ def derived_key(secret_key: bytes, purpose: str) -> bytes:
     return HKDF(SHA256(), _KEY_BYTES, salt=None, info=f"headwater {purpose}".encode()).derive(secret_key)
 
 
-class SecretBox:
-    """Seals and opens secrets with a key derived from SECRET_KEY."""
+@lru_cache(maxsize=_KEYS_MAX)
+def _cipher(secret_key: bytes) -> tuple[str, AESGCM]:
+    key = derived_key(secret_key, "stored secrets")
+    return hashlib.sha256(key).hexdigest()[:8], AESGCM(key)
 
-    def __init__(self, secret_key: bytes) -> None:
-        key = derived_key(secret_key, "stored secrets")
-        self._aes = AESGCM(key)
-        self._key_id = hashlib.sha256(key).hexdigest()[:8]
+
+def key_id_of(secret_key: bytes) -> str:
+    """Return the name of a key that stands in what it sealed; it tells nothing about the key."""
+    return _cipher(secret_key)[0]
+
+
+class SecretBox:
+    """Seals secrets with a key derived from the present SECRET_KEY, and opens those of the former ones, too."""
+
+    def __init__(self, keys: Keyring | bytes) -> None:
+        self._ring = fixed(keys) if isinstance(keys, bytes) else keys
+
+    @property
+    def key_ids(self) -> tuple[str, ...]:
+        """Return the ids of the keys there are, the present one first."""
+        return tuple(map(key_id_of, self._ring.all))
 
     def seal(self, row_id: str, field: str, secret: str) -> str:
         """Return `secret` as text that only this key opens, and only for this row and field."""
+        key_id, aes = _cipher(self._ring.present)
         nonce = os.urandom(_NONCE_BYTES)
-        sealed = self._aes.encrypt(nonce, secret.encode(), self._context(row_id, field))
-        return f"{_VERSION}:{self._key_id}:{base64.urlsafe_b64encode(nonce + sealed).decode()}"
+        sealed = aes.encrypt(nonce, secret.encode(), _context(key_id, row_id, field))
+        return f"{_VERSION}:{key_id}:{base64.urlsafe_b64encode(nonce + sealed).decode()}"
 
     def open(self, row_id: str, field: str, sealed: str) -> str:
         """Return the secret.
@@ -46,18 +68,24 @@ class SecretBox:
         """
         version, _, rest = sealed.partition(":")
         key_id, _, text = rest.partition(":")
-        if version != _VERSION or key_id != self._key_id:
+        ciphers = dict(map(_cipher, self._ring.all))
+        if version != _VERSION or key_id not in ciphers:
             raise ConfigError(
-                f"Stored secrets were sealed with another SECRET_KEY (key {key_id}, this is {self._key_id}); "
+                f"Stored secrets were sealed with another SECRET_KEY (key {key_id[:8]}, here is {', '.join(ciphers)}); "
                 "restore the SECRET_KEY or secret.key that belongs to this database."
             )
         try:
             raw = base64.urlsafe_b64decode(text)
-            return self._aes.decrypt(raw[:_NONCE_BYTES], raw[_NONCE_BYTES:], self._context(row_id, field)).decode()
+            return (
+                ciphers[key_id]
+                .decrypt(raw[:_NONCE_BYTES], raw[_NONCE_BYTES:], _context(key_id, row_id, field))
+                .decode()
+            )
         except (InvalidTag, ValueError) as error:
             raise ConfigError(
                 f"The stored secret {field} of {row_id} was altered; set it again or restore the database."
             ) from error
 
-    def _context(self, row_id: str, field: str) -> bytes:
-        return f"{self._key_id}:{row_id}:{field}".encode()
+
+def _context(key_id: str, row_id: str, field: str) -> bytes:
+    return f"{key_id}:{row_id}:{field}".encode()

@@ -13,15 +13,20 @@ from headwater import clock as wall
 from headwater.clock import Clock
 from headwater.control import database
 from headwater.control.accounts import Accounts
+from headwater.control.alerts.channels import AlertChannels
+from headwater.control.alerts.rules import AlertRules
+from headwater.control.audit.trail import Audit
 from headwater.control.catalog import Catalog
 from headwater.control.destinations import Destinations
 from headwater.control.filters import Filters
 from headwater.control.functions import Functions
 from headwater.control.insert_functions import InsertFunctions
+from headwater.control.keyring import Keyring, fixed
 from headwater.control.models import Caller
-from headwater.control.secrets import SecretBox, derived_key
+from headwater.control.secrets import SecretBox
 from headwater.control.snapshot import Snapshot, load, version
 from headwater.control.sources import Sources
+from headwater.control.stable_keys import StableKeys
 from headwater.control.subscriptions import Subscriptions
 from headwater.control.tokens import Tokens
 from headwater.control.warehouses import Warehouses
@@ -35,14 +40,17 @@ class Control:
     def __init__(
         self,
         engine: Engine,
-        secret_key: bytes,
+        secret_key: Keyring | bytes,
         source_regions: Mapping[str, tuple[str, ...]] | None = None,
         clock: Clock = wall.now,
         policy: Policy | None = None,
         log_end: Callable[[], int] | None = None,
     ) -> None:
-        box = SecretBox(secret_key)
-        self._engine, self._box, self._secret_key = engine, box, secret_key
+        keys = fixed(secret_key) if isinstance(secret_key, bytes) else secret_key
+        box = SecretBox(keys)
+        self._engine, self._box = engine, box
+        self._stable_keys = StableKeys(engine, box, clock)
+        self.audit = Audit(engine, clock)
         self.catalog = Catalog(source_regions)
         self.workspaces = Workspaces(engine, clock)
         self.sources = Sources(engine, box, self.catalog, clock)
@@ -53,7 +61,9 @@ class Control:
         self.insert_functions = InsertFunctions(engine, box, clock)
         self.warehouses = Warehouses(engine, box, self.catalog, clock)
         self.accounts = Accounts(engine, box, self.catalog, clock)
-        self.tokens = Tokens(engine, secret_key, clock)
+        self.alert_rules = AlertRules(engine, clock)
+        self.alert_channels = AlertChannels(engine, box, clock, policy)
+        self.tokens = Tokens(engine, keys, clock)
 
     def version(self) -> int:
         """Return the number of the present configuration; it grows with every change."""
@@ -67,9 +77,9 @@ class Control:
         """Return who holds this Public API token, None when it is unknown, expired or revoked."""
         return self.tokens.authenticate(token, self.workspaces.get().id)
 
-    def key(self, purpose: str) -> bytes:
-        """Return a signing key for one purpose, derived from SECRET_KEY."""
-        return derived_key(self._secret_key, purpose)
+    def stable_key(self, purpose: str) -> bytes:
+        """Return a random key of 32 bytes for one purpose, which stays the same when SECRET_KEY is rotated."""
+        return self._stable_keys.get(purpose)
 
     def close(self) -> None:
         """Close the database."""
@@ -78,7 +88,7 @@ class Control:
 
 def open_control(
     url: str,
-    secret_key: bytes,
+    secret_key: Keyring | bytes,
     *,
     region: str = "us",
     source_regions: Mapping[str, tuple[str, ...]] | None = None,
@@ -90,7 +100,7 @@ def open_control(
 
     Args:
         url: of the control database, such as `sqlite:////var/lib/headwater/control.db`.
-        secret_key: the installation's, of which the key for stored secrets is derived.
+        secret_key: the installation's, of which the key for stored secrets is derived; a ring where it can be rotated.
         region: of the default workspace, where it is made now.
         source_regions: the operator's widening, {slug: regions}.
         clock: stamps what is created.

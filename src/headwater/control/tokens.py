@@ -13,6 +13,7 @@ from sqlalchemy import Engine, insert, select, update
 from headwater.clock import Clock
 from headwater.control import local_token, naming
 from headwater.control.database import Row, changing, noting, tokens
+from headwater.control.keyring import Keyring
 from headwater.control.models import Caller, Role, Token
 from headwater.control.moments import moment, text_of
 from headwater.errors import ConflictError, InvalidRequestError, NotFoundError
@@ -30,8 +31,8 @@ _NOTE_EVERY: Final = timedelta(minutes=1)  # a write for each request would be t
 class Tokens:
     """Makes, lists, checks and revokes tokens."""
 
-    def __init__(self, engine: Engine, secret_key: bytes, clock: Clock) -> None:
-        self._engine, self._secret_key, self._clock = engine, secret_key, clock
+    def __init__(self, engine: Engine, keys: Keyring, clock: Clock) -> None:
+        self._engine, self._keys, self._clock = engine, keys, clock
 
     def all(self, workspace_id: str) -> list[Token]:
         """Return the tokens that work, oldest first."""
@@ -98,7 +99,7 @@ class Tokens:
         if len(token) > _TOKEN_CHARS_MAX:
             return None
         if token.startswith(local_token.PREFIX):
-            valid = local_token.verify(self._secret_key, token, now)
+            valid = any(local_token.verify(key, token, now) for key in self._keys.all)
             return Caller(workspace_id, Role.OWNER, LOCAL, "command line") if valid else None
         digest = _digest(token)
         with self._engine.connect() as connection:

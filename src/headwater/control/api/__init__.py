@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from starlette.routing import Route
 
 from headwater.control.api.accounts import AccountOperations
@@ -47,7 +49,7 @@ def build(
         asking: asks warehouses.
         rejected: the log's rejections, `Live(reader, Topic.REJECTED)`.
     """
-    pager = Pager(control.key("page cursors"))
+    pager = Pager(control.stable_key("page cursors"))
     connecting = Connecting(control, pipeline)
     operations = [
         *WorkspaceOperations(control, pager).operations(),
@@ -74,7 +76,8 @@ def build(
         by_path.setdefault(operation.path, []).append(operation)
     # A path with fewer parameters first: /dead-letters/retry is no dead letter called "retry".
     paths = sorted(by_path, key=lambda path: path.count("{"))
-    routes = [Route(BASE + path, Door(by_path[path], control.authenticate)) for path in paths]
-    routes.append(Route(BASE, Door(by_path["/"], control.authenticate)))
-    routes.append(Route(BASE + "/{rest:path}", Door([], control.authenticate)))  # the token is asked for here too
+    door = partial(Door, authenticate=control.authenticate, source_of=control.rights.source_of)
+    routes = [Route(BASE + path, door(by_path[path])) for path in paths]
+    routes.append(Route(BASE, door(by_path["/"])))
+    routes.append(Route(BASE + "/{rest:path}", door([])))  # the token is asked for here too
     return routes
