@@ -6,6 +6,7 @@ All calls are synchronous (a few SQLite statements): inside an event loop they r
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import partial
 
 from sqlalchemy import Engine
 
@@ -23,6 +24,7 @@ from headwater.control.functions import Functions
 from headwater.control.insert_functions import InsertFunctions
 from headwater.control.keyring import Keyring, fixed
 from headwater.control.models import Caller
+from headwater.control.requests.repeats import Repeats
 from headwater.control.secrets import SecretBox
 from headwater.control.snapshot import Snapshot, load, version
 from headwater.control.sources import Sources
@@ -64,6 +66,7 @@ class Control:
         self.alert_rules = AlertRules(engine, clock)
         self.alert_channels = AlertChannels(engine, box, clock, policy)
         self.tokens = Tokens(engine, keys, clock)
+        self.repeats = Repeats(engine, partial(self.stable_key, "repeated answers"), clock)
 
     def version(self) -> int:
         """Return the number of the present configuration; it grows with every change."""
