@@ -320,12 +320,16 @@ class Caller:
         Args:
             needed: the least role; SOURCE_ADMIN stands for "who administers this source".
             scope: `family:read` or `family:write`.
-            source_id: the source it is about, "" where it is about none.
+            source_id: the source it is about, "" where it is about none: then only who administers all of them may.
         """
         family, _, deed = scope.partition(":")
         is_in_scope = not self.scopes or scope in self.scopes or (deed == "read" and f"{family}:write" in self.scopes)
         if not is_in_scope or not self.role.includes(needed):
             return False
-        if needed is not Role.SOURCE_ADMIN or self.role is not Role.SOURCE_ADMIN:
-            return True
-        return bool(source_id) and (self.source_ids is None or source_id in self.source_ids)
+        return needed is not Role.SOURCE_ADMIN or self.administers(source_id)
+
+    def administers(self, source_id: str = "") -> bool:
+        """Return whether a source is this caller's to change; "" stands for one that is still to be made."""
+        if self.role is not Role.SOURCE_ADMIN:
+            return self.role.includes(Role.MEMBER)
+        return self.source_ids is None or source_id in self.source_ids

@@ -15,6 +15,7 @@ from warehouse_desk import WarehouseDesk
 
 from headwater.control import api
 from headwater.control.live import Live
+from headwater.control.models import Role
 from headwater.control.service import open_control
 from headwater.control.volume import Volume
 from headwater.errors import ConflictError, InvalidRequestError, NotFoundError, QueryError, RetryableError
@@ -382,8 +383,7 @@ def starting(directory):
             volume = Volume(log, directory / f"volume-{region}.db")
 
             routes = api.build(control, Live(log), volume, pipeline, asking, Live(log, Topic.REJECTED))
-            roles = ("owner", "member", "read-only")
-            tokens = {role: control.tokens.create(workspace.id, role, role)[0] for role in roles}
+            tokens = {role: control.tokens.create(workspace.id, role, role)[0] for role in Role}
             stack.callback(control.close)
             stack.callback(volume.close)
             url = stack.enter_context(serving(routes))

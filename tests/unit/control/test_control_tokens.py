@@ -81,7 +81,8 @@ def test_who_holds_the_secret_key_is_an_owner_for_five_minutes(control, clock):
 
 def test_roles_include_those_below_them():
     assert [[role.includes(needed) for needed in Role] for role in Role] == [
-        [True, False, False],
-        [True, True, False],
-        [True, True, True],
+        [True, False, False, False],
+        [True, True, False, False],
+        [True, True, True, False],
+        [True, True, True, True],
     ]

@@ -21,7 +21,7 @@ from headwater.control.models import AccountEntry, Role
 from headwater.control.moments import text_of
 from headwater.control.pipeline import Pipeline
 from headwater.control.service import Control
-from headwater.errors import InvalidRequestError
+from headwater.errors import ForbiddenError, InvalidRequestError
 
 BASE: Final = "/activecampaign/connections"
 _CAMPAIGNS_MAX: Final = 1_000  # ours, a call
@@ -101,16 +101,16 @@ class AccountOperations:
             Operation("GET", BASE, Role.READ_ONLY, self.list),
             Operation("POST", BASE, Role.MEMBER, self.connect, Connect),
             Operation("GET", one, Role.READ_ONLY, self.get),
-            Operation("PATCH", one, Role.MEMBER, self.change, ChangeConnection),
+            Operation("PATCH", one, Role.SOURCE_ADMIN, self.change, ChangeConnection),
             Operation("DELETE", one, Role.OWNER, self.disconnect),
-            Operation("POST", f"{one}/verify", Role.MEMBER, self.verify),
+            Operation("POST", f"{one}/verify", Role.SOURCE_ADMIN, self.verify),
             Operation("POST", f"{one}/rotate-secret", Role.OWNER, self.rotate_secret, RotateSecret),
-            Operation("POST", f"{one}/backfill", Role.MEMBER, self.backfill, Backfill),
-            Operation("POST", f"{one}/reconcile", Role.MEMBER, self.reconcile, Reconcile),
+            Operation("POST", f"{one}/backfill", Role.SOURCE_ADMIN, self.backfill, Backfill),
+            Operation("POST", f"{one}/reconcile", Role.SOURCE_ADMIN, self.reconcile, Reconcile),
             Operation("GET", f"{one}/reconciliation", Role.READ_ONLY, self.reconciliation),
             Operation("GET", f"{one}/runs", Role.READ_ONLY, self.runs),
-            Operation("POST", f"{one}/runs/{{runId}}/cancel", Role.MEMBER, self.cancel),
-            Operation("POST", f"{one}/complaints", Role.MEMBER, self.complaints, Complaints),
+            Operation("POST", f"{one}/runs/{{runId}}/cancel", Role.SOURCE_ADMIN, self.cancel),
+            Operation("POST", f"{one}/complaints", Role.SOURCE_ADMIN, self.complaints, Complaints),
         ]
 
     async def list(self, asked: Asked) -> Answer:
@@ -139,6 +139,8 @@ class AccountOperations:
     async def change(self, asked: Asked) -> Answer:
         """Switch a connection on or off, or enter write key, API key, address or settings again."""
         refuse_empty(asked.body)
+        if asked.body.writeKey is not UNSET and not asked.caller.role.includes(Role.MEMBER):
+            raise ForbiddenError("Moving an account to another source needs the role member.")
         names = {"accountUrl": "account_url", "apiKey": "api_key", "writeKey": "write_key"}
         change = {names.get(name, name): value for name, value in given(asked.body).items()}
         return {"connection": await self._connecting.change(*_which(asked), **change)}

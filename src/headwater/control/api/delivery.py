@@ -50,7 +50,7 @@ class DeliveryOperations:
             Operation("GET", "/connections", Role.READ_ONLY, self.connections),
             Operation("GET", f"{_FIGURES}/delivery-metrics", Role.READ_ONLY, self.summary),
             Operation("GET", f"{_FIGURES}/metrics", Role.READ_ONLY, self.metrics),
-            Operation("POST", f"{_FIGURES}/events/test", Role.MEMBER, self.try_event, TryEvent),
+            Operation("POST", f"{_FIGURES}/events/test", Role.SOURCE_ADMIN, self.try_event, TryEvent),
         ]
 
     async def connections(self, asked: Asked) -> Answer:

@@ -63,9 +63,9 @@ class DestinationOperations:
             Operation("POST", "/destinations", Role.MEMBER, self.create, CreateDestination),
             Operation("POST", "/destinations/test", Role.MEMBER, self.test, TestDestination),
             Operation("GET", one, Role.READ_ONLY, self.get),
-            Operation("PATCH", one, Role.MEMBER, self.update, UpdateDestination),
+            Operation("PATCH", one, Role.SOURCE_ADMIN, self.update, UpdateDestination),
             Operation("DELETE", one, Role.MEMBER, self.delete),
-            Operation("POST", f"{one}/resume", Role.MEMBER, self.resume),
+            Operation("POST", f"{one}/resume", Role.SOURCE_ADMIN, self.resume),
         ]
 
     def list(self, asked: Asked) -> Answer:

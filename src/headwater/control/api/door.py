@@ -37,6 +37,7 @@ _UNKNOWN_FIELD: Final = re.compile(r"unknown field `(?P<field>.*?)`")
 _AT: Final = re.compile(r" - at `\$\.?(?P<field>.*?)`$")
 _log = structlog.get_logger()
 _encode: Final = msgspec.json.Encoder(decimal_format="number").encode
+_FAMILY: Final = {"destination": "destinations", "query": "queries", "replay": "replays", "sync": "syncs"}
 _BODY_METHODS: Final = frozenset({"POST", "PUT", "PATCH"})
 
 # What an error of ours means to the caller: HTTP status and `type`.
@@ -122,9 +123,14 @@ class Operation:
 
     @property
     def scope(self) -> str:
-        """What a token's scopes call it: the first word of the path, and whether it reads or writes."""
-        family = self.path.strip("/").partition("/")[0] or "workspace"
-        return f"{family}:{'read' if self.method == 'GET' else 'write'}"
+        """What a token's scopes call it: the family, and whether it reads or writes.
+
+        The family is the first word of the path; Segment's paths have some of them in the singular. A question that
+        is asked by POST reads, too: its role tells.
+        """
+        word = self.path.strip("/").partition("/")[0] or "workspace"
+        reads = self.method == "GET" or self.role is Role.READ_ONLY
+        return f"{_FAMILY.get(word, word)}:{'read' if reads else 'write'}"
 
 
 class Refusal(Exception):  # noqa: N818 - an answer, not a mistake of ours
@@ -138,9 +144,15 @@ class Refusal(Exception):  # noqa: N818 - an answer, not a mistake of ours
 class Door:
     """The ASGI app of one path; answers every method itself, so that nothing is told without a token."""
 
-    def __init__(self, operations: Iterable[Operation], authenticate: Callable[[str], Caller | None]) -> None:
+    def __init__(
+        self,
+        operations: Iterable[Operation],
+        authenticate: Callable[[str], Caller | None],
+        source_of: Callable[[str, Mapping[str, str]], str],
+    ) -> None:
+        """Take the operations, what tells whose a token is, and which source of a workspace a path is about."""
         self.operations = {operation.method: operation for operation in operations}
-        self._authenticate = authenticate
+        self._authenticate, self._source_of = authenticate, source_of
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
@@ -166,8 +178,7 @@ class Door:
     async def _answer(self, request: Request, media_type: str) -> Response:
         caller = await self._caller(request)
         operation = self._operation(request)
-        if not caller.may(operation.role, operation.scope, request.path_params.get("sourceId", "")):
-            raise Refusal(403, "forbidden", _missing_right(caller, operation))
+        await self._admit(caller, operation, request)
         body = await _body(request, operation) if request.method in _BODY_METHODS else None
         asked = Asked(caller, request.method, request.path_params, request.query_params, request.headers, body)
         with acting(_actor(caller, request)):
@@ -186,6 +197,13 @@ class Door:
             raise Refusal(401, "unauthorized", message)
         return caller
 
+    async def _admit(self, caller: Caller, operation: Operation, request: Request) -> None:
+        source_id = ""
+        if caller.role is operation.role is Role.SOURCE_ADMIN:  # the only pair that hangs on the source
+            source_id = await asyncio.to_thread(self._source_of, caller.workspace_id, request.path_params)
+        if not caller.may(operation.role, operation.scope, source_id):
+            raise Refusal(403, "forbidden", _missing_right(caller, operation))
+
     def _operation(self, request: Request) -> Operation:
         if not self.operations:
             raise Refusal(404, "not_found", "There is nothing at this address.")
@@ -197,8 +215,10 @@ class Door:
 
 
 def _missing_right(caller: Caller, operation: Operation) -> str:
-    if caller.scopes and caller.role.includes(operation.role):
+    if caller.role.includes(operation.role) and not caller.may(Role.READ_ONLY, operation.scope):
         return f"This needs the scope {operation.scope}; the token has {', '.join(sorted(caller.scopes))}."
+    if caller.role is operation.role is Role.SOURCE_ADMIN:
+        return "This needs the rights of a source admin for this source; an owner can give them."
     return f"This needs the role {operation.role}; the token has {caller.role}."
 
 

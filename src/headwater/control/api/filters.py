@@ -74,11 +74,11 @@ class FilterOperations:
         one = f"{many}/{{filterId}}"
         return [
             Operation("GET", many, Role.READ_ONLY, self.list),
-            Operation("POST", many, Role.MEMBER, self.create, CreateFilter),
+            Operation("POST", many, Role.SOURCE_ADMIN, self.create, CreateFilter),
             Operation("GET", one, Role.READ_ONLY, self.get),
-            Operation("PATCH", one, Role.MEMBER, self.update, UpdateFilter),
-            Operation("DELETE", one, Role.MEMBER, self.delete),
-            Operation("POST", "/destination/filters/preview", Role.MEMBER, self.preview, PreviewFilter),
+            Operation("PATCH", one, Role.SOURCE_ADMIN, self.update, UpdateFilter),
+            Operation("DELETE", one, Role.SOURCE_ADMIN, self.delete),
+            Operation("POST", "/destination/filters/preview", Role.READ_ONLY, self.preview, PreviewFilter),
         ]
 
     def list(self, asked: Asked) -> Answer:

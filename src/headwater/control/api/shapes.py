@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from headwater.control import loads, tuning
 from headwater.control.catalog import Catalog, Entry, Kind
-from headwater.control.models import Destination, Role, Source, WarehouseEntry, Workspace
+from headwater.control.models import Caller, Destination, Role, Source, WarehouseEntry, Workspace
 from headwater.control.moments import text_of
 from headwater.control.options import Option
 from headwater.errors import NotFoundError
@@ -32,8 +32,8 @@ def workspace(value: Workspace) -> Shape:
     return {"id": value.id, "slug": value.slug, "name": value.name, "region": value.region}
 
 
-def source(value: Source, catalog: Catalog, role: Role) -> Shape:
-    """Return a source; who may only read does not see its write keys, and nobody its webhook secret."""
+def source(value: Source, catalog: Catalog, caller: Caller) -> Shape:
+    """Return a source; only those who may change it see its write keys, and nobody its webhook secret."""
     return {
         "id": value.id,
         "slug": value.slug,
@@ -41,7 +41,7 @@ def source(value: Source, catalog: Catalog, role: Role) -> Shape:
         "metadata": _metadata(catalog, Kind.SOURCE, value.type),
         "workspaceId": value.workspace_id,
         "enabled": value.enabled,
-        "writeKeys": list(value.write_keys) if role.includes(Role.MEMBER) else [],
+        "writeKeys": list(value.write_keys) if caller.may(Role.SOURCE_ADMIN, "sources:write", value.id) else [],
         "settings": dict(value.settings),
         "labels": [],
         "schemaName": value.schema_name,

@@ -51,12 +51,12 @@ class SourceOperations:
         one = "/sources/{sourceId}"
         return [
             Operation("GET", "/sources", Role.READ_ONLY, self.list),
-            Operation("POST", "/sources", Role.MEMBER, self.create, CreateSource),
+            Operation("POST", "/sources", Role.SOURCE_ADMIN, self.create, CreateSource),
             Operation("GET", one, Role.READ_ONLY, self.get),
-            Operation("PATCH", one, Role.MEMBER, self.update, UpdateSource),
+            Operation("PATCH", one, Role.SOURCE_ADMIN, self.update, UpdateSource),
             Operation("DELETE", one, Role.OWNER, self.delete),
-            Operation("POST", f"{one}/writekey", Role.MEMBER, self.add_write_key),
-            Operation("DELETE", f"{one}/writekey/{{writeKey}}", Role.MEMBER, self.remove_write_key),
+            Operation("POST", f"{one}/writekey", Role.SOURCE_ADMIN, self.add_write_key),
+            Operation("DELETE", f"{one}/writekey/{{writeKey}}", Role.SOURCE_ADMIN, self.remove_write_key),
             Operation("POST", f"{one}/webhook-secret", Role.OWNER, self.rotate_webhook_secret),
             Operation("GET", f"{one}/connected-destinations", Role.READ_ONLY, self.destinations),
             Operation("GET", f"{one}/connected-warehouses", Role.READ_ONLY, self.warehouses),
@@ -147,7 +147,7 @@ class SourceOperations:
         return self._control.sources.get(asked.caller.workspace_id, asked.path["sourceId"])
 
     def _shape(self, asked: Asked, source: Source) -> shapes.Shape:
-        return shapes.source(source, self._control.catalog, asked.caller.role)
+        return shapes.source(source, self._control.catalog, asked.caller)
 
 
 class _Aged(Protocol):

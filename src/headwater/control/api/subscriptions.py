@@ -67,11 +67,11 @@ class SubscriptionOperations:
         one = f"{many}/{{subscriptionId}}"
         return [
             Operation("GET", many, Role.READ_ONLY, self.list),
-            Operation("POST", many, Role.MEMBER, self.create, CreateSubscription),
-            Operation("POST", f"{many}/preview", Role.MEMBER, self.preview, PreviewSubscription),
+            Operation("POST", many, Role.SOURCE_ADMIN, self.create, CreateSubscription),
+            Operation("POST", f"{many}/preview", Role.SOURCE_ADMIN, self.preview, PreviewSubscription),
             Operation("GET", one, Role.READ_ONLY, self.get),
-            Operation("PATCH", one, Role.MEMBER, self.update, UpdateSubscription),
-            Operation("DELETE", one, Role.MEMBER, self.delete),
+            Operation("PATCH", one, Role.SOURCE_ADMIN, self.update, UpdateSubscription),
+            Operation("DELETE", one, Role.SOURCE_ADMIN, self.delete),
         ]
 
     def list(self, asked: Asked) -> Answer:

@@ -144,7 +144,7 @@ class WarehouseOperations:
         entry = self._warehouse(asked)
         found = [each for each in self._control.sources.all(entry.workspace_id) if each.id in entry.source_ids]
         page, pagination = self._pager.page(asked, f"warehouses/{entry.id}/sources", found, position)
-        shown = [shapes.source(each, self._control.catalog, asked.caller.role) for each in page]
+        shown = [shapes.source(each, self._control.catalog, asked.caller) for each in page]
         return {"sources": shown, "pagination": pagination}
 
     def connect(self, asked: Asked) -> Answer:
