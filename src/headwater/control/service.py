@@ -66,6 +66,7 @@ class Control:
         self.alert_rules = AlertRules(engine, clock)
         self.alert_channels = AlertChannels(engine, box, clock, policy)
         self.tokens = Tokens(engine, keys, clock)
+        self.rights = Rights(engine)
         self.repeats = Repeats(engine, partial(self.stable_key, "repeated answers"), clock)
 
     def version(self) -> int:
