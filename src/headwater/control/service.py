@@ -25,6 +25,7 @@ from headwater.control.insert_functions import InsertFunctions
 from headwater.control.keyring import Keyring, fixed
 from headwater.control.models import Caller
 from headwater.control.requests.repeats import Repeats
+from headwater.control.rights import Rights
 from headwater.control.secrets import SecretBox
 from headwater.control.snapshot import Snapshot, load, version
 from headwater.control.sources import Sources
