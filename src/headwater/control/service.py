@@ -24,6 +24,8 @@ from headwater.control.functions import Functions
 from headwater.control.insert_functions import InsertFunctions
 from headwater.control.keyring import Keyring, fixed
 from headwater.control.models import Caller
+from headwater.control.privacy.regulations import Regulations
+from headwater.control.privacy.suppressions import Suppressions
 from headwater.control.requests.repeats import Repeats
 from headwater.control.rights import Rights
 from headwater.control.secrets import SecretBox
@@ -68,6 +70,8 @@ class Control:
         self.alert_channels = AlertChannels(engine, box, clock, policy)
         self.tokens = Tokens(engine, keys, clock)
         self.rights = Rights(engine)
+        self.suppressions = Suppressions(engine, partial(self.stable_key, "privacy"), clock)
+        self.regulations = Regulations(engine, box, clock, self.suppressions)
         self.repeats = Repeats(engine, partial(self.stable_key, "repeated answers"), clock)
 
     def version(self) -> int:

@@ -1,0 +1,1 @@
+"""Privacy as it is configured: who is suppressed, and which regulations were asked for."""
