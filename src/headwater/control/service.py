@@ -16,6 +16,7 @@ from headwater.control import database
 from headwater.control.accounts import Accounts
 from headwater.control.alerts.channels import AlertChannels
 from headwater.control.alerts.rules import AlertRules
+from headwater.control.audit.images import equip
 from headwater.control.audit.trail import Audit
 from headwater.control.catalog import Catalog
 from headwater.control.destinations import Destinations
@@ -24,6 +25,10 @@ from headwater.control.functions import Functions
 from headwater.control.insert_functions import InsertFunctions
 from headwater.control.keyring import Keyring, fixed
 from headwater.control.models import Caller
+from headwater.control.people.credentials import Credentials
+from headwater.control.people.passwords import Passwords
+from headwater.control.people.sessions import Sessions
+from headwater.control.people.users import Users
 from headwater.control.privacy.regulations import Regulations
 from headwater.control.privacy.suppressions import Suppressions
 from headwater.control.requests.repeats import Repeats
@@ -50,10 +55,13 @@ class Control:
         clock: Clock = wall.now,
         policy: Policy | None = None,
         log_end: Callable[[], int] | None = None,
+        *,
+        passwords: Passwords | None = None,
     ) -> None:
         keys = fixed(secret_key) if isinstance(secret_key, bytes) else secret_key
         box = SecretBox(keys)
         self._engine, self._box = engine, box
+        equip(engine, box, clock)
         self._stable_keys = StableKeys(engine, box, clock)
         self.audit = Audit(engine, clock)
         self.catalog = Catalog(source_regions)
@@ -69,6 +77,9 @@ class Control:
         self.alert_rules = AlertRules(engine, clock)
         self.alert_channels = AlertChannels(engine, box, clock, policy)
         self.tokens = Tokens(engine, keys, clock)
+        self.users = Users(engine, clock)
+        self.sessions = Sessions(engine, clock)
+        self.credentials = Credentials(engine, keys, self.users, passwords or Passwords(), clock)
         self.rights = Rights(engine)
         self.suppressions = Suppressions(engine, partial(self.stable_key, "privacy"), clock)
         self.regulations = Regulations(engine, box, clock, self.suppressions)
@@ -95,7 +106,7 @@ class Control:
         self._engine.dispose()
 
 
-def open_control(
+def open_control(  # noqa: PLR0913 - each is what the program knows and this room does not
     url: str,
     secret_key: Keyring | bytes,
     *,
@@ -104,6 +115,7 @@ def open_control(
     clock: Clock = wall.now,
     policy: Policy | None = None,
     log_end: Callable[[], int] | None = None,
+    passwords: Passwords | None = None,
 ) -> Control:
     """Return the control plane, its database brought up to date and with a default workspace in it.
 
@@ -115,13 +127,14 @@ def open_control(
         clock: stamps what is created.
         policy: where outgoing calls may go; None checks the form of an address only.
         log_end: tells where the log ends; a new destination begins there. None: it begins by the clock.
+        passwords: how they are kept; None is as strong as it should be, which tests do without.
 
     Raises:
         ConfigError: the database is newer than this program, or its secrets belong to another key.
     """
     engine = database.open_engine(url)
     database.migrate(engine)
-    control = Control(engine, secret_key, source_regions, clock, policy, log_end)
+    control = Control(engine, secret_key, source_regions, clock, policy, log_end, passwords=passwords)
     control.workspaces.first_start(region)
     control.snapshot()  # a wrong SECRET_KEY is told now, not at the first delivery
     return control
