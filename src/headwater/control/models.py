@@ -281,6 +281,11 @@ class Token:
     Attributes:
         prefix: its first characters, to recognise it by.
         last_used_at: exact to a minute.
+        scopes: what it is narrowed to; empty is everything that its role may.
+        source_ids: the sources of a source admin; None is all of the workspace.
+        expires_at: from when on it is refused; None is never.
+        created_by: who made it, by address or name.
+        user_id: the member with whose membership it ends; "" where no person made it.
     """
 
     id: str
@@ -290,6 +295,11 @@ class Token:
     prefix: str
     created_at: datetime
     last_used_at: datetime | None = None
+    scopes: frozenset[str] = frozenset()
+    source_ids: frozenset[str] | None = None
+    expires_at: datetime | None = None
+    created_by: str = ""
+    user_id: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -38,8 +38,9 @@ class Rights:
                 return self._one(sources.c.id, sources, workspace_id, is_meant, f"source {path[name][:60]!r}")
         for name, (table, noun) in _BY_CHILD.items():
             if name in path:
-                is_meant = table.c.id == path[name]
-                return self._one(table.c.source_id, table, workspace_id, is_meant, f"{noun} {path[name][:60]!r}")
+                return self._one(
+                    table.c.source_id, table, workspace_id, table.c.id == path[name], f"{noun} {path[name][:60]!r}"
+                )
         return ""
 
     def _one(
