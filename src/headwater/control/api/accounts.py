@@ -13,8 +13,11 @@ from msgspec import UNSET, UnsetType
 
 from headwater import clock as wall
 from headwater.clock import Clock
-from headwater.control.api.door import Answer, Asked, Operation
+from headwater.control.api.door import TRIAL, Answer, Asked, Operation
+from headwater.control.api.models import accounts as models
+from headwater.control.api.models.letters import Count
 from headwater.control.api.paging import Pager
+from headwater.control.api.parameters import whole
 from headwater.control.api.sources import given, refuse_empty
 from headwater.control.connecting import Connecting
 from headwater.control.models import AccountEntry, Role
@@ -28,6 +31,7 @@ _CAMPAIGNS_MAX: Final = 1_000  # ours, a call
 _COMPLAINTS_MAX: Final = 1_000  # ours, a call
 _CAMPAIGN_ID: Final = re.compile(r"[0-9]{1,18}")
 _DAY: Final = re.compile(r"\d{4}-\d{2}-\d{2}")
+_RUNS: Final = whole("count", "How many at most.", 1, 100)
 _FIRST: Final = datetime(2000, 1, 1, tzinfo=UTC)  # before ActiveCampaign: whoever says year 1 means everything
 
 
@@ -98,19 +102,26 @@ class AccountOperations:
         """Return the operations with the role each needs."""
         one = f"{BASE}/{{connectionId}}"
         return [
-            Operation("GET", BASE, Role.READ_ONLY, self.list),
-            Operation("POST", BASE, Role.MEMBER, self.connect, Connect),
-            Operation("GET", one, Role.READ_ONLY, self.get),
-            Operation("PATCH", one, Role.SOURCE_ADMIN, self.change, ChangeConnection),
-            Operation("DELETE", one, Role.OWNER, self.disconnect),
-            Operation("POST", f"{one}/verify", Role.SOURCE_ADMIN, self.verify),
-            Operation("POST", f"{one}/rotate-secret", Role.OWNER, self.rotate_secret, RotateSecret),
-            Operation("POST", f"{one}/backfill", Role.SOURCE_ADMIN, self.backfill, Backfill),
-            Operation("POST", f"{one}/reconcile", Role.SOURCE_ADMIN, self.reconcile, Reconcile),
-            Operation("GET", f"{one}/reconciliation", Role.READ_ONLY, self.reconciliation),
-            Operation("GET", f"{one}/runs", Role.READ_ONLY, self.runs),
-            Operation("POST", f"{one}/runs/{{runId}}/cancel", Role.SOURCE_ADMIN, self.cancel),
-            Operation("POST", f"{one}/complaints", Role.SOURCE_ADMIN, self.complaints, Complaints),
+            Operation("GET", BASE, Role.READ_ONLY, self.list, answer=models.Connections, paged=True),
+            Operation("POST", BASE, Role.MEMBER, self.connect, Connect, answer=models.OneConnection, cost=TRIAL),
+            Operation("GET", one, Role.READ_ONLY, self.get, answer=models.OneConnection, volatile=models.STATUS),
+            Operation("PATCH", one, Role.SOURCE_ADMIN, self.change, ChangeConnection, answer=models.OneConnection),
+            Operation("DELETE", one, Role.OWNER, self.disconnect, answer=models.Disconnected),
+            Operation("POST", f"{one}/verify", Role.SOURCE_ADMIN, self.verify, answer=models.OneConnection, cost=TRIAL),
+            Operation(
+                "POST",
+                f"{one}/rotate-secret",
+                Role.OWNER,
+                self.rotate_secret,
+                RotateSecret,
+                answer=models.OneConnection,
+            ),
+            Operation("POST", f"{one}/backfill", Role.SOURCE_ADMIN, self.backfill, Backfill, answer=models.OneRun),
+            Operation("POST", f"{one}/reconcile", Role.SOURCE_ADMIN, self.reconcile, Reconcile, answer=models.OneRun),
+            Operation("GET", f"{one}/reconciliation", Role.READ_ONLY, self.reconciliation, answer=models.Comparison),
+            Operation("GET", f"{one}/runs", Role.READ_ONLY, self.runs, answer=models.Runs, query=(_RUNS,)),
+            Operation("POST", f"{one}/runs/{{runId}}/cancel", Role.SOURCE_ADMIN, self.cancel, answer=models.OneRun),
+            Operation("POST", f"{one}/complaints", Role.SOURCE_ADMIN, self.complaints, Complaints, answer=Count),
         ]
 
     async def list(self, asked: Asked) -> Answer:

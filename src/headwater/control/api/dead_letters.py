@@ -10,7 +10,9 @@ from typing import Any, Final
 import msgspec
 from msgspec import UNSET, UnsetType
 
-from headwater.control.api.door import Answer, Asked, Operation
+from headwater.control.api.door import Answer, Asked, Operation, Query
+from headwater.control.api.models import letters as models
+from headwater.control.api.parameters import DESTINATION, EVENT, SOURCE, moment, whole
 from headwater.control.models import Role
 from headwater.control.pipeline import Pipeline
 from headwater.control.service import Control
@@ -19,6 +21,18 @@ from headwater.errors import InvalidRequestError, NotFoundError
 _IDS_MAX: Final = 1_000  # ours, a call
 _PAGE_MAX: Final = 200  # ours: what the pipeline role gives at a time
 _FILTERS: Final = ("sourceId", "event", "type", "reason", "messageId", "since", "until")
+_QUERY: Final = (
+    DESTINATION,
+    SOURCE,
+    EVENT,
+    Query("type", "Only calls of this type, such as track."),
+    Query("reason", "Only those that were given up for this reason."),
+    Query("messageId", "Only this event."),
+    moment("since", "Only those that were given up at or after this time."),
+    moment("until", "Only those that were given up before this time."),
+    whole("count", "How many at most.", 1, 500),
+    Query("cursor", "`next` of the page before."),
+)
 
 
 class DeadLetters(msgspec.Struct, forbid_unknown_fields=True):
@@ -47,10 +61,10 @@ class DeadLetterOperations:
         """Return the operations with the role each needs."""
         letters = "/dead-letters"
         return [
-            Operation("GET", letters, Role.READ_ONLY, self.all),
-            Operation("GET", f"{letters}/{{deadLetterId}}", Role.READ_ONLY, self.get),
-            Operation("POST", f"{letters}/retry", Role.MEMBER, self.retry, DeadLetters),
-            Operation("POST", f"{letters}/discard", Role.MEMBER, self.discard, DeadLetters),
+            Operation("GET", letters, Role.READ_ONLY, self.all, answer=models.DeadLetters, query=_QUERY),
+            Operation("GET", f"{letters}/{{deadLetterId}}", Role.READ_ONLY, self.get, answer=models.DeadLetter),
+            Operation("POST", f"{letters}/retry", Role.MEMBER, self.retry, DeadLetters, answer=models.Count),
+            Operation("POST", f"{letters}/discard", Role.MEMBER, self.discard, DeadLetters, answer=models.Count),
         ]
 
     async def all(self, asked: Asked) -> Answer:

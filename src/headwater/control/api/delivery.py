@@ -10,7 +10,9 @@ import msgspec
 from msgspec import UNSET, UnsetType
 
 from headwater.clock import Clock, now
-from headwater.control.api.door import Answer, Asked, Operation
+from headwater.control.api.door import TRIAL, Answer, Asked, Operation, Query
+from headwater.control.api.models import destinations as models
+from headwater.control.api.parameters import choice, moment
 from headwater.control.catalog import Kind
 from headwater.control.models import Destination, Role
 from headwater.control.pipeline import Pipeline
@@ -27,6 +29,14 @@ _BOUNDS: Final = {
     "day": (timedelta(days=30), timedelta(days=30)),
 }
 _SPANS: Final = {"minute": timedelta(hours=1), "hour": timedelta(days=1), "day": timedelta(days=30)}  # ours: unasked
+_GRANULARITY: Final = choice("granularity", "How wide a point is.", ("MINUTE", "HOUR", "DAY"))
+_METRICS: Final = (moment("from", "Where it begins."), moment("to", "Where it ends; now by default."), _GRANULARITY)
+_SUMMARY: Final = (
+    Query("sourceId", "The destination's source."),
+    moment("startTime", "Where it begins."),
+    moment("endTime", "Where it ends; now by default."),
+    _GRANULARITY,
+)
 _SLACK: Final = timedelta(hours=1)  # ours: "30 days ago" was a moment earlier when the request was written
 
 
@@ -47,10 +57,32 @@ class DeliveryOperations:
     def operations(self) -> list[Operation]:
         """Return the operations with the role each needs."""
         return [
-            Operation("GET", "/connections", Role.READ_ONLY, self.connections),
-            Operation("GET", f"{_FIGURES}/delivery-metrics", Role.READ_ONLY, self.summary),
-            Operation("GET", f"{_FIGURES}/metrics", Role.READ_ONLY, self.metrics),
-            Operation("POST", f"{_FIGURES}/events/test", Role.SOURCE_ADMIN, self.try_event, TryEvent),
+            Operation("GET", "/connections", Role.READ_ONLY, self.connections, answer=models.ConnectionStates),
+            Operation(
+                "GET",
+                f"{_FIGURES}/delivery-metrics",
+                Role.READ_ONLY,
+                self.summary,
+                answer=models.DeliverySummary,
+                query=_SUMMARY,
+            ),
+            Operation(
+                "GET",
+                f"{_FIGURES}/metrics",
+                Role.READ_ONLY,
+                self.metrics,
+                answer=models.DeliveryFigures,
+                query=_METRICS,
+            ),
+            Operation(
+                "POST",
+                f"{_FIGURES}/events/test",
+                Role.SOURCE_ADMIN,
+                self.try_event,
+                TryEvent,
+                answer=models.Tried,
+                cost=TRIAL,
+            ),
         ]
 
     async def connections(self, asked: Asked) -> Answer:

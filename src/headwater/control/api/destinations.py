@@ -9,7 +9,9 @@ import msgspec
 from msgspec import UNSET, UnsetType
 
 from headwater.control.api import shapes
-from headwater.control.api.door import Answer, Asked, Operation
+from headwater.control.api.door import TRIAL, Answer, Asked, Operation
+from headwater.control.api.models import Done
+from headwater.control.api.models import destinations as models
 from headwater.control.api.paging import Pager
 from headwater.control.api.sources import given, position, refuse_empty
 from headwater.control.catalog import Kind
@@ -59,13 +61,17 @@ class DestinationOperations:
         """Return the operations with the role each needs."""
         one = "/destinations/{destinationId}"
         return [
-            Operation("GET", "/destinations", Role.READ_ONLY, self.list),
-            Operation("POST", "/destinations", Role.MEMBER, self.create, CreateDestination),
-            Operation("POST", "/destinations/test", Role.MEMBER, self.test, TestDestination),
-            Operation("GET", one, Role.READ_ONLY, self.get),
-            Operation("PATCH", one, Role.SOURCE_ADMIN, self.update, UpdateDestination),
-            Operation("DELETE", one, Role.MEMBER, self.delete),
-            Operation("POST", f"{one}/resume", Role.SOURCE_ADMIN, self.resume),
+            Operation("GET", "/destinations", Role.READ_ONLY, self.list, answer=models.Destinations, paged=True),
+            Operation(
+                "POST", "/destinations", Role.MEMBER, self.create, CreateDestination, answer=models.OneDestination
+            ),
+            Operation(
+                "POST", "/destinations/test", Role.MEMBER, self.test, TestDestination, answer=models.Trial, cost=TRIAL
+            ),
+            Operation("GET", one, Role.READ_ONLY, self.get, answer=models.OneDestination),
+            Operation("PATCH", one, Role.SOURCE_ADMIN, self.update, UpdateDestination, answer=models.OneDestination),
+            Operation("DELETE", one, Role.MEMBER, self.delete, answer=Done),
+            Operation("POST", f"{one}/resume", Role.SOURCE_ADMIN, self.resume, answer=models.Resumed),
         ]
 
     def list(self, asked: Asked) -> Answer:

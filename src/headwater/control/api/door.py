@@ -35,6 +35,8 @@ PLAIN: Final = "application/json"
 SEGMENT: Final = re.compile(r"application/vnd\.segment\.v1(alpha|beta)?\+json")
 _UNKNOWN_FIELD: Final = re.compile(r"unknown field `(?P<field>.*?)`")
 _AT: Final = re.compile(r" - at `\$\.?(?P<field>.*?)`$")
+TRIAL: Final = 10
+"""The cost of an operation that asks another service, or a warehouse."""
 _log = structlog.get_logger()
 _encode: Final = msgspec.json.Encoder(decimal_format="number").encode
 _FAMILY: Final = {"destination": "destinations", "query": "queries", "replay": "replays", "sync": "syncs"}
@@ -109,6 +111,9 @@ class Operation:
         body: the strict model of the request's JSON; None where there is none.
         answer: the model of `data`: a Struct or TypedDict; None where the answer is no JSON.
         query: what its query may hold; `paged` says that it takes `pagination`, too.
+        files: other media types that it can answer with.
+        cost: how many requests it counts as; TRIAL for what keeps others busy.
+        volatile: members of what a GET shows that change by themselves: they are no part of its ETag.
     """
 
     method: str
@@ -120,6 +125,9 @@ class Operation:
     answer: Any = None
     query: tuple[Query, ...] = ()
     paged: bool = False
+    files: tuple[str, ...] = ()
+    cost: int = 1
+    volatile: tuple[str, ...] = ()
 
     @property
     def scope(self) -> str:

@@ -12,6 +12,8 @@ import msgspec
 from starlette.responses import StreamingResponse
 
 from headwater.control.api.door import Answer, Asked, Operation
+from headwater.control.api.models import events as models
+from headwater.control.api.parameters import BEFORE, EVENT, SOURCE, whole
 from headwater.control.live import Live, Slice, name_of
 from headwater.control.models import Role, Source
 from headwater.control.moments import text_of
@@ -23,6 +25,12 @@ from headwater.spec.event import Event
 _HOURS_MAX: Final = 24 * 31
 _COUNT_MAX: Final = 500  # Segment's debugger shows as many
 _SEQ_MAX: Final = 10**18 - 1
+_COUNT: Final = whole("count", "How many at most.", 1, _COUNT_MAX)
+_RECENT: Final = (_COUNT, BEFORE, EVENT)
+_STREAM: Final = (whole("after", "Goes on behind this sequence.", 0, _SEQ_MAX), EVENT)
+_HOURS: Final = whole("hours", "How many hours back.", 1, _HOURS_MAX)
+_REJECTIONS: Final = (SOURCE, _COUNT, BEFORE)
+_STREAMED: Final = "text/event-stream"
 _ASK_AGAIN_S: Final = 5.0  # how long a revoked token may go on reading a stream
 
 
@@ -36,13 +44,15 @@ class EventOperations:
         """Return the operations with the role each needs."""
         one = "/sources/{sourceId}"
         return [
-            Operation("GET", "/events", Role.READ_ONLY, self.recent),
-            Operation("GET", "/events/stream", Role.READ_ONLY, self.stream),
-            Operation("GET", f"{one}/events", Role.READ_ONLY, self.recent),
-            Operation("GET", f"{one}/events/stream", Role.READ_ONLY, self.stream),
-            Operation("GET", f"{one}/volume", Role.READ_ONLY, self.volume),
-            Operation("GET", f"{one}/collections", Role.READ_ONLY, self.collections),
-            Operation("GET", "/rejections", Role.READ_ONLY, self.rejections),
+            Operation("GET", "/events", Role.READ_ONLY, self.recent, answer=models.Events, query=_RECENT),
+            Operation("GET", "/events/stream", Role.READ_ONLY, self.stream, query=_STREAM, files=(_STREAMED,)),
+            Operation("GET", f"{one}/events", Role.READ_ONLY, self.recent, answer=models.Events, query=_RECENT),
+            Operation("GET", f"{one}/events/stream", Role.READ_ONLY, self.stream, query=_STREAM, files=(_STREAMED,)),
+            Operation("GET", f"{one}/volume", Role.READ_ONLY, self.volume, answer=models.Volume, query=(_HOURS,)),
+            Operation("GET", f"{one}/collections", Role.READ_ONLY, self.collections, answer=models.Collections),
+            Operation(
+                "GET", "/rejections", Role.READ_ONLY, self.rejections, answer=models.Rejections, query=_REJECTIONS
+            ),
         ]
 
     def recent(self, asked: Asked) -> Answer:
@@ -62,7 +72,7 @@ class EventOperations:
         slices = self._live.stream(source_id, after, asked.query.get("event") or None)
         return StreamingResponse(
             self._sent(slices, asked.caller.token_id),
-            media_type="text/event-stream",
+            media_type=_STREAMED,
             headers={"x-accel-buffering": "no"},  # nginx would keep events back
         )
 

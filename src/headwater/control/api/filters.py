@@ -7,7 +7,9 @@ from typing import Any
 import msgspec
 from msgspec import UNSET, UnsetType
 
-from headwater.control.api.door import Answer, Asked, Operation
+from headwater.control.api.door import TRIAL, Answer, Asked, Operation
+from headwater.control.api.models import Done
+from headwater.control.api.models import filters as models
 from headwater.control.api.paging import Pager
 from headwater.control.api.shapes import Shape
 from headwater.control.api.sources import given, position, refuse_empty
@@ -73,12 +75,20 @@ class FilterOperations:
         many = "/destination/{destinationId}/filters"
         one = f"{many}/{{filterId}}"
         return [
-            Operation("GET", many, Role.READ_ONLY, self.list),
-            Operation("POST", many, Role.SOURCE_ADMIN, self.create, CreateFilter),
-            Operation("GET", one, Role.READ_ONLY, self.get),
-            Operation("PATCH", one, Role.SOURCE_ADMIN, self.update, UpdateFilter),
-            Operation("DELETE", one, Role.SOURCE_ADMIN, self.delete),
-            Operation("POST", "/destination/filters/preview", Role.READ_ONLY, self.preview, PreviewFilter),
+            Operation("GET", many, Role.READ_ONLY, self.list, answer=models.Filters, paged=True),
+            Operation("POST", many, Role.SOURCE_ADMIN, self.create, CreateFilter, answer=models.OneFilter),
+            Operation("GET", one, Role.READ_ONLY, self.get, answer=models.OneFilter),
+            Operation("PATCH", one, Role.SOURCE_ADMIN, self.update, UpdateFilter, answer=models.OneFilter),
+            Operation("DELETE", one, Role.SOURCE_ADMIN, self.delete, answer=Done),
+            Operation(
+                "POST",
+                "/destination/filters/preview",
+                Role.READ_ONLY,
+                self.preview,
+                PreviewFilter,
+                answer=models.Preview,
+                cost=TRIAL,
+            ),
         ]
 
     def list(self, asked: Asked) -> Answer:

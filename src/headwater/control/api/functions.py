@@ -7,8 +7,11 @@ from typing import Any, Final, Literal
 import msgspec
 from msgspec import UNSET, UnsetType
 
-from headwater.control.api.door import Answer, Asked, Operation
+from headwater.control.api.door import TRIAL, Answer, Asked, Operation
+from headwater.control.api.models import Done
+from headwater.control.api.models import functions as models
 from headwater.control.api.paging import Pager
+from headwater.control.api.parameters import choice
 from headwater.control.api.shapes import Shape
 from headwater.control.api.sources import given, position, refuse_empty
 from headwater.control.models import FunctionEntry, FunctionKind, FunctionVersion, Role
@@ -23,6 +26,7 @@ _RUN_AS: Final = {
     FunctionKind.INSERT_DESTINATION: "insert",
 }
 _NUMBER_MAX: Final = 10**9
+_KIND: Final = choice("resourceType", "Only functions of this kind.", FunctionKind)
 
 
 class Setting(msgspec.Struct, forbid_unknown_fields=True):
@@ -82,16 +86,20 @@ class FunctionOperations:
         """Return the operations with the role each needs."""
         one = "/functions/{functionId}"
         return [
-            Operation("GET", "/functions", Role.READ_ONLY, self.list),
-            Operation("POST", "/functions", Role.MEMBER, self.create, CreateFunction),
-            Operation("POST", "/functions/test", Role.MEMBER, self.test, TestFunction),
-            Operation("GET", one, Role.READ_ONLY, self.get),
-            Operation("PATCH", one, Role.MEMBER, self.update, UpdateFunction),
-            Operation("DELETE", one, Role.MEMBER, self.delete),
-            Operation("POST", f"{one}/deploy", Role.MEMBER, self.deploy),
-            Operation("GET", f"{one}/versions", Role.READ_ONLY, self.versions),
-            Operation("GET", f"{one}/versions/{{versionId}}", Role.READ_ONLY, self.version),
-            Operation("POST", f"{one}/versions", Role.MEMBER, self.restore, RestoreVersion),
+            Operation(
+                "GET", "/functions", Role.READ_ONLY, self.list, answer=models.Functions, query=(_KIND,), paged=True
+            ),
+            Operation("POST", "/functions", Role.MEMBER, self.create, CreateFunction, answer=models.OneFunction),
+            Operation(
+                "POST", "/functions/test", Role.MEMBER, self.test, TestFunction, answer=models.FunctionRun, cost=TRIAL
+            ),
+            Operation("GET", one, Role.READ_ONLY, self.get, answer=models.OneFunction),
+            Operation("PATCH", one, Role.MEMBER, self.update, UpdateFunction, answer=models.OneFunction),
+            Operation("DELETE", one, Role.MEMBER, self.delete, answer=Done),
+            Operation("POST", f"{one}/deploy", Role.MEMBER, self.deploy, answer=models.Deployed),
+            Operation("GET", f"{one}/versions", Role.READ_ONLY, self.versions, answer=models.Versions, paged=True),
+            Operation("GET", f"{one}/versions/{{versionId}}", Role.READ_ONLY, self.version, answer=models.OneVersion),
+            Operation("POST", f"{one}/versions", Role.MEMBER, self.restore, RestoreVersion, answer=models.OneVersion),
         ]
 
     def list(self, asked: Asked) -> Answer:

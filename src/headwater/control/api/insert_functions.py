@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 from msgspec import UNSET, UnsetType
 
-from headwater.control.api.door import Answer, Asked, Operation
+from headwater.control.api.door import Answer, Asked, Operation, Query
+from headwater.control.api.models import Done
+from headwater.control.api.models import functions as models
 from headwater.control.api.paging import Pager
 from headwater.control.api.shapes import Shape
 from headwater.control.api.sources import given, position, refuse_empty
 from headwater.control.models import InsertEntry, Role
 from headwater.control.moments import text_of
 from headwater.control.service import Control
+
+_FUNCTION: Final = Query("functionId", "Only instances of this function.")
 
 
 class CreateInstance(msgspec.Struct, forbid_unknown_fields=True):
@@ -46,11 +50,11 @@ class InsertFunctionOperations:
         many = "/insert-function-instances"
         one = f"{many}/{{instanceId}}"
         return [
-            Operation("GET", many, Role.READ_ONLY, self.list),
-            Operation("POST", many, Role.MEMBER, self.create, CreateInstance),
-            Operation("GET", one, Role.READ_ONLY, self.get),
-            Operation("PATCH", one, Role.MEMBER, self.update, UpdateInstance),
-            Operation("DELETE", one, Role.MEMBER, self.delete),
+            Operation("GET", many, Role.READ_ONLY, self.list, answer=models.Instances, query=(_FUNCTION,), paged=True),
+            Operation("POST", many, Role.MEMBER, self.create, CreateInstance, answer=models.OneInstance),
+            Operation("GET", one, Role.READ_ONLY, self.get, answer=models.OneInstance),
+            Operation("PATCH", one, Role.MEMBER, self.update, UpdateInstance, answer=models.OneInstance),
+            Operation("DELETE", one, Role.MEMBER, self.delete, answer=Done),
         ]
 
     def list(self, asked: Asked) -> Answer:

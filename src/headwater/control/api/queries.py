@@ -13,7 +13,9 @@ from msgspec import UNSET, UnsetType
 from starlette.background import BackgroundTask
 from starlette.responses import FileResponse
 
-from headwater.control.api.door import Answer, Asked, Operation
+from headwater.control.api.door import TRIAL, Answer, Asked, Operation
+from headwater.control.api.models import Done
+from headwater.control.api.models import queries as models
 from headwater.control.asking import Asking
 from headwater.control.models import Role, WarehouseEntry
 from headwater.control.moments import text_of
@@ -56,10 +58,26 @@ class QueryOperations:
     def operations(self) -> list[Operation]:
         """Return the operations with the role each needs."""
         return [
-            Operation("POST", "/query", Role.READ_ONLY, self.query, QuerySql),
-            Operation("GET", "/queries", Role.MEMBER, self.list),
-            Operation("DELETE", "/queries/{queryId}", Role.READ_ONLY, self.cancel),
-            Operation("GET", "/warehouses/{warehouseId}/catalog", Role.READ_ONLY, self.catalog),
+            Operation(
+                "POST",
+                "/query",
+                Role.READ_ONLY,
+                self.query,
+                QuerySql,
+                answer=models.Rows,
+                cost=TRIAL,
+                files=tuple(_MEDIA_TYPES.values()),
+            ),
+            Operation("GET", "/queries", Role.MEMBER, self.list, answer=models.RunningQueries),
+            Operation("DELETE", "/queries/{queryId}", Role.READ_ONLY, self.cancel, answer=Done),
+            Operation(
+                "GET",
+                "/warehouses/{warehouseId}/catalog",
+                Role.READ_ONLY,
+                self.catalog,
+                answer=models.Schemas,
+                cost=TRIAL,
+            ),
         ]
 
     def query(self, asked: Asked) -> Answer:

@@ -10,6 +10,8 @@ import msgspec
 from msgspec import UNSET, UnsetType
 
 from headwater.control.api.door import Answer, Asked, Operation
+from headwater.control.api.models import warehouses as models
+from headwater.control.api.parameters import whole
 from headwater.control.api.replays import instant
 from headwater.control.loads import table_of
 from headwater.control.models import Role, WarehouseEntry
@@ -20,6 +22,7 @@ from headwater.errors import InvalidRequestError, NotFoundError
 _COLLECTIONS_MAX: Final = 1_000  # ours, a reload
 _RELOADS_MAX: Final = 1_000  # ours: the newest that are looked at
 _DAYS_MAX: Final = 90  # ours
+_DAYS: Final = whole("days", "How many days.", 1, _DAYS_MAX)
 _IDS_MAX: Final = 1_000  # ours, an erasure
 _ID_CHARS_MAX: Final = 512  # as a userId
 
@@ -52,13 +55,13 @@ class ReloadOperations:
         one = "/warehouses/{warehouseId}"
         reload = f"{one}/reloads/{{reloadId}}"
         return [
-            Operation("GET", f"{one}/reloads", Role.READ_ONLY, self.all),
-            Operation("POST", f"{one}/reloads", Role.MEMBER, self.reload, Reload),
-            Operation("GET", reload, Role.READ_ONLY, self.get),
-            Operation("DELETE", reload, Role.MEMBER, self.cancel),
-            Operation("GET", f"{one}/row-trends", Role.READ_ONLY, self.trends),
-            Operation("GET", f"{one}/misfits", Role.READ_ONLY, self.misfits),
-            Operation("POST", f"{one}/erasures", Role.OWNER, self.erase, Erasure),
+            Operation("GET", f"{one}/reloads", Role.READ_ONLY, self.all, answer=models.Reloads, paged=True),
+            Operation("POST", f"{one}/reloads", Role.MEMBER, self.reload, Reload, answer=models.OneReload),
+            Operation("GET", reload, Role.READ_ONLY, self.get, answer=models.OneReload, volatile=models.PROGRESS),
+            Operation("DELETE", reload, Role.MEMBER, self.cancel, answer=models.OneReload),
+            Operation("GET", f"{one}/row-trends", Role.READ_ONLY, self.trends, answer=models.RowTrends, query=(_DAYS,)),
+            Operation("GET", f"{one}/misfits", Role.READ_ONLY, self.misfits, answer=models.Misfits),
+            Operation("POST", f"{one}/erasures", Role.OWNER, self.erase, Erasure, answer=models.Erased),
         ]
 
     async def all(self, asked: Asked) -> Answer:

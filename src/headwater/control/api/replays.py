@@ -9,8 +9,10 @@ from typing import Any, Final
 import msgspec
 from msgspec import UNSET, UnsetType
 
-from headwater.control.api.door import Answer, Asked, Operation
+from headwater.control.api.door import TRIAL, Answer, Asked, Operation
+from headwater.control.api.models import letters as models
 from headwater.control.api.paging import Pager
+from headwater.control.api.parameters import DESTINATION
 from headwater.control.models import Role
 from headwater.control.pipeline import Pipeline
 from headwater.control.service import Control
@@ -42,10 +44,12 @@ class ReplayOperations:
     def operations(self) -> list[Operation]:
         """Return the operations with the role each needs."""
         return [
-            Operation("POST", "/replay", Role.MEMBER, self.replay, Replay),
-            Operation("GET", "/replays", Role.READ_ONLY, self.all),
-            Operation("GET", "/replays/{replayId}", Role.READ_ONLY, self.get),
-            Operation("POST", "/replays/{replayId}/cancel", Role.MEMBER, self.cancel),
+            Operation("POST", "/replay", Role.MEMBER, self.replay, Replay, answer=models.Replayed, cost=TRIAL),
+            Operation(
+                "GET", "/replays", Role.READ_ONLY, self.all, answer=models.Replays, query=(DESTINATION,), paged=True
+            ),
+            Operation("GET", "/replays/{replayId}", Role.READ_ONLY, self.get, answer=models.OneReplay),
+            Operation("POST", "/replays/{replayId}/cancel", Role.MEMBER, self.cancel, answer=models.OneReplay),
         ]
 
     async def replay(self, asked: Asked) -> Answer:

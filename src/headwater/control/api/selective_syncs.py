@@ -9,6 +9,7 @@ import msgspec
 
 from headwater.control import selection
 from headwater.control.api.door import Answer, Asked, Operation
+from headwater.control.api.models import warehouses as models
 from headwater.control.api.paging import Pager
 from headwater.control.asking import Asking
 from headwater.control.models import Role, Source, WarehouseEntry
@@ -47,8 +48,10 @@ class SelectiveSyncOperations:
         one = "/warehouses/{warehouseId}"
         listed = f"{one}/connected-sources/{{sourceId}}/selective-syncs"
         return [
-            Operation("GET", listed, Role.READ_ONLY, self.all),
-            Operation("PATCH", f"{one}/selective-sync", Role.OWNER, self.update, UpdateSelectiveSync),
+            Operation("GET", listed, Role.READ_ONLY, self.all, answer=models.SelectiveSyncs, paged=True),
+            Operation(
+                "PATCH", f"{one}/selective-sync", Role.OWNER, self.update, UpdateSelectiveSync, answer=models.Selected
+            ),
         ]
 
     def all(self, asked: Asked) -> Answer:

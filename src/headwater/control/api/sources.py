@@ -4,20 +4,26 @@ from __future__ import annotations
 
 import asyncio
 from datetime import datetime
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 import msgspec
 from msgspec import UNSET, UnsetType
 
 from headwater.control.accounts import webhook_path
 from headwater.control.api import shapes
-from headwater.control.api.door import Answer, Asked, Operation
+from headwater.control.api.door import Answer, Asked, Operation, Query
+from headwater.control.api.models import Done
+from headwater.control.api.models import sources as models
+from headwater.control.api.models.destinations import Destinations
+from headwater.control.api.models.warehouses import Warehouses
 from headwater.control.api.paging import Pager
 from headwater.control.connecting import Connecting
 from headwater.control.models import Role, Source
 from headwater.control.moments import text_of
 from headwater.control.service import Control
 from headwater.errors import InvalidRequestError
+
+_NOW: Final = Query("now", "Ends the present address at once.", {"type": "boolean"})
 
 
 class CreateSource(msgspec.Struct, forbid_unknown_fields=True):
@@ -50,16 +56,38 @@ class SourceOperations:
         """Return the operations with the role each needs."""
         one = "/sources/{sourceId}"
         return [
-            Operation("GET", "/sources", Role.READ_ONLY, self.list),
-            Operation("POST", "/sources", Role.SOURCE_ADMIN, self.create, CreateSource),
-            Operation("GET", one, Role.READ_ONLY, self.get),
-            Operation("PATCH", one, Role.SOURCE_ADMIN, self.update, UpdateSource),
-            Operation("DELETE", one, Role.OWNER, self.delete),
-            Operation("POST", f"{one}/writekey", Role.SOURCE_ADMIN, self.add_write_key),
-            Operation("DELETE", f"{one}/writekey/{{writeKey}}", Role.SOURCE_ADMIN, self.remove_write_key),
-            Operation("POST", f"{one}/webhook-secret", Role.OWNER, self.rotate_webhook_secret),
-            Operation("GET", f"{one}/connected-destinations", Role.READ_ONLY, self.destinations),
-            Operation("GET", f"{one}/connected-warehouses", Role.READ_ONLY, self.warehouses),
+            Operation("GET", "/sources", Role.READ_ONLY, self.list, answer=models.Sources, paged=True),
+            Operation("POST", "/sources", Role.SOURCE_ADMIN, self.create, CreateSource, answer=models.OneSource),
+            Operation("GET", one, Role.READ_ONLY, self.get, answer=models.OneSource),
+            Operation("PATCH", one, Role.SOURCE_ADMIN, self.update, UpdateSource, answer=models.OneSource),
+            Operation("DELETE", one, Role.OWNER, self.delete, answer=Done),
+            Operation("POST", f"{one}/writekey", Role.SOURCE_ADMIN, self.add_write_key, answer=models.OneSource),
+            Operation(
+                "DELETE",
+                f"{one}/writekey/{{writeKey}}",
+                Role.SOURCE_ADMIN,
+                self.remove_write_key,
+                answer=models.WriteKeyRemoved,
+            ),
+            Operation(
+                "POST",
+                f"{one}/webhook-secret",
+                Role.OWNER,
+                self.rotate_webhook_secret,
+                answer=models.WebhookMoved,
+                query=(_NOW,),
+            ),
+            Operation(
+                "GET",
+                f"{one}/connected-destinations",
+                Role.READ_ONLY,
+                self.destinations,
+                answer=Destinations,
+                paged=True,
+            ),
+            Operation(
+                "GET", f"{one}/connected-warehouses", Role.READ_ONLY, self.warehouses, answer=Warehouses, paged=True
+            ),
         ]
 
     def list(self, asked: Asked) -> Answer:

@@ -11,7 +11,9 @@ import msgspec
 from msgspec import UNSET, UnsetType
 
 from headwater.control import subscriptions
-from headwater.control.api.door import Answer, Asked, Operation
+from headwater.control.api.door import TRIAL, Answer, Asked, Operation
+from headwater.control.api.models import Done
+from headwater.control.api.models import filters as models
 from headwater.control.api.paging import Pager
 from headwater.control.api.shapes import Shape
 from headwater.control.api.sources import given, position, refuse_empty
@@ -66,12 +68,20 @@ class SubscriptionOperations:
         many = "/destinations/{destinationId}/subscriptions"
         one = f"{many}/{{subscriptionId}}"
         return [
-            Operation("GET", many, Role.READ_ONLY, self.list),
-            Operation("POST", many, Role.SOURCE_ADMIN, self.create, CreateSubscription),
-            Operation("POST", f"{many}/preview", Role.SOURCE_ADMIN, self.preview, PreviewSubscription),
-            Operation("GET", one, Role.READ_ONLY, self.get),
-            Operation("PATCH", one, Role.SOURCE_ADMIN, self.update, UpdateSubscription),
-            Operation("DELETE", one, Role.SOURCE_ADMIN, self.delete),
+            Operation("GET", many, Role.READ_ONLY, self.list, answer=models.Subscriptions, paged=True),
+            Operation("POST", many, Role.SOURCE_ADMIN, self.create, CreateSubscription, answer=models.MadeSubscription),
+            Operation(
+                "POST",
+                f"{many}/preview",
+                Role.SOURCE_ADMIN,
+                self.preview,
+                PreviewSubscription,
+                answer=models.Preview,
+                cost=TRIAL,
+            ),
+            Operation("GET", one, Role.READ_ONLY, self.get, answer=models.OneSubscription),
+            Operation("PATCH", one, Role.SOURCE_ADMIN, self.update, UpdateSubscription, answer=models.OneSubscription),
+            Operation("DELETE", one, Role.SOURCE_ADMIN, self.delete, answer=Done),
         ]
 
     def list(self, asked: Asked) -> Answer:

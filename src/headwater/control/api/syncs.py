@@ -10,7 +10,8 @@ from typing import Any, Final
 import msgspec
 from msgspec import UNSET, UnsetType
 
-from headwater.control.api.door import Answer, Asked, Operation
+from headwater.control.api.door import TRIAL, Answer, Asked, Operation
+from headwater.control.api.models import warehouses as models
 from headwater.control.models import Role, WarehouseEntry
 from headwater.control.moments import text_of
 from headwater.control.pipeline import Pipeline
@@ -61,13 +62,22 @@ class SyncOperations:
         one = "/warehouses/{warehouseId}"
         schedule = f"{one}/advanced-sync-schedule"
         return [
-            Operation("GET", f"{one}/syncs", Role.READ_ONLY, self.syncs),
-            Operation("GET", f"{one}/connected-sources/{{sourceId}}/syncs", Role.READ_ONLY, self.syncs_of_source),
-            Operation("POST", f"{one}/sync", Role.MEMBER, self.sync, Sync),
-            Operation("GET", schedule, Role.READ_ONLY, self.schedule),
-            Operation("PUT", schedule, Role.OWNER, self.replace_schedule, AdvancedSchedule),
-            Operation("POST", "/sync", Role.MEMBER, self.sync_all, Sync),
-            Operation("GET", "/syncs", Role.READ_ONLY, self.states),
+            Operation("GET", f"{one}/syncs", Role.READ_ONLY, self.syncs, answer=models.SyncReports, paged=True),
+            Operation(
+                "GET",
+                f"{one}/connected-sources/{{sourceId}}/syncs",
+                Role.READ_ONLY,
+                self.syncs_of_source,
+                answer=models.SyncReports,
+                paged=True,
+            ),
+            Operation("POST", f"{one}/sync", Role.MEMBER, self.sync, Sync, answer=models.SyncRuns, cost=TRIAL),
+            Operation("GET", schedule, Role.READ_ONLY, self.schedule, answer=models.AdvancedSchedule),
+            Operation(
+                "PUT", schedule, Role.OWNER, self.replace_schedule, AdvancedSchedule, answer=models.AdvancedSchedule
+            ),
+            Operation("POST", "/sync", Role.MEMBER, self.sync_all, Sync, answer=models.SyncRuns, cost=TRIAL),
+            Operation("GET", "/syncs", Role.READ_ONLY, self.states, answer=models.Standings, paged=True),
         ]
 
     async def syncs(self, asked: Asked) -> Answer:

@@ -9,11 +9,14 @@ import msgspec
 from msgspec import UNSET, UnsetType
 
 from headwater.control.api.door import Answer, Asked, Operation
+from headwater.control.api.models import events as models
+from headwater.control.api.parameters import SOURCE, whole
 from headwater.control.models import Role
 from headwater.control.pipeline import Pipeline
 from headwater.control.service import Control
 from headwater.errors import NotFoundError
 
+_COUNT: Final = whole("count", "How many at most.", 1, 500)
 _DIGITS_MAX: Final = 18  # of a 64-bit number
 
 
@@ -32,9 +35,11 @@ class UnmappedOperations:
     def operations(self) -> list[Operation]:
         """Return the operations with the role each needs."""
         return [
-            Operation("GET", "/unmapped", Role.READ_ONLY, self.list),
-            Operation("GET", "/unmapped/{inboxSeq}", Role.READ_ONLY, self.show),
-            Operation("POST", "/unmapped/retry", Role.MEMBER, self.retry, RetryUnmapped),
+            Operation(
+                "GET", "/unmapped", Role.READ_ONLY, self.list, answer=models.UnmappedList, query=(SOURCE, _COUNT)
+            ),
+            Operation("GET", "/unmapped/{inboxSeq}", Role.READ_ONLY, self.show, answer=models.OneUnmapped),
+            Operation("POST", "/unmapped/retry", Role.MEMBER, self.retry, RetryUnmapped, answer=models.MappedAgain),
         ]
 
     async def list(self, asked: Asked) -> Answer:

@@ -10,7 +10,10 @@ from msgspec import UNSET, UnsetType
 
 from headwater.control import loads
 from headwater.control.api import shapes
-from headwater.control.api.door import Answer, Asked, Operation
+from headwater.control.api.door import TRIAL, Answer, Asked, Operation
+from headwater.control.api.models import Done
+from headwater.control.api.models import warehouses as models
+from headwater.control.api.models.sources import Sources
 from headwater.control.api.paging import Pager
 from headwater.control.api.sources import given, position, refuse_empty
 from headwater.control.catalog import Kind
@@ -80,18 +83,26 @@ class WarehouseOperations:
         one = "/warehouses/{warehouseId}"
         pair = f"{one}/connected-sources/{{sourceId}}"
         return [
-            Operation("GET", "/warehouses", Role.READ_ONLY, self.list),
-            Operation("POST", "/warehouses", Role.OWNER, self.create, CreateWarehouse),
-            Operation("POST", "/warehouses/validation", Role.OWNER, self.validate, Validation),
-            Operation("GET", one, Role.READ_ONLY, self.get),
-            Operation("PATCH", one, Role.OWNER, self.update, UpdateWarehouse),
-            Operation("DELETE", one, Role.OWNER, self.delete),
-            Operation("GET", f"{one}/connected-sources", Role.READ_ONLY, self.sources),
-            Operation("POST", pair, Role.MEMBER, self.connect),
-            Operation("DELETE", pair, Role.MEMBER, self.disconnect),
-            Operation("GET", f"{one}/connection-state", Role.MEMBER, self.state),
-            Operation("GET", f"{one}/rules", Role.READ_ONLY, self.rules),
-            Operation("PATCH", f"{one}/rules", Role.OWNER, self.update_rules, RulesChange),
+            Operation("GET", "/warehouses", Role.READ_ONLY, self.list, answer=models.Warehouses, paged=True),
+            Operation("POST", "/warehouses", Role.OWNER, self.create, CreateWarehouse, answer=models.OneWarehouse),
+            Operation(
+                "POST",
+                "/warehouses/validation",
+                Role.OWNER,
+                self.validate,
+                Validation,
+                answer=models.Validated,
+                cost=TRIAL,
+            ),
+            Operation("GET", one, Role.READ_ONLY, self.get, answer=models.OneWarehouse),
+            Operation("PATCH", one, Role.OWNER, self.update, UpdateWarehouse, answer=models.OneWarehouse),
+            Operation("DELETE", one, Role.OWNER, self.delete, answer=Done),
+            Operation("GET", f"{one}/connected-sources", Role.READ_ONLY, self.sources, answer=Sources, paged=True),
+            Operation("POST", pair, Role.MEMBER, self.connect, answer=Done),
+            Operation("DELETE", pair, Role.MEMBER, self.disconnect, answer=Done),
+            Operation("GET", f"{one}/connection-state", Role.MEMBER, self.state, answer=models.Reachable, cost=TRIAL),
+            Operation("GET", f"{one}/rules", Role.READ_ONLY, self.rules, answer=models.Rules),
+            Operation("PATCH", f"{one}/rules", Role.OWNER, self.update_rules, RulesChange, answer=models.Rules),
         ]
 
     def list(self, asked: Asked) -> Answer:

@@ -6,7 +6,9 @@ from functools import partial
 from typing import Final
 
 from headwater.control.api import shapes
-from headwater.control.api.door import Answer, Asked, Operation
+from headwater.control.api.door import Answer, Asked, Operation, Query
+from headwater.control.api.models import catalog as listed
+from headwater.control.api.models import workspace as models
 from headwater.control.api.paging import Pager
 from headwater.control.catalog import Entry, Kind
 from headwater.control.models import Role, Workspace
@@ -14,6 +16,17 @@ from headwater.control.service import Control
 from headwater.errors import InvalidRequestError
 
 _ECHO_CHARS_MAX: Final = 1_000
+_MESSAGE: Final = Query("message", "What is sent back.", {"type": "string", "maxLength": _ECHO_CHARS_MAX})
+_LISTED: Final = {
+    Kind.SOURCE: listed.SourcesCatalog,
+    Kind.DESTINATION: listed.DestinationsCatalog,
+    Kind.WAREHOUSE: listed.WarehousesCatalog,
+}
+_ONE: Final = {
+    Kind.SOURCE: listed.SourceType,
+    Kind.DESTINATION: listed.DestinationType,
+    Kind.WAREHOUSE: listed.WarehouseType,
+}
 _ECHOED: Final = ("accept", "content-type", "host", "user-agent")  # never the token
 
 
@@ -27,15 +40,17 @@ class WorkspaceOperations:
         """Return the operations with the role each needs."""
         catalog = [
             operation
-            for kind in Kind
+            for kind, many in ((kind, f"/catalog/{kind}s") for kind in Kind)
             for operation in (
-                Operation("GET", f"/catalog/{kind}s", Role.READ_ONLY, partial(self.catalog, kind)),
-                Operation("GET", f"/catalog/{kind}s/{{metadataId}}", Role.READ_ONLY, partial(self.entry, kind)),
+                Operation("GET", many, Role.READ_ONLY, partial(self.catalog, kind), answer=_LISTED[kind], paged=True),
+                Operation(
+                    "GET", f"{many}/{{metadataId}}", Role.READ_ONLY, partial(self.entry, kind), answer=_ONE[kind]
+                ),
             )
         ]
         return [
-            Operation("GET", "/", Role.READ_ONLY, self.workspace),
-            Operation("GET", "/echo", Role.READ_ONLY, self.echo),
+            Operation("GET", "/", Role.READ_ONLY, self.workspace, answer=models.OneWorkspace),
+            Operation("GET", "/echo", Role.READ_ONLY, self.echo, answer=models.Echo, query=(_MESSAGE,)),
             *catalog,
         ]
 

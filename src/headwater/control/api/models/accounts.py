@@ -2,10 +2,26 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 import msgspec
 from msgspec import UNSET, UnsetType
 
 from headwater.control.api.models import Pagination, Settings
+
+STATUS: Final = (
+    "state",
+    "message",
+    "webhook",
+    "lastEvent",
+    "warnings",
+    "budget",
+    "identities",
+    "backfill",
+    "reconciliation",
+    "lag",
+)
+"""What of a connection changes by itself."""
 
 
 class ConnectedSource(msgspec.Struct, rename="camel"):

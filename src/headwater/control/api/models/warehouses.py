@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 import msgspec
 from msgspec import UNSET, UnsetType
 
 from headwater.control.api.models import Pagination, Settings
 from headwater.control.api.models.catalog import WarehouseMetadata
+
+PROGRESS: Final = ("position", "state", "events", "rows", "startedAt", "finishedAt", "error", "etaS")
+"""What of a reload changes while it runs."""
 
 
 class LoadingRules(msgspec.Struct, rename="camel"):
