@@ -33,6 +33,8 @@ from sqlalchemy import (
 from sqlalchemy.engine import make_url
 
 from headwater import sqlite
+from headwater.control.audit.entry import refuse_changes, write_down
+from headwater.control.audit.images import Recorder, recording, watch
 from headwater.control.schema import ID, UNAUDITED, metadata, parent
 from headwater.errors import ConfigError
 
@@ -248,7 +250,7 @@ tokens = Table(
     Column("prefix", String(16), nullable=False),
     Column("sha256", String(64), nullable=False, unique=True),
     Column("created_at", String(40), nullable=False),
-    Column("last_used_at", String(40)),
+    Column("last_used_at", String(40), info=UNAUDITED),
     Column("revoked_at", String(40)),
     Column("scopes", Text, nullable=False, server_default="[]"),
     Column("source_ids", Text),
@@ -275,6 +277,7 @@ def open_engine(url: str) -> Engine:
     engine = create_engine(url, module=dbapi2, creator=lambda: sqlite.connect(path))
     # The driver is in autocommit mode, so that DDL is part of a transaction too: we begin it ourselves.
     event.listen(engine, "begin", _begin)
+    watch(engine)
     return engine
 
 
@@ -286,17 +289,29 @@ def _begin(connection: Connection) -> None:
 
 @contextmanager
 def changing(engine: Engine) -> Iterator[Connection]:
-    """Open a transaction that changes the configuration: all of it or nothing, and the version grows by one."""
-    with engine.connect().execution_options(writes=True) as connection, connection.begin():
+    """Open a transaction that changes the configuration: all of it or nothing, and the version grows by one.
+
+    What it changed stands in the audit trail, as one entry of the same transaction, by whoever acts now.
+    """
+    recorder = Recorder()
+    options = {"writes": True, **recording(recorder)}
+    with engine.connect().execution_options(**options) as connection, connection.begin():
         yield connection
+        write_down(connection, recorder)
         connection.execute(update(meta).values(version=meta.c.version + 1))
 
 
 @contextmanager
 def noting(engine: Engine) -> Iterator[Connection]:
-    """Open a transaction that writes what nobody has to reload for, such as when a token was last used."""
-    with engine.connect().execution_options(writes=True) as connection, connection.begin():
+    """Open a transaction that writes what nobody has to reload for, such as when a token was last used.
+
+    It may touch only what `schema.UNAUDITED` marks: tables that are no configuration, and such columns of others.
+    """
+    recorder = Recorder()
+    options = {"writes": True, **recording(recorder)}
+    with engine.connect().execution_options(**options) as connection, connection.begin():
         yield connection
+        refuse_changes(connection, recorder)
 
 
 def version(engine: Engine) -> int:

@@ -6,9 +6,11 @@ import base64
 import hashlib
 import os
 import re
+from collections.abc import Callable
 from functools import lru_cache
-from typing import Final
+from typing import Any, Final
 
+import msgspec
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.hashes import SHA256
@@ -85,6 +87,50 @@ class SecretBox:
             raise ConfigError(
                 f"The stored secret {field} of {row_id} was altered; set it again or restore the database."
             ) from error
+
+    def opened_in(self, row_id: str, column: str, text: str) -> str:
+        """Return what a column holds with its secrets open, to compare it; see `replaced`.
+
+        Raises:
+            ConfigError: as `open`.
+        """
+        return replaced(column, text, lambda field, sealed: self.open(row_id, field, sealed))
+
+    def sealed_anew(self, row_id: str, column: str, text: str) -> str:
+        """Return what a column holds with its secrets under the present key; those that are already stay.
+
+        Raises:
+            ConfigError: as `open`.
+        """
+        present = key_id_of(self._ring.present)
+
+        def anew(field: str, sealed: str) -> str:
+            is_present = sealed.split(":")[1] == present
+            return sealed if is_present else self.seal(row_id, field, self.open(row_id, field, sealed))
+
+        return replaced(column, text, anew)
+
+
+def replaced(column: str, text: str, replace: Callable[[str, str], str]) -> str:
+    """Return what a column holds with each sealed text replaced.
+
+    A sealed text is the whole column, and its field the column's name; or a member of the JSON object that the column
+    holds, and its field the member's name. It belongs to the row's `id`. All tables keep secrets so.
+
+    Args:
+        column: its name.
+        text: what it holds.
+        replace: (field, sealed) -> what stands there instead.
+    """
+    if SEALED.fullmatch(text):
+        return replace(column, text)
+    if not text.startswith("{") or not SEALED.search(text):
+        return text
+    members = msgspec.json.decode(text, type=dict[str, Any])
+    for name, value in members.items():
+        if isinstance(value, str) and SEALED.fullmatch(value):
+            members[name] = replace(name, value)
+    return msgspec.json.encode(members).decode()
 
 
 def _context(key_id: str, row_id: str, field: str) -> bytes:

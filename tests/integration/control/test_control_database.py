@@ -53,7 +53,7 @@ def test_programs_that_start_at_once_make_one_workspace(url):
 
 def test_a_newer_database_is_refused_with_the_next_step(url):
     engine = opened(url)
-    with database.changing(engine) as connection:
+    with engine.begin() as connection:
         connection.execute(text("update alembic_version set version_num = '9999'"))
     with pytest.raises(ConfigError, match="newer Headwater"):
         open_control(url, KEY)

@@ -291,7 +291,7 @@ def test_a_deleted_source_takes_its_account_along(control, workspace, email, con
 def test_an_altered_key_in_the_database_is_told_at_the_start(control, email, connect, tmp_path):
     made = connect(email)
     engine = database.open_engine(f"sqlite:///{tmp_path}/control.db")
-    with database.changing(engine) as connection:
+    with engine.begin() as connection:
         sealed = connection.execute(text("select webhook_secret from sources")).scalar_one()
         connection.execute(text("update accounts set api_key = :sealed"), {"sealed": sealed})
     with pytest.raises(ConfigError, match=f"api_key of {made.id} was altered"):
