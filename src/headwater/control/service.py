@@ -26,6 +26,7 @@ from headwater.control.insert_functions import InsertFunctions
 from headwater.control.keyring import Keyring, fixed
 from headwater.control.models import Caller
 from headwater.control.people.credentials import Credentials
+from headwater.control.people.invites import Invites, Post
 from headwater.control.people.passwords import Passwords
 from headwater.control.people.sessions import Sessions
 from headwater.control.people.users import Users
@@ -57,6 +58,7 @@ class Control:
         log_end: Callable[[], int] | None = None,
         *,
         passwords: Passwords | None = None,
+        post: Post | None = None,
     ) -> None:
         keys = fixed(secret_key) if isinstance(secret_key, bytes) else secret_key
         box = SecretBox(keys)
@@ -79,6 +81,7 @@ class Control:
         self.tokens = Tokens(engine, keys, clock)
         self.users = Users(engine, clock)
         self.sessions = Sessions(engine, clock)
+        self.invites = Invites(engine, clock, post or Post())
         self.credentials = Credentials(engine, keys, self.users, passwords or Passwords(), clock)
         self.rights = Rights(engine)
         self.suppressions = Suppressions(engine, partial(self.stable_key, "privacy"), clock)
@@ -116,6 +119,7 @@ def open_control(  # noqa: PLR0913 - each is what the program knows and this roo
     policy: Policy | None = None,
     log_end: Callable[[], int] | None = None,
     passwords: Passwords | None = None,
+    post: Post | None = None,
 ) -> Control:
     """Return the control plane, its database brought up to date and with a default workspace in it.
 
@@ -128,13 +132,14 @@ def open_control(  # noqa: PLR0913 - each is what the program knows and this roo
         policy: where outgoing calls may go; None checks the form of an address only.
         log_end: tells where the log ends; a new destination begins there. None: it begins by the clock.
         passwords: how they are kept; None is as strong as it should be, which tests do without.
+        post: how invitations reach people; None shows the last part of their links only.
 
     Raises:
         ConfigError: the database is newer than this program, or its secrets belong to another key.
     """
     engine = database.open_engine(url)
     database.migrate(engine)
-    control = Control(engine, secret_key, source_regions, clock, policy, log_end, passwords=passwords)
+    control = Control(engine, secret_key, source_regions, clock, policy, log_end, passwords=passwords, post=post)
     control.workspaces.first_start(region)
     control.snapshot()  # a wrong SECRET_KEY is told now, not at the first delivery
     return control
