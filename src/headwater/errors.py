@@ -100,6 +100,10 @@ class ConflictError(HeadwaterError):
     """The change contradicts what is stored, such as a slug that is taken."""
 
 
+class StaleError(ConflictError):
+    """The change was meant for a state that is past; nothing was changed."""
+
+
 class InvalidRequestError(HeadwaterError):
     """A control-plane request is wrong; `field` names the member."""
 

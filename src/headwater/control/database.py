@@ -33,6 +33,7 @@ from sqlalchemy import (
 from sqlalchemy.engine import make_url
 
 from headwater import sqlite
+from headwater.control import intent
 from headwater.control.audit.entry import refuse_changes, write_down
 from headwater.control.audit.images import Recorder, recording, watch
 from headwater.control.schema import ID, UNAUDITED, metadata, parent
@@ -292,13 +293,19 @@ def changing(engine: Engine) -> Iterator[Connection]:
     """Open a transaction that changes the configuration: all of it or nothing, and the version grows by one.
 
     What it changed stands in the audit trail, as one entry of the same transaction, by whoever acts now.
+
+    Raises:
+        StaleError: the request is meant for a version that is past.
     """
     recorder = Recorder()
     options = {"writes": True, **recording(recorder)}
     with engine.connect().execution_options(**options) as connection, connection.begin():
+        if intent.is_particular():
+            intent.check(connection.execute(select(meta.c.version)).scalar_one())
         yield connection
         write_down(connection, recorder)
         connection.execute(update(meta).values(version=meta.c.version + 1))
+    intent.committed()
 
 
 @contextmanager

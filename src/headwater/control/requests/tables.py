@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from sqlalchemy import Column, ForeignKey, Integer, LargeBinary, String, Table
 
-from headwater.control.database import ID, metadata
+from headwater.control.schema import ID, UNAUDITED, metadata
 
 answers = Table(
     "answers",
@@ -16,6 +16,6 @@ answers = Table(
     Column("status", Integer),
     Column("answer", LargeBinary),
     Column("created_at", String(40), nullable=False, index=True),
-    info={"audited": False},
+    info=UNAUDITED,
 )
 """One row for each key of a token; `status` and `answer` (sealed) are null while the first request is under way."""
