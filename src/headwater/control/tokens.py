@@ -16,14 +16,13 @@ from typing import Final
 from sqlalchemy import Connection, Engine, Select, and_, func, insert, select, update
 
 from headwater.clock import Clock
-from headwater.control import acting, local_token, naming, scopes
+from headwater.control import acting, grants, local_token, naming, scopes
 from headwater.control.database import Row, changing, noting, tokens
 from headwater.control.grants import Grant
 from headwater.control.keyring import Keyring
 from headwater.control.models import Caller, Role, Token
 from headwater.control.moments import moment, text_of
 from headwater.control.people.tables import memberships
-from headwater.control.people.users import checked_role, chosen_sources, sources_of
 from headwater.errors import ConflictError, ForbiddenError, InvalidRequestError, NotFoundError
 
 LOCAL: Final = "local"
@@ -105,9 +104,8 @@ class Tokens:
         }
         with changing(self._engine) as connection:
             self._room_for_one_more(connection, workspace_id)
-            chosen = chosen_sources(connection, workspace_id, checked_role(role), source_ids)
-            grant = Grant(Role(role), sources_of(chosen))
-            row |= {"role": str(role), "source_ids": chosen}
+            grant = grants.checked(connection, workspace_id, role, source_ids)
+            row |= {"role": str(grant.role), "source_ids": grants.stored(grant.source_ids)}
             row["user_id"] = None if maker is None else _bounded(connection, maker, grant, narrowed, expires_at)
             connection.execute(insert(tokens).values(row))
             stored = connection.execute(_with_rights().where(tokens.c.id == row["id"])).one()
@@ -193,12 +191,12 @@ def _with_rights() -> Select[tuple[object, ...]]:
 
 def _grant(row: Row) -> Grant | None:
     """Return what a token may do now, None when its maker is no member any more."""
-    grant = Grant(Role(row.role), sources_of(row.source_ids))
+    grant = Grant(Role(row.role), grants.read(row.source_ids))
     if row.user_id is None:
         return grant
     if row.makers_role is None:
         return None
-    return grant.within(Grant(Role(row.makers_role), sources_of(row.makers_source_ids)))
+    return grant.within(Grant(Role(row.makers_role), grants.read(row.makers_source_ids)))
 
 
 def _caller(row: Row, now: datetime) -> Caller | None:
@@ -254,7 +252,7 @@ def _token(row: Row) -> Token:
         created_at=moment(row.created_at),
         last_used_at=moment(row.last_used_at) if row.last_used_at else None,
         scopes=frozenset(json.loads(row.scopes)),
-        source_ids=sources_of(row.source_ids),
+        source_ids=grants.read(row.source_ids),
         expires_at=moment(row.expires_at) if row.expires_at else None,
         created_by=row.created_by,
         user_id=row.user_id or "",

@@ -13,12 +13,13 @@ import structlog
 from sqlalchemy import Connection, Engine, delete, func, insert, select, update
 
 from headwater.clock import Clock
-from headwater.control import acting, naming
+from headwater.control import acting, grants, naming
 from headwater.control.database import Row, changing, workspaces
+from headwater.control.grants import Grant
 from headwater.control.models import Role
 from headwater.control.moments import moment, text_of
 from headwater.control.people.tables import invitations, memberships, users
-from headwater.control.people.users import checked_email, checked_role, chosen_sources, folded, joined, sources_of
+from headwater.control.people.users import checked_email, folded, joined
 from headwater.errors import ConflictError, DeliveryError, NotFoundError
 
 PREFIX: Final = "hwi_"  # lets secret scanners recognise a leaked one
@@ -118,12 +119,12 @@ class Invites:
         made = []
         with changing(self._engine) as connection:
             for each in wanted:
-                address, role = checked_email(each.email), checked_role(each.role)
-                chosen = chosen_sources(connection, workspace_id, role, each.source_ids)
+                address = checked_email(each.email)
+                grant = grants.checked(connection, workspace_id, each.role, each.source_ids)
                 _no_member_yet(connection, workspace_id, address)
                 connection.execute(delete(invitations).where(_open_in(workspace_id), invitations.c.email == address))
                 _room(connection, workspace_id)
-                made.append(self._insert(connection, workspace_id, address, str(role), chosen))
+                made.append(self._insert(connection, workspace_id, address, grant))
         return [self._send(invitation, secret) for invitation, secret in made]
 
     def renew(self, workspace_id: str, invitation_id: str) -> Sent:
@@ -181,7 +182,7 @@ class Invites:
                 raise NotFoundError("This invitation was used or has expired; ask who invited you for another.")
             at = text_of(self._clock())
             connection.execute(update(invitations).where(invitations.c.id == row.id).values(accepted_at=at))
-            sources = sources_of(row.source_ids)
+            sources = grants.read(row.source_ids)
             return joined(
                 connection,
                 row.workspace_id,
@@ -193,16 +194,14 @@ class Invites:
                 password_hash=password_hash,
             )
 
-    def _insert(
-        self, connection: Connection, workspace_id: str, address: str, role: str, chosen: str | None
-    ) -> tuple[Invitation, str]:
+    def _insert(self, connection: Connection, workspace_id: str, address: str, grant: Grant) -> tuple[Invitation, str]:
         secret, now, actor = PREFIX + secrets.token_urlsafe(32), self._clock(), acting.present()
         row = {
             "id": naming.new_id(),
             "workspace_id": workspace_id,
             "email": address,
-            "role": role,
-            "source_ids": chosen,
+            "role": str(grant.role),
+            "source_ids": grants.stored(grant.source_ids),
             "token_sha256": _digest(secret),
             "invited_by": (actor.email or actor.name)[:200],
             "created_at": text_of(now),
@@ -269,7 +268,7 @@ def _invitation(row: Row) -> Invitation:
         workspace_id=row.workspace_id,
         email=row.email,
         role=Role(row.role),
-        source_ids=sources_of(row.source_ids),
+        source_ids=grants.read(row.source_ids),
         invited_by=row.invited_by,
         created_at=moment(row.created_at),
         expires_at=moment(row.expires_at),
