@@ -48,7 +48,7 @@ from headwater.delivery.address import Policy
 class Control:
     """One attribute a family: `workspaces`, `sources`, `accounts`, `destinations`, `warehouses` and so on."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - each is what the program knows and this room does not
         self,
         engine: Engine,
         secret_key: Keyring | bytes,
