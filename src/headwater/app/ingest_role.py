@@ -15,10 +15,12 @@ from headwater.app.place import Place
 from headwater.app.retention import retain
 from headwater.app.rpc import Caller
 from headwater.app.serving import alongside
+from headwater.app.suppressing import Following
 from headwater.app.watch import Watch
 from headwater.clock import now
 from headwater.control import database
 from headwater.control.service import Control
+from headwater.control.snapshot import Snapshot
 from headwater.eventlog.segments import SegmentLog
 from headwater.ingest.collector import Collector
 from headwater.ingest.forward import Forward
@@ -26,6 +28,7 @@ from headwater.ingest.internal import Internal
 from headwater.ingest.rejections import Rejections
 from headwater.ingest.server import collect_seldom, serve
 from headwater.limits import MIB
+from headwater.privacy.suppression import Suppressions
 
 log = structlog.get_logger()
 
@@ -36,10 +39,12 @@ async def run(place: Place) -> None:
     stored = SegmentLog.open(settings.log_dir, disk_free_bytes_min=settings.disk_free_mb * MIB)
     for damage in stored.damage:
         log.error("log.damaged", file=damage.file, offset=damage.offset, first=damage.first, last=damage.last)
-    control = Control(database.open_engine(settings.control_url), place.secret, settings.source_regions)
+    control = Control(database.open_engine(settings.control_url), place.keys, settings.source_regions)
     known = Known(control, place.public_url)
     forward = Forward(place.web_url)
     rejections = Rejections(stored, clock=now)
+    suppressions = Suppressions()
+    following = Following(control, suppressions)
     collector = Collector(
         stored,
         lambda: known,
@@ -48,6 +53,7 @@ async def run(place: Place) -> None:
         fallback=forward,
         unknown_write_key=cast("Literal['reject', 'accept']", settings.unknown_write_key),
         internal=Internal(stored, place.token),
+        suppressed=suppressions,
     )
     pipeline = Caller(place.pipeline_url, place.token, who="pipeline role")
     async with aiohttp.ClientSession() as session:
@@ -59,12 +65,19 @@ async def run(place: Place) -> None:
             web_answers=lambda: _answers(session, f"{place.web_url}/sign-in"),
             is_token=lambda text: control.authenticate(text) is not None,
         )
-        watch = Watch(control, known.use)
+
+        async def use(snapshot: Snapshot) -> None:
+            following.place(snapshot)
+            await known.use(snapshot)
+
+        watch = Watch(control, use)
         stop = asyncio.Event()
         await watch.first()
+        await following.first()
         collect_seldom()
         work = {
             "watch": watch.run(),
+            "suppressions": following.run(),
             "rejections": rejections.run(),
             "retention": retain(stored, settings),
         }

@@ -19,6 +19,7 @@ from headwater.app.place import Place
 from headwater.app.retention import retain_dead_letters
 from headwater.app.rpc import serving
 from headwater.app.serving import Server, alongside
+from headwater.app.suppressing import Following
 from headwater.app.watch import Watch
 from headwater.budget import Budgets
 from headwater.control import database
@@ -38,6 +39,7 @@ from headwater.ingest.carrying import HowMapped
 from headwater.ingest.inbox import InboxMapper
 from headwater.ingest.server import collect_seldom
 from headwater.loading.engine import Loading, Target
+from headwater.privacy.suppression import Suppressions
 
 _LAST_BATCH_S: Final = 5.0  # ours: the log may refuse it, and then it is mapped after the next start
 
@@ -72,10 +74,11 @@ def targets(snapshot: Snapshot) -> list[Target]:
 class Parts:
     """The engines of this role and what they share."""
 
-    def __init__(self, place: Place) -> None:
+    def __init__(self, place: Place, control: Control) -> None:
         """Open everything; nothing works yet."""
         settings = self._settings = place.settings
-        self._secret = place.secret
+        self._control = control
+        self.suppressions = Suppressions()
         settings.state_dir.mkdir(parents=True, exist_ok=True)
         cursors = settings.state_dir / "cursors.db"
         self.reader = SegmentReader(settings.log_dir)
@@ -83,7 +86,9 @@ class Parts:
         self._http, self._reach = GuardedHttp(policy), GuardedReach(policy)
         self._appender = RemoteAppender(place.ingest_url, place.token)
         self._runtime = Processes()
-        self.mapper = InboxMapper(self.reader, self._appender, Cursors(cursors), self._mapping_of)
+        self.mapper = InboxMapper(
+            self.reader, self._appender, Cursors(cursors), self._mapping_of, suppressed=self.suppressions
+        )
         budgets = Budgets()
         self.workers = workers = Workers(place, self.mapper.deposit, budgets, self._runtime)
         self._feed = IdentifyFeed(
@@ -97,8 +102,10 @@ class Parts:
             directories=settings.files_dirs,
             runtime=self._runtime,
         )
-        self.delivery = Delivery(self.reader, settings.state_dir, outside)
-        self.loading = Loading(self.reader, settings.data_dir, every_s=settings.load_every_s)
+        self.delivery = Delivery(self.reader, settings.state_dir, outside, suppressed=self.suppressions)
+        self.loading = Loading(
+            self.reader, settings.data_dir, every_s=settings.load_every_s, suppressions=self.suppressions
+        )
         self._delivered_to: set[str] | None = None
         self._is_mapped = asyncio.Event()
 
@@ -109,7 +116,7 @@ class Parts:
         """Take over a new configuration."""
         self.workers.apply(snapshot)
         self.loading.apply(targets(snapshot))
-        self.delivery.apply(connections(snapshot, self._secret))
+        self.delivery.apply(connections(snapshot, self._control.stable_key("destination revisions")))
         if self._delivered_to is None:  # some may have been deleted while this role was down
             self._delivered_to = set(await self.delivery.known())
         await self._forget(self._delivered_to, {each.id for each in snapshot.destinations})
@@ -161,15 +168,22 @@ class Parts:
 
 async def run(place: Place) -> None:
     """Work until this process is told to stop."""
-    parts = Parts(place)
     settings = place.settings
-    control = Control(database.open_engine(settings.control_url), place.secret, settings.source_regions)
-    watch = Watch(control, parts.use)
+    control = Control(database.open_engine(settings.control_url), place.keys, settings.source_regions)
+    parts = Parts(place, control)
+    following = Following(control, parts.suppressions)
+
+    async def use(snapshot: Snapshot) -> None:
+        following.place(snapshot)
+        await parts.use(snapshot)
+
+    watch = Watch(control, use)
     await watch.first()
+    await following.first()
     collect_seldom()  # what waits for its answer is no garbage: looking at it took a third of delivery's time
     desk = Desk(parts.reader, parts.mapper, parts.delivery, parts.loading, parts.workers.by_type, refresh=watch.refresh)
     server = Server(serving(desk, place.token))
-    async with alongside(server.stop, watch=watch.run(), **parts.work()):
+    async with alongside(server.stop, watch=watch.run(), suppressions=following.run(), **parts.work()):
         await server.serve(place.listener)
         await parts.stop()
     await parts.close()

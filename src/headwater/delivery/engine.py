@@ -35,6 +35,7 @@ from headwater.destinations.contract import Room
 from headwater.errors import ConfigError, ConflictError, NotFoundError, RetryableError
 from headwater.eventlog.contract import Reader, Topic
 from headwater.functions.contract import Ended
+from headwater.privacy.suppression import Suppressed, nobody
 
 SHELF: Final = "headwater.destinations"
 _REPLACE_S: Final = 1.0  # what a changed connection's calls under way are waited for
@@ -77,6 +78,7 @@ class Delivery:
         clock: Clock = now,
         rules: Rules | None = None,
         builder: Builder = build,
+        suppressed: Suppressed = nobody,
     ) -> None:
         self._rules, self._clock = rules or Rules(), clock
         self._reader, self._build = reader, builder
@@ -84,7 +86,9 @@ class Delivery:
         self._in_ledger = OwnThread("ledger")
         self._ledger = Ledger(directory)
         settling = Settling(self._ledger, self._in_ledger)
-        self._parts = Parts(reader, Tail(reader), self._ledger, self._in_ledger, clock, self._rules, settling)
+        self._parts = Parts(
+            reader, Tail(reader), self._ledger, self._in_ledger, clock, self._rules, settling, suppressed
+        )
         self._wanted: dict[str, Connection] = {}
         self._keepers: dict[str, Keeper] = {}
         self._letters = DeadLetters(self._ledger, self._in_ledger, self._parts.now, self._wake_all)
@@ -204,7 +208,7 @@ class Delivery:
             room = self._outside.room(connection)
             async with room.closing:
                 card, _ = self._made(connection, room)
-            return await self._replays.count(plan, Screen(connection, card).again(chosen))
+            return await self._replays.count(plan, Screen(connection, card, self._parts.suppressed).again(chosen))
         replay = await self._replays.add(plan)
         self._wake(destination_id)
         return replay

@@ -1,7 +1,7 @@
 """What of a source reaches one connection: decided while reading, before an attempt, from the event alone.
 
-In this order: enabled, `integrations`, the type of call, destination filters. Source: Segment, integrations object;
-Destination Filters (unsupported types are checked before filters).
+In this order: suppressed, enabled, `integrations`, the type of call, destination filters. Source: Segment,
+integrations object; Destination Filters (unsupported types are checked before filters).
 """
 
 from __future__ import annotations
@@ -16,11 +16,13 @@ from headwater.delivery.connection import Connection
 from headwater.delivery.filters import Filters
 from headwater.delivery.selection import NOT_SELECTED, Selection
 from headwater.destinations.contract import Card
+from headwater.privacy.suppression import Suppressed, nobody
 from headwater.spec.event import Event
 
 FILTERED_BY_INTEGRATIONS: Final = "FILTERED_BY_INTEGRATIONS_OBJECT"  # Segment's code
 UNSUPPORTED_EVENT_TYPE: Final = "UNSUPPORTED_EVENT_TYPE"  # Segment's code
 DESTINATION_DISABLED: Final = "DESTINATION_DISABLED"  # ours
+SUPPRESSED: Final = "SUPPRESSED"  # ours: the person may not be handed on
 
 Screened = Callable[[Event], Event | str]
 """Returns the event as it is to be sent, or the reason why it is not."""
@@ -29,20 +31,27 @@ Screened = Callable[[Event], Event | str]
 class Screen:
     """Decides for one connection; holds no state, so that a repeated read decides the same."""
 
-    def __init__(self, connection: Connection, card: Card) -> None:
+    def __init__(self, connection: Connection, card: Card, suppressed: Suppressed = nobody) -> None:
         """Read the connection's filters."""
+        self._suppressed = suppressed
         self._is_enabled, self._card = connection.enabled, card
         self._calls = frozenset[str](card.calls)
         self._filters = Filters(connection.filters)
 
     def __call__(self, event: Event) -> Event | str:
         """Return the event as it is to be sent, or the reason why it is not."""
+        if self.withholds(event):
+            return SUPPRESSED
         if not self._is_enabled:
             return DESTINATION_DISABLED
         chosen = event.body.get("integrations")
         if chosen and isinstance(chosen, dict) and not _is_chosen(chosen, self._card.name):
             return FILTERED_BY_INTEGRATIONS
         return self._supported(event)
+
+    def withholds(self, event: Event) -> bool:
+        """Tell whether an event may not be sent any more, whatever was decided when it was read."""
+        return self._suppressed(event.source_id, event.body)
 
     def again(self, selection: Selection) -> Screened:
         """Return the screen for a replay: of what was selected, as meant for this destination only.
@@ -55,6 +64,8 @@ class Screen:
         def decide(event: Event) -> Event | str:
             if not selection.has(event):
                 return NOT_SELECTED
+            if self.withholds(event):
+                return SUPPRESSED
             body = {**event.body, "integrations": {"All": False, self._card.name: True}}
             return self._supported(dataclasses.replace(event, line=msgspec.json.encode(body), body=body))
 

@@ -22,7 +22,7 @@ from headwater.delivery.ledger import Ledger
 from headwater.delivery.masking import mask_of
 from headwater.delivery.order import Breaks, Queue
 from headwater.delivery.replays import begin
-from headwater.delivery.screen import Screen
+from headwater.delivery.screen import SUPPRESSED, Screen
 from headwater.delivery.selection import Selection, cursor_at
 from headwater.delivery.settlement import Lane, Move, Settlement
 from headwater.delivery.settling import Settling
@@ -32,6 +32,7 @@ from headwater.delivery.thread import OwnThread
 from headwater.delivery.turns import Rank, Turns
 from headwater.destinations.contract import Card, Delivered, Destination
 from headwater.eventlog.contract import Reader, Topic
+from headwater.privacy.suppression import Suppressed, nobody
 
 _IDLE_S: Final = 5.0  # how long one wait lasts; something new ends it at once
 _FAILURE_WAIT_S: Final = 1.0
@@ -49,6 +50,7 @@ class Parts:
     clock: Clock
     rules: Rules
     settle: Settling
+    suppressed: Suppressed = nobody
 
     def now(self) -> float:
         """Return the wall clock in epoch seconds."""
@@ -75,7 +77,7 @@ class Worker:
         self.connection, self._lane, self._parts, self._queue = connection, lane, parts, queue
         self._rules = parts.rules.tuned(connection.tuning, card)
         self._own_lanes, self._breaks = {lane.id}, Breaks()
-        self._screen = Screen(connection, card)
+        self._screen = Screen(connection, card, parts.suppressed)
         self._log = structlog.get_logger().bind(destination=connection.id, source=connection.source_id)
         self._failures_logged: set[str] = set()
         turns, mask = Turns(self._rules.in_flight, self._rules.rate_per_s), mask_of(connection)
@@ -228,7 +230,10 @@ class Worker:
                 continue
             items = await self._parts.in_ledger(ledger.due, destination, self._parts.now(), self._retries.pace.window)
             if items:
-                await self._round(self._retries, items)
+                withheld = [self._screen.withholds(item.event) for item in items]  # also what waits for long already
+                kept = [item for item, is_out in zip(items, withheld, strict=True) if not is_out]
+                out = [(item, Filtered(SUPPRESSED)) for item, is_out in zip(items, withheld, strict=True) if is_out]
+                await self._round(self._retries, kept, out)
                 continue
             due_at = await self._parts.in_ledger(ledger.next_due_at, destination)
             await self._retries.sleep(_IDLE_S if due_at is None else min(_IDLE_S, due_at - self._parts.now()))

@@ -3,24 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Final
 
 from headwater.errors import InvalidEventError
+from headwater.privacy.suppression import Suppressed, nobody
 from headwater.spec.event import Body, Record
 from headwater.spec.stamp import Arrival, stamp
 
 BATCH: Final = "batch"
 _STRETCH: Final = 1_000  # items judged before others get their turn: a few milliseconds
-
-Suppressed = Callable[[str, Body], bool]
-"""Whether an event of a source (by id) belongs to a person who may not be stored."""
-
-
-def suppress_nobody(_source_id: str, _event: Body) -> bool:
-    """Let everybody's events in."""
-    return False
 
 
 @dataclass(slots=True)
@@ -66,7 +58,7 @@ def _judge_stretch(
     items: list[Any], start: int, arrival: Arrival, source_id: str, suppressed: Suppressed, verdicts: Verdicts
 ) -> None:
     records, rejected = verdicts.records, verdicts.rejected
-    everybody = suppressed is suppress_nobody
+    everybody = suppressed is nobody
     for index, item in enumerate(items, start):
         try:
             if type(item) is not dict:

@@ -15,6 +15,7 @@ from headwater.eventlog.contract import Appended, Topic
 from headwater.ingest.inbox_records import DEFECT, GONE, Stretch, Work, failed, mapped_by, released, work_of
 from headwater.ingest.inbox_state import InboxState
 from headwater.ingest.patience import PatientAppender
+from headwater.privacy.suppression import Suppressed, nobody
 from headwater.sources.contract import Events, Mapped, Memory, Taken
 
 HowMapped = tuple[Events | Memory, Mapping[str, Any]]
@@ -38,6 +39,7 @@ class Counts:
         events: events that were new to the log.
         duplicates: events that the log held before.
         damaged: inbox records that could not be read any more.
+        suppressed: events of people who may not be stored; of them nothing but this number is kept.
     """
 
     mapped: int = 0
@@ -46,14 +48,15 @@ class Counts:
     ignored: Counter[str] = field(default_factory=Counter)
     quarantined: Counter[str] = field(default_factory=Counter)
     damaged: int = 0
+    suppressed: int = 0
 
 
 class Carrier:
     """Maps, appends, and lets the memory keep; every answer None or False means that it was stopped before the end."""
 
-    def __init__(self, log: PatientAppender, state: InboxState) -> None:
-        """Take the way into the log and what is remembered of webhooks that could not be mapped."""
-        self._log, self._state = log, state
+    def __init__(self, log: PatientAppender, state: InboxState, suppressed: Suppressed = nobody) -> None:
+        """Take the way into the log, what is remembered of webhooks that could not be mapped, who is suppressed."""
+        self._log, self._state, self._suppressed = log, state, suppressed
         self._remembering: set[str] = set()
         self.counts = Counts()
 
@@ -109,11 +112,12 @@ class Carrier:
         if callable(memory):
             return True
         taken: Taken = await memory.overdue(source_id, settings, until)
-        work = await asyncio.to_thread(released, taken.mapped, until)
+        work = await asyncio.to_thread(released, taken.mapped, until, source_id, self._suppressed)
         stored = await self._log.append(Topic.EVENTS, source_id, until, work.events)
         if stored is None:
             return False
         self._count_events(stored)
+        self.counts.suppressed += work.suppressed
         await memory.keep(source_id, taken)
         return True
 
@@ -123,7 +127,7 @@ class Carrier:
             await source[0].begin_again(source_id, last)
 
     async def _append(self, stretch: Stretch, results: Iterable[Mapped]) -> set[int] | None:
-        work = await asyncio.to_thread(work_of, stretch, list(results))
+        work = await asyncio.to_thread(work_of, stretch, list(results), self._suppressed)
         listed = await asyncio.to_thread(self._state.listed, work.rejected) if work.rejected else set()
         stored = await self._log.append(Topic.EVENTS, stretch.source_id, work.received_at, work.events)
         if stored is None:
@@ -132,6 +136,7 @@ class Carrier:
         if await self._log.append(Topic.REJECTED, stretch.source_id, work.received_at, new) is None:
             return None
         self._count_events(stored)
+        self.counts.suppressed += work.suppressed
         self._count(work, listed)
         return set(work.rejected)
 

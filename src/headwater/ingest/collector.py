@@ -17,7 +17,7 @@ from headwater.clock import Clock
 from headwater.errors import InvalidEventError, LogOverloadedError, LogUnavailableError, RequestError
 from headwater.eventlog.contract import Appender, Topic
 from headwater.ingest import credentials, pixel, webhooks
-from headwater.ingest.accept import BATCH, Suppressed, Verdicts, items_of, judge, suppress_nobody
+from headwater.ingest.accept import BATCH, Verdicts, items_of, judge
 from headwater.ingest.answers import (
     NOT_FOUND,
     PREFLIGHT,
@@ -40,6 +40,7 @@ from headwater.ingest.rates import Rates
 from headwater.ingest.rejections import Rejections
 from headwater.ingest.request import Head, check_encoding, check_json_type, check_length, read_body
 from headwater.limits import BATCH_BYTES_MAX, EVENT_BYTES_MAX
+from headwater.privacy.suppression import Suppressed, nobody
 from headwater.spec.event import Body, Call
 from headwater.spec.parse import UNCLEAN, Decoded, decode, decode_clean
 from headwater.spec.stamp import Arrival, stamp, too_large
@@ -88,7 +89,7 @@ class Collector:
         fallback: App,
         unknown_write_key: Literal["reject", "accept"] = "reject",
         internal: Internal | None = None,
-        suppressed: Suppressed = suppress_nobody,
+        suppressed: Suppressed = nobody,
         rate_per_s: float | None = None,
         new_id: Callable[[], str] = lambda: str(uuid.uuid4()),
         seconds: Callable[[], float] = time.monotonic,

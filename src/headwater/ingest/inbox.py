@@ -24,6 +24,7 @@ from headwater.ingest.carrying import Carrier, Counts, EventsOf, HowMapped
 from headwater.ingest.inbox_records import Stretch, report, stretches
 from headwater.ingest.inbox_state import InboxState, Quarantined
 from headwater.ingest.patience import PAUSE_S_MAX, PatientAppender
+from headwater.privacy.suppression import Suppressed, nobody
 from headwater.sources.contract import Webhook
 from headwater.spec.event import Batch, Frame
 
@@ -59,6 +60,7 @@ class InboxMapper:
         *,
         pause_s: float = 0.1,
         clock: Clock = now,
+        suppressed: Suppressed = nobody,
     ) -> None:
         """Take the log's two sides, the cursors, the way to a source's mapping and the first wait when the log is full.
 
@@ -69,12 +71,13 @@ class InboxMapper:
             events_of: asked once a batch and source, on the event loop; answers from memory.
             pause_s: doubles with every refusal of the log, up to some seconds.
             clock: tells how old a webhook is: one of an unknown source, one that may wait for another.
+            suppressed: whether an event may not be stored.
         """
         self._reader, self._cursors, self._events_of = reader, cursors, events_of
         self._pause_s, self._clock = pause_s, clock
         self._log = PatientAppender(appender, pause_s=pause_s)
         self._state = InboxState(cursors.path.with_name("inbox-state.db"))
-        self._carrier = Carrier(self._log, self._state)
+        self._carrier = Carrier(self._log, self._state, suppressed)
         self._moved = asyncio.Condition()
         self._turn = asyncio.Lock()  # memories serve one caller at a time
         self._cursor = -1  # not read yet

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any, Final
 
@@ -11,6 +11,7 @@ import msgspec
 import structlog
 
 from headwater.limits import WEBHOOK_EVENT_BYTES_MAX
+from headwater.privacy.suppression import Suppressed, nobody
 from headwater.sources.contract import Events, Mapped, Origin, Webhook
 from headwater.spec.event import Frame, Record
 from headwater.spec.times import format_time
@@ -78,12 +79,14 @@ class Work:
     Attributes:
         results: one for each webhook, then one for each record that could not be read.
         rejected: what is kept of those that could not be mapped, by place in the inbox.
+        suppressed: events that were left out because the person is suppressed.
     """
 
     received_at: datetime
     events: list[Record] = field(default_factory=list)
     rejected: dict[int, Record] = field(default_factory=dict)
     results: list[Mapped] = field(default_factory=list)
+    suppressed: int = 0
 
 
 def stretches(frames: Iterable[Frame]) -> dict[str, Stretch]:
@@ -130,11 +133,11 @@ def failed(seq: int, error: Exception) -> None:
     _log.error("inbox.mapping_failed", seq=seq, reason=type(error).__name__)
 
 
-def work_of(stretch: Stretch, results: Sequence[Mapped]) -> Work:
+def work_of(stretch: Stretch, results: Sequence[Mapped], suppressed: Suppressed = nobody) -> Work:
     """Return what is appended for a stretch; `results` are of its webhooks, in order."""
     work = Work(stretch.received_at)
     for webhook, result in zip(stretch.webhooks, results, strict=True):
-        mapped, events = _records(webhook.seq, result)
+        mapped, events = _records(webhook.seq, _kept(result, stretch.source_id, suppressed, work))
         work.results.append(mapped)
         work.events.extend(events)
         if mapped.quarantined:
@@ -146,14 +149,27 @@ def work_of(stretch: Stretch, results: Sequence[Mapped]) -> Work:
     return work
 
 
-def released(results: Iterable[Mapped], received_at: datetime) -> Work:
-    """Return what is appended of events that were held back."""
+def released(
+    results: Iterable[Mapped], received_at: datetime, source_id: str = "", suppressed: Suppressed = nobody
+) -> Work:
+    """Return what is appended of events of a source that were held back."""
     work = Work(received_at)
     for result in results:
-        mapped, events = _records(-1, result)
+        mapped, events = _records(-1, _kept(result, source_id, suppressed, work))
         work.results.append(mapped)
         work.events.extend(events)
     return work
+
+
+def _kept(mapped: Mapped, source_id: str, suppressed: Suppressed, work: Work) -> Mapped:
+    """Return what was mapped without the events of people who are suppressed; they are counted only."""
+    if suppressed is nobody or not mapped.events:
+        return mapped
+    events = [body for body in mapped.events if not suppressed(source_id, body)]
+    if len(events) == len(mapped.events):
+        return mapped
+    work.suppressed += len(mapped.events) - len(events)
+    return replace(mapped, events=tuple(events))
 
 
 def _records(seq: int, mapped: Mapped) -> tuple[Mapped, list[Record]]:

@@ -25,6 +25,7 @@ from headwater.loading.runs import SyncRun
 from headwater.loading.status import State, Status, status
 from headwater.loading.target import Target
 from headwater.loading.working import Working
+from headwater.privacy.suppression import Suppressions
 
 __all__ = ["Loading", "State", "Status", "Target"]
 
@@ -41,7 +42,13 @@ class Loading:
     """
 
     def __init__(
-        self, reader: Reader, directory: Path, *, every_s: float = INTERVAL_S, clock: Clock = clock.now
+        self,
+        reader: Reader,
+        directory: Path,
+        *,
+        every_s: float = INTERVAL_S,
+        clock: Clock = clock.now,
+        suppressions: Suppressions | None = None,
     ) -> None:
         """Keep the journal, scratch files and the warehouses that were given no directory below `directory`.
 
@@ -51,7 +58,7 @@ class Loading:
         self._reader = reader
         self._directory = directory
         self._every_s = every_s
-        self._clock = clock
+        self._clock, self._suppressions = clock, suppressions
         self._journal = Journal(directory / FILE)
         self._working = Working(self._journal, clock)
         self._lines: dict[str, Line] = {}
@@ -66,7 +73,7 @@ class Loading:
         for warehouse_id, target in wanted.items():
             line = self._lines.get(warehouse_id)
             if line is None or line.target.place != target.place:
-                loader = Loader(target, self._reader, self._directory, self._journal, self._clock)
+                loader = Loader(target, self._reader, self._directory, self._journal, self._clock, self._suppressions)
                 self._lines[warehouse_id] = Line(loader, self._past(target), self._clock, self._retire(line))
             elif line.target != target:
                 line.use(target)

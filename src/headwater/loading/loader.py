@@ -25,6 +25,7 @@ from headwater.loading.staging import Staging
 from headwater.loading.stretch import NewEvents, Stretch, again
 from headwater.loading.target import Target
 from headwater.models import Models
+from headwater.privacy.suppression import Suppressions
 from headwater.warehouses.contract import Columns, Load, Removal, Table, Warehouse
 
 _log = structlog.get_logger(__name__)
@@ -54,13 +55,21 @@ class Loader:
         cursor: the first new event that is not loaded; None while the warehouse was never reached.
     """
 
-    def __init__(self, target: Target, reader: Reader, directory: Path, journal: Journal, clock: Clock) -> None:
+    def __init__(
+        self,
+        target: Target,
+        reader: Reader,
+        directory: Path,
+        journal: Journal,
+        clock: Clock,
+        suppressions: Suppressions | None = None,
+    ) -> None:
         self.target = target
         self.book = Book(journal, target.id)
         self.cursor: int | None = None
         self._reader = reader
         self._directory = directory
-        self._clock = clock
+        self._clock, self._suppressions = clock, suppressions
         self._scratch = directory / "scratch" / target.id
         self._news = NewEvents(reader, clock, self._scratch)
         self._open: _Open | None = None
@@ -181,7 +190,7 @@ class Loader:
         except BaseException:
             warehouse.close()
             raise
-        self._open = _Open(warehouse, Packer(warehouse, Staging(self._scratch)))
+        self._open = _Open(warehouse, Packer(warehouse, Staging(self._scratch, self._suppressions)))
         return self._open
 
     def _position(self) -> int:

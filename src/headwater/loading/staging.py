@@ -12,8 +12,10 @@ import duckdb
 import msgspec
 from duckdb import DuckDBPyConnection
 
+from headwater.loading import withheld
 from headwater.loading.plan import Shape
 from headwater.loading.shapes import STRUCTURE
+from headwater.privacy.suppression import Suppressions
 from headwater.spec.event import Frame
 from headwater.spec.names import quote_text
 
@@ -44,7 +46,7 @@ class Read:
     Attributes:
         rows: those, in log order.
         unreadable: lines that could not be read at all.
-        filtered: events that their sender kept out of this warehouse.
+        filtered: events that their sender kept out of this warehouse, or that are of people who are suppressed.
     """
 
     rows: int
@@ -55,8 +57,9 @@ class Read:
 class Staging:
     """One connection and one scratch directory; used by one thread at a time."""
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, suppressions: Suppressions | None = None) -> None:
         directory.mkdir(parents=True, exist_ok=True)
+        self._suppressions, self._withheld_at = suppressions, ("", -1)
         self._lines = directory / "lines.ndjson"
         self._expected = 0  # rows of what was read last, at most
         self.connection: DuckDBPyConnection = duckdb.connect(
@@ -76,7 +79,8 @@ class Staging:
             self._fill(frames, chosen=chosen)
             rows, unread = self._counts()
             self.connection.execute("delete from raw where type is null")
-        filtered = self._leave_out(warehouse_id) if chosen else 0
+        filtered = (self._leave_out(warehouse_id) if chosen else 0) + self._withhold(frames)
+        self._lines.unlink(missing_ok=True)  # of people who may ask to be forgotten; it is in `raw` now
         return Read(rows - unread - filtered, unread, filtered)
 
     def shapes(self, document: str) -> list[Shape]:
@@ -168,6 +172,17 @@ class Staging:
             [warehouse_id],
         ).fetchone()
         return int(gone[0]) if gone else 0
+
+    def _withhold(self, frames: Sequence[Frame]) -> int:
+        """Delete the rows of people who are suppressed; return how many. Frames are of one source."""
+        digests = self._suppressions.of(frames[0].source_id) if self._suppressions and frames else []
+        if not self._suppressions or not digests:
+            return 0
+        known = frames[0].source_id, self._suppressions.revision
+        if known != self._withheld_at:
+            withheld.keep(self.connection, self._lines.with_name("withheld.txt"), digests)
+            self._withheld_at = known
+        return withheld.leave_out(self.connection, self._suppressions.hasher.prefix)
 
     def _number(self, frames: Sequence[Frame]) -> None:
         """Fill `stretch`: which row of `raw` starts at which sequence."""

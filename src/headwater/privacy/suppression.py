@@ -23,8 +23,8 @@ class Suppressions:
         revision: grows with every change.
     """
 
-    def __init__(self, hasher: Hasher) -> None:
-        self.hasher = hasher
+    def __init__(self, hasher: Hasher | None = None) -> None:
+        self.hasher = hasher or Hasher(b"")  # of a list that is empty; `use` brings the key with the first entry
         self.revision = 0
         self._digests: dict[str, set[str]] = {}
         self._workspaces: Mapping[str, str] = {}
@@ -38,6 +38,10 @@ class Suppressions:
             return False
         digests = {self.hasher.digest(each) for each in subjects_of(body)}
         return bool((whole and not whole.isdisjoint(digests)) or (own and not own.isdisjoint(digests)))
+
+    def use(self, hasher: Hasher) -> None:
+        """Take the key that the entries to come were made with."""
+        self.hasher = hasher
 
     def place(self, workspaces: Mapping[str, str]) -> None:
         """Take over which source belongs to which workspace."""
