@@ -5,11 +5,12 @@ Read once, by the command that starts the program. All mistakes are shown togeth
 
 from __future__ import annotations
 
+import contextlib
 import ipaddress
 import os
 import secrets
 import tomllib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, Final
@@ -55,6 +56,8 @@ class Settings:
     log_url: str = "file:"
     database_url: str = ""
     secret_key: Secret | None = None
+    secret_key_former: Secret | None = None
+    secret_key_file: Path | None = None
     region: str = "us"
     source_regions: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     unknown_write_key: str = "reject"
@@ -62,8 +65,11 @@ class Settings:
     dedupe_days: int = 365
     disk_free_mb: int = DISK_FREE_BYTES_MIN // MIB
     load_every_s: float = 1.0
+    api_requests_per_s: int = 50
     allow_networks: tuple[Network, ...] = ()
     files_dirs: tuple[Path, ...] = ()
+    smtp_url: Secret | None = None
+    mail_from: str = ""
     log_level: str = "info"
 
     @property
@@ -117,37 +123,84 @@ def read(
 
 
 def secret_key(settings: Settings) -> bytes:
-    """Return the installation's secret; made on first start, in a file that only its owner can read.
+    """Return the installation's present secret; see `secret_keys`."""
+    return secret_keys(settings)[0]
+
+
+def secret_keys(settings: Settings) -> tuple[bytes, ...]:
+    """Return the installation's secrets, the present one first, then those that it had before.
+
+    On first start one is made, in a file that only its owner can read; the file has a line for each.
 
     Raises:
-        ConfigError: the file is empty, cut or readable by others, or the data directory cannot be used.
+        ConfigError: the file is empty, cut, gone or readable by others, or the data directory cannot be used.
     """
-    if settings.secret_key is not None:
-        return settings.secret_key.reveal().encode()
-    path = settings.data_dir / "secret.key"
+    path = key_path(settings)
+    if path is None:
+        given = (settings.secret_key, *([settings.secret_key_former] if settings.secret_key_former else []))
+        return tuple(each.reveal().encode() for each in given if each is not None)
     try:
         if not path.exists():
-            _make_secret(path)
+            _refuse_a_second(settings, path)
+            write_keys(path, [secrets.token_urlsafe(32).encode()])
         is_open = path.stat().st_mode & 0o077
-        key = path.read_text().strip().encode()
+        keys = tuple(line.strip() for line in path.read_bytes().splitlines() if line.strip())
     except OSError as error:
-        message = f"The data directory {settings.data_dir} cannot be used ({error.strerror}); choose another."
-        raise ConfigError(message) from error
+        where = path.parent if settings.secret_key_file else f"The data directory {settings.data_dir}"
+        raise ConfigError(f"{where} cannot be used ({error.strerror}); choose another.") from error
     if is_open:
         raise ConfigError(f"{path} can be read by others: chmod 600 {path}")
-    if len(key) < _KEY_BYTES_MIN:
+    if not keys or any(len(key) < _KEY_BYTES_MIN for key in keys):
         raise ConfigError(f"{path} is cut: restore it from a backup, stored secrets cannot be read without it.")
-    return key
+    return keys
 
 
-def _make_secret(path: Path) -> None:
+def key_path(settings: Settings) -> Path | None:
+    """Return the file that the keys are in; None where SECRET_KEY holds the key itself.
+
+    Raises:
+        ConfigError: both are given.
+    """
+    if settings.secret_key is None:
+        return settings.secret_key_file or settings.data_dir / "secret.key"
+    if settings.secret_key_file is not None:
+        raise ConfigError("SECRET_KEY and SECRET_KEY_FILE are both set; keep one of them.")
+    return None
+
+
+def write_keys(path: Path, keys: Sequence[bytes]) -> None:
+    """Put keys into their file, one a line, the present one first; whenever it is cut short, the file is whole."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    made = secrets.token_urlsafe(32)
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(descriptor, "w") as file:
-        file.write(made)
-        file.flush()
-        os.fsync(file.fileno())
+    is_new = not path.exists()
+    aside = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
+    descriptor = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(b"\n".join(keys) + b"\n")
+            file.flush()
+            os.fsync(file.fileno())
+        if is_new:
+            with contextlib.suppress(FileExistsError):  # another process made it at the same moment
+                os.link(aside, path)
+        else:
+            aside.replace(path)
+    finally:
+        aside.unlink(missing_ok=True)
+    directory = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(directory)
+    finally:
+        os.close(directory)
+
+
+def _refuse_a_second(settings: Settings, path: Path) -> None:
+    """Return when a key may be made: not beside a database whose secrets another one has sealed."""
+    if settings.database_url or not (settings.data_dir / "control.db").exists():
+        return
+    raise ConfigError(
+        f"{path} is not there, but a control database is: restore the file from your copy, or name it with "
+        "SECRET_KEY_FILE; stored secrets cannot be read without it."
+    )
 
 
 def _file(path: Path, mistakes: list[str]) -> dict[str, str]:
@@ -259,6 +312,8 @@ _PARSERS: Final[Mapping[str, Callable[[str], Any]]] = {
     "log_url": _log_url,
     "database_url": _database_url,
     "secret_key": Secret,
+    "secret_key_former": Secret,
+    "secret_key_file": lambda text: Path(text).absolute(),
     "region": _choice(*REGIONS),
     "source_regions": _regions,
     "unknown_write_key": _choice("reject", "accept"),
@@ -266,7 +321,9 @@ _PARSERS: Final[Mapping[str, Callable[[str], Any]]] = {
     "dedupe_days": _number(1, 36_500, 365),
     "disk_free_mb": _number(0, 1_000_000, 512),
     "load_every_s": _seconds,
+    "api_requests_per_s": _number(1, 10_000, 50),
     "allow_networks": _networks,
     "files_dirs": _directories,
+    "smtp_url": Secret,
     "log_level": _choice("debug", "info", "warning", "error"),
 }

@@ -154,7 +154,7 @@ def _server(settings: Settings) -> Iterator[Finding]:
 
 
 async def _pipeline(settings: Settings, url: str) -> list[Finding]:
-    caller = Caller(url, internal_token(config.secret_key(settings)), who="pipeline role")
+    caller = Caller(url, internal_token(settings.data_dir), who="pipeline role")
     try:
         accounts = (await caller.method("accounts"))["accounts"]
         connections = (await caller.method("connections"))["connections"]

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 
 from headwater.app.rpc import internal_token
 from headwater.app.supervisor import listen
-from headwater.config import Settings, secret_key
+from headwater.config import Settings
+from headwater.control.keyring import Keyring, ring_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,6 +18,7 @@ class Place:
     """What `serve --role` was told.
 
     Attributes:
+        keys: seal and open stored secrets, and tell local tokens.
         listener: this role's listening socket.
         ingest_url, web_url, pipeline_url: the roles on loopback.
         token: what roles show each other.
@@ -24,7 +26,7 @@ class Place:
     """
 
     settings: Settings
-    secret: bytes
+    keys: Keyring
     listener: socket.socket
     ingest_url: str
     web_url: str
@@ -34,7 +36,7 @@ class Place:
     @property
     def token(self) -> str:
         """The token that the roles of this installation show each other."""
-        return internal_token(self.secret)
+        return internal_token(self.settings.data_dir)
 
     @property
     def public_url(self) -> str:
@@ -53,7 +55,7 @@ def take(settings: Settings, role: str, *, socket_fd: int | None, peers: str | N
         host = settings.host if role == "ingest" else "127.0.0.1"
         listener = listen(host, dict(zip(("ingest", "web", "pipeline"), ports, strict=True))[role])
     ingest, web, pipeline = (f"http://127.0.0.1:{port}" for port in ports)
-    return Place(settings, secret_key(settings), listener, ingest, web, pipeline, open_access)
+    return Place(settings, ring_of(settings), listener, ingest, web, pipeline, open_access)
 
 
 def end_with(alive_fd: int | None) -> None:

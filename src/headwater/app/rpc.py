@@ -6,10 +6,11 @@ class, so a caller cannot tell a neighbour process from a neighbour object.
 
 from __future__ import annotations
 
-import hashlib
 import hmac
 import inspect
+import secrets
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 from typing import Any, Final
 
 import aiohttp
@@ -19,15 +20,22 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from headwater import errors
+from headwater import config, errors
 from headwater.errors import HeadwaterError, LogUnavailableError
 
 _DEADLINE_S: Final = 600.0  # a first sync of a long history is one call
 
 
-def internal_token(secret: bytes) -> str:
-    """Return the token that the roles of one installation show each other."""
-    return hmac.digest(secret, b"headwater internal", hashlib.sha256).hex()
+def internal_token(data_dir: Path) -> str:
+    """Return the token that the roles of one installation show each other; made when it is first asked for.
+
+    It is no part of SECRET_KEY, so that a rotation interrupts nobody: a key of its own in `run`, which only the owner
+    of the data directory can read, and which is worth nothing on another machine.
+    """
+    path = data_dir / "run" / "internal.key"
+    if not path.exists():
+        config.write_keys(path, [secrets.token_hex(32).encode()])
+    return path.read_text().strip()
 
 
 def serving(target: object, token: str) -> Starlette:

@@ -6,16 +6,23 @@ from typing import cast
 
 from starlette.applications import Starlette
 
+from headwater.alerts import book as alert_book
+from headwater.alerts.book import Book
+from headwater.alerts.channels import Messenger
+from headwater.alerts.mail import Mailer
+from headwater.alerts.mail import server as mail_server
+from headwater.app.alerting import Alerting
 from headwater.app.place import Place
 from headwater.app.rpc import Caller, Remote
 from headwater.app.serving import Server, alongside
 from headwater.control import api
+from headwater.control.alerting import Alerts
 from headwater.control.live import Live
 from headwater.control.pipeline import Pipeline
-from headwater.control.secrets import derived_key
 from headwater.control.service import open_control
 from headwater.control.volume import Volume
 from headwater.delivery.address import Policy
+from headwater.delivery.http import GuardedHttp
 from headwater.eventlog.contract import Topic
 from headwater.eventlog.reader import SegmentReader
 from headwater.reports.query import Queries
@@ -28,7 +35,7 @@ async def run(place: Place) -> None:
     reader = SegmentReader(settings.log_dir)
     control = open_control(
         settings.control_url,
-        place.secret,
+        place.keys,
         region=settings.region,
         source_regions=settings.source_regions,
         policy=Policy(settings.allow_networks),
@@ -39,6 +46,10 @@ async def run(place: Place) -> None:
     caller = Caller(place.pipeline_url, place.token, who="pipeline role")
     pipeline = cast("Pipeline", Remote(Pipeline, caller))
     queries = Queries(settings.data_dir / "warehouses", control.warehouses.opened)
+    http = GuardedHttp(Policy(settings.allow_networks))
+    mail = Mailer(mail_server(settings.smtp_url.reveal(), settings.mail_from)) if settings.smtp_url else None
+    messenger = Messenger(http, mail, place.public_url)
+    alerts = Alerts(control, Book(settings.state_dir / alert_book.FILE), messenger, place.public_url)
     routes = pages.build(
         control,
         volume,
@@ -46,12 +57,25 @@ async def run(place: Place) -> None:
         refused,
         pipeline,
         queries,
-        session_secret=derived_key(place.secret, "sessions"),
+        session_secret=control.stable_key("sessions"),
         public_url=place.public_url,
         open_access=place.open_access,
+        alerts=alerts,
     )
-    server = Server(Starlette(routes=[*api.build(control, live, volume, pipeline, queries, refused), *routes]))
-    async with alongside(server.stop, volume=volume.run()):
+    doors = api.build(
+        control,
+        pipeline,
+        queries,
+        alerts,
+        live=live,
+        rejected=refused,
+        volume=volume,
+        requests_per_s=settings.api_requests_per_s,
+    )
+    server = Server(Starlette(routes=[*doors, *routes]))
+    alerting = Alerting(control, volume, pipeline, alerts.book, messenger, settings.data_dir)
+    async with alongside(server.stop, volume=volume.run(), alerts=alerting.run()):
         await server.serve(place.listener)
+    await http.close()
     await caller.close()
     control.close()

@@ -78,7 +78,8 @@ def _local_token(directory: Path) -> str:
     from headwater.control import local_token
 
     settings = config.read({"data_dir": str(directory)}, client=True)
-    if settings.secret_key is None and not (settings.data_dir / "secret.key").exists():
+    path = config.key_path(settings)
+    if path is not None and not path.exists():
         return ""
     return local_token.make(config.secret_key(settings), clock.now())
 

@@ -126,11 +126,14 @@ def replaced(column: str, text: str, replace: Callable[[str, str], str]) -> str:
         return replace(column, text)
     if not text.startswith("{") or not SEALED.search(text):
         return text
-    members = msgspec.json.decode(text, type=dict[str, Any])
-    for name, value in members.items():
-        if isinstance(value, str) and SEALED.fullmatch(value):
-            members[name] = replace(name, value)
-    return msgspec.json.encode(members).decode()
+    try:
+        members = msgspec.json.decode(text, type=dict[str, Any])
+    except msgspec.DecodeError:  # no JSON: a text of the user's
+        return text
+    sealed = {name: value for name, value in members.items() if isinstance(value, str) and SEALED.fullmatch(value)}
+    if not sealed:
+        return text
+    return msgspec.json.encode(members | {name: replace(name, value) for name, value in sealed.items()}).decode()
 
 
 def _context(key_id: str, row_id: str, field: str) -> bytes:

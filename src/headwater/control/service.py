@@ -34,6 +34,7 @@ from headwater.control.privacy.regulations import Regulations
 from headwater.control.privacy.suppressions import Suppressions
 from headwater.control.requests.repeats import Repeats
 from headwater.control.rights import Rights
+from headwater.control.rotation import Rotation
 from headwater.control.secrets import SecretBox
 from headwater.control.snapshot import Snapshot, load, version
 from headwater.control.sources import Sources
@@ -65,6 +66,7 @@ class Control:
         self._engine, self._box = engine, box
         equip(engine, box, clock)
         self._stable_keys = StableKeys(engine, box, clock)
+        self.rotation = Rotation(engine, keys, clock)
         self.audit = Audit(engine, clock)
         self.catalog = Catalog(source_regions)
         self.workspaces = Workspaces(engine, clock)

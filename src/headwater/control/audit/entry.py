@@ -57,10 +57,10 @@ def entry_of(connection: Connection, changes: Sequence[Change], at: str) -> tupl
     told = []
     for change in changes[:_CHANGES_MAX]:
         before, after = shown(change)
-        type_, id_, name = _resource(connection, change)
+        _, id_, name = _resource(connection, change)
         told.append(
             {
-                "resourceType": resource_type_of(change.table.name, change.table.info) if "id" in change.row else type_,
+                "resourceType": resource_type_of(change.table.name, change.table.info),
                 "resourceId": id_,
                 "resourceName": name,
                 "change": change.kind,
