@@ -107,14 +107,26 @@ def encode(entries: Iterable[Entry], first_seq: int, commit_us: int, previous: i
     """Return a block's header and all its bytes."""
     count, parts = 0, [b""]
     for entry in entries:
-        head = (len(entry.source), entry.records, entry.duplicates, entry.received_us, len(entry.lines))
-        parts += (_FRAME.pack(*head), entry.source, entry.lines)
+        parts += _parts(entry)
         count += entry.records
     payload = b"".join(parts)
     check = crc32c(payload)
     header = Header(len(payload), first_seq, count, commit_us, previous, check, check)
     parts[0] = encode_header(header)
     return header, b"".join(parts)
+
+
+def encode_again(header: Header, entries: Iterable[Entry]) -> bytes:
+    """Return all bytes of a block that says something else now; as many records, and its place in the chain, stay."""
+    payload = b"".join(part for entry in entries for part in _parts(entry))
+    now = header._replace(payload_bytes=len(payload), payload_crc=crc32c(payload))
+    return encode_header(now) + payload
+
+
+def _parts(entry: Entry) -> tuple[bytes, bytes, bytes]:
+    """Return a frame's head, its source and its lines."""
+    head = (len(entry.source), entry.records, entry.duplicates, entry.received_us, len(entry.lines))
+    return _FRAME.pack(*head), entry.source, entry.lines
 
 
 def encode_header(header: Header) -> bytes:

@@ -1,12 +1,13 @@
 """What a log promises: append durably, read from a cursor, say where it is damaged.
 
 Three topics share a log. `inbox` keeps raw webhooks, `events` the accepted calls, `rejected` what was refused and why.
-One process appends (`Appender`); any number of processes read (`Reader`), each from a cursor of its own.
+One process appends (`Appender`) and erases (`Eraser`); any number of processes read (`Reader`), each from a cursor of
+its own.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -59,6 +60,60 @@ class Appender(Protocol):
         Raises:
             LogUnavailableError: the disk is full or the log is closing; nothing was stored.
             LogOverloadedError: too much is waiting for the disk; nothing was stored.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Erased:
+    """What an erasure did.
+
+    Attributes:
+        records: those of which a tombstone is left now.
+        already: those that were erased before.
+        missing: sequences that the log has no record for (any more): past retention, or not written yet.
+        unreadable: those in damaged blocks, which nobody can read and which stay as they are.
+        segments, size: files that were written anew, and bytes of them.
+        rest: the first sequence that was not looked at yet; None when nothing is left to do.
+    """
+
+    records: int = 0
+    already: int = 0
+    missing: int = 0
+    unreadable: int = 0
+    segments: int = 0
+    size: int = 0
+    rest: int | None = None
+
+    def plus(self, later: Erased) -> Erased:
+        """Return what both did; `rest` is that of the later one."""
+        return Erased(
+            self.records + later.records,
+            self.already + later.already,
+            self.missing + later.missing,
+            self.unreadable + later.unreadable,
+            self.segments + later.segments,
+            self.size + later.size,
+            later.rest,
+        )
+
+
+class Eraser(Protocol):
+    """Takes single records out of the log for good; held by the process that appends."""
+
+    async def erase(self, topic: Topic, sequences: Iterable[int | range]) -> Erased:
+        """Replace records by tombstones and return once the disk has nothing else of them.
+
+        Sequences, ids that were seen and the chain of blocks stay. To ask again for what is erased changes nothing:
+        after a crash the same call is repeated.
+
+        Args:
+            topic: of the records.
+            sequences: places in it, single ones or stretches, in any order.
+
+        Raises:
+            LogUnavailableError: too little space to write a segment anew, or the log closes; what was done stays
+                done, the rest is as it was.
         """
         ...
 

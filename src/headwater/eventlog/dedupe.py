@@ -1,8 +1,11 @@
 """Whether an id was stored before; exact, decided on the event loop at the moment of the append.
 
-An id's key is a keyed hash of source and id: from the index nobody reads an id back. The filter in memory says "surely
-new" for nearly every event; for the rest the keys of the last appends are asked, then the index on disk. A thread of
-its own writes the index behind, in sorted bulk; what it misses after a crash is read from the log again.
+An id's key is a keyed hash of source and id: from the index nobody reads an id back. What it is hashed with lies in a
+file of its own, because a tombstone keeps such a key, which has to mean the same to an index that is built again.
+
+The filter in memory says "surely new" for nearly every event; for the rest the keys of the last appends are asked, then
+the index on disk. A thread of its own writes the index behind, in sorted bulk; what it misses after a crash is read
+from the log again.
 """
 
 from __future__ import annotations
@@ -16,11 +19,11 @@ from functools import partial
 from hashlib import blake2b
 from pathlib import Path
 from struct import unpack
-from typing import Final, Protocol, Self
+from typing import Final, NamedTuple, Protocol, Self
 
 from headwater.errors import LogUnavailableError
 from headwater.eventlog import sieve
-from headwater.eventlog.idindex import INDEX_FILE, KEY_BYTES, DatabaseError, IdIndex, discard
+from headwater.eventlog.idindex import INDEX_FILE, KEY_BYTES, DatabaseError, IdIndex, discard, keep_secret, load_secret
 from headwater.eventlog.sieve import MASK_SHIFT, MASKS, Sieve
 from headwater.spec.event import Record
 
@@ -47,6 +50,15 @@ class Hash(Protocol):
         ...
 
 
+class Identified(NamedTuple):
+    """The ids of a frame that stands in the log: of its records as they are, and as keys of those that were erased."""
+
+    first_seq: int
+    source_id: str
+    message_ids: Sequence[str]
+    erased: Sequence[bytes]
+
+
 class Dedupe:
     """The ids of a log; `admit`, `withdraw` and `stored` belong to the event loop."""
 
@@ -60,16 +72,18 @@ class Dedupe:
             on_damage: called when the index turns out to be damaged later; a restart builds it again.
         """
         self._directory, self._start, self._on_damage = directory, start, on_damage
-        path = directory / INDEX_FILE
+        path, secret = directory / INDEX_FILE, load_secret(directory)
         try:
-            self._index = IdIndex(path)
+            self._index = IdIndex(path, secret)
             kept = self._load_sieve()
             usable = self._index.upto <= end
         except DatabaseError:
             usable = False
         if not usable:
             discard(path)
-            self._index, kept = IdIndex(path), None
+            self._index, kept = IdIndex(path, secret), None
+        if self._index.secret != secret:
+            keep_secret(directory, self._index.secret)
         self._indexed = self._index.upto
         self.upto = min(self._indexed, kept[1]) if kept else self._indexed
         keys = self._index.keys
@@ -90,7 +104,7 @@ class Dedupe:
         """
         if not all(record.message_id for record in records):
             return self._admit_some(source_id, records)
-        keys = self._keys(source_id, [message_id for message_id, _ in records])
+        keys = self.keys_of(source_id, [message_id for message_id, _ in records])
         maybe = self._sift(keys)
         if not maybe:
             self._recent.update(keys)
@@ -119,8 +133,8 @@ class Dedupe:
         left_out = set(duplicates)
         return [line for position, (_, line) in enumerate(records) if position not in left_out], keys, duplicates
 
-    def _keys(self, source_id: str, message_ids: Sequence[str]) -> list[bytes]:
-        """Return the keyed hash of source and id for each id."""
+    def keys_of(self, source_id: str, message_ids: Sequence[str]) -> list[bytes]:
+        """Return the keyed hash of source and id for each id; may be called from any thread."""
         begin = (self._hashes.get(source_id) or self._hash(source_id)).copy
         keys = []
         for message_id in message_ids:
@@ -188,18 +202,14 @@ class Dedupe:
         if keys:
             asyncio.get_running_loop().call_soon(self._release, keys)
 
-    def catch_up(self, frames: Iterable[tuple[int, str, Sequence[str]]], end: int) -> None:
-        """Take in what the log holds from `upto` to `end`, then begin to work: before the first append.
-
-        Args:
-            frames: the first sequence, the source and the ids of each.
-            end: the sequence behind them.
-        """
-        for first_seq, source_id, message_ids in frames:
+    def catch_up(self, frames: Iterable[Identified], end: int) -> None:
+        """Take in what the log holds from `upto` to `end`, then begin to work: before the first append."""
+        for first_seq, source_id, message_ids, erased in frames:
             if len(self._batch) >= RUN_KEYS:
                 self._store(self._batch, first_seq)
                 self._batch = []
-            keys = self._keys(source_id, [message_id for message_id in message_ids if message_id])
+            keys = self.keys_of(source_id, [message_id for message_id in message_ids if message_id])
+            keys += [key for key in erased if key]
             self._sieve.add(words_of(keys))
             if first_seq >= self._index.upto:
                 self._batch += keys

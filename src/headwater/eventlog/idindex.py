@@ -7,6 +7,7 @@ in all and a look-up touches a bounded number of tables. All of it can be derive
 
 from __future__ import annotations
 
+import os
 import secrets
 import threading
 from collections.abc import Iterator, Sequence
@@ -16,8 +17,11 @@ from typing import Any, Final, NamedTuple
 from pysqlite3 import dbapi2
 
 from headwater import sqlite
+from headwater.eventlog.places import sync_directory
 
 INDEX_FILE: Final = "ids.sqlite"
+SECRET_FILE: Final = "ids.key"  # noqa: S105 - a name
+SECRET_BYTES: Final = 32
 RUNS_OF_A_LEVEL: Final = 8
 KEY_BYTES: Final = 16
 LEVEL_MAX: Final = 3  # runs of 16 M ids at the most: a larger merge would keep new ids waiting in memory
@@ -50,11 +54,15 @@ class _Run(NamedTuple):
 class IdIndex:
     """The runs; `find` may be called from one thread while another one adds, merges and forgets."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, secret: bytes | None = None) -> None:
         """Open the index, which is made when it is not there.
 
+        Args:
+            path: the file.
+            secret: what keys are hashed with; None for that of the file, or a new one.
+
         Raises:
-            DatabaseError: the file is damaged: `discard` it and build it again.
+            DatabaseError: the file is damaged, or of another secret: `discard` it and build it again.
         """
         self._writer = sqlite.connect(path)
         version = self._writer.execute("pragma user_version").fetchone()[0]
@@ -63,8 +71,10 @@ class IdIndex:
         self._writer.executescript(f"begin; {_TABLES} pragma user_version = {_VERSION}; commit")
         if self._writer.execute("select count(*) from facts").fetchone()[0] != 1:
             self._writer.execute("delete from facts")
-            self._writer.execute("insert into facts values (?, 0)", (secrets.token_bytes(32),))
+            self._writer.execute("insert into facts values (?, 0)", (secret or secrets.token_bytes(SECRET_BYTES),))
         self.secret: bytes = self._writer.execute("select secret from facts").fetchone()[0]
+        if secret not in {None, self.secret}:
+            raise dbapi2.DatabaseError("the index of ids is of another secret")
         self._finder = sqlite.connect(path, read_only=True)
         self._changed = threading.Lock()
         self._renew()
@@ -172,6 +182,28 @@ class IdIndex:
         question = f"{_WANTED} {' union all '.join(rows)}" if names else ""
         with self._changed:
             self._question = question
+
+
+def load_secret(directory: Path) -> bytes | None:
+    """Return what the keys of a log's ids are hashed with, None where no file says it (yet)."""
+    try:
+        found = (directory / SECRET_FILE).read_bytes()
+    except FileNotFoundError:
+        return None
+    return found if len(found) == SECRET_BYTES else None
+
+
+def keep_secret(directory: Path, secret: bytes) -> None:
+    """Return once the secret is on disk beside the index."""
+    aside = directory / f"{SECRET_FILE}.new"
+    descriptor = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+    try:
+        os.write(descriptor, secret)
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+    aside.replace(directory / SECRET_FILE)
+    sync_directory(directory)
 
 
 def discard(path: Path) -> None:

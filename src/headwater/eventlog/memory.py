@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import asyncio
 from bisect import bisect_right
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from datetime import datetime
 
-from headwater.eventlog.contract import Appended, Topic
+from headwater.eventlog.contract import Appended, Erased, Topic
 from headwater.eventlog.cutting import from_sequence
+from headwater.eventlog.erasing import count, spans_of, within
 from headwater.spec.event import Batch, Frame, Record
+from headwater.spec.tombstone import is_tombstone, tombstone
 
 
 class MemoryLog:
@@ -51,6 +54,21 @@ class MemoryLog:
                 self._seen.add((source_id, message_id))
             lines.append(line)
         return lines, tuple(duplicates)
+
+    async def erase(self, topic: Topic, sequences: Iterable[int | range], *, segments_max: int | None = None) -> Erased:
+        """Replace records by tombstones; see the contract. There are no segments, so that all is done at once."""
+        del segments_max
+        asked = spans_of(sequences)
+        records = already = 0
+        for place, frame in enumerate(self._frames[topic]):
+            lines = frame.lines.split(b"\n")
+            for span in within(asked, frame.first_seq, frame.first_seq + frame.count):
+                for at in range(span.first - frame.first_seq, span.behind - frame.first_seq):
+                    already += is_tombstone(lines[at])
+                    records += not is_tombstone(lines[at])
+                    lines[at] = tombstone()  # what was seen is known without it
+            self._frames[topic][place] = replace(frame, lines=b"\n".join(lines))
+        return Erased(records, already, missing=count(asked) - records - already)
 
     def start(self, topic: Topic) -> int:
         """Return the oldest cursor that can still be read."""

@@ -11,7 +11,9 @@ from typing import Final
 from headwater.errors import ConfigError
 
 SEGMENT_SUFFIX: Final = ".segment"
+ASIDE_SUFFIX: Final = ".aside"  # a segment that is being written anew: nobody reads it, a start removes it
 LOCK_FILE: Final = "lock"
+NO_SPACE: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 _DIGITS: Final = 20
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from headwater.eventlog.blocks import FIRST_LINK
 from headwater.eventlog.mark import MARK_FILE, Mark, MarkFile
-from headwater.eventlog.places import segment_path, segments
+from headwater.eventlog.places import ASIDE_SUFFIX, segment_path, segments
 from headwater.eventlog.scan import Scan
 from headwater.spec.event import Damage
 
@@ -36,6 +36,8 @@ class Recovered:
 
 def recover(directory: Path, marks: MarkFile) -> Recovered:
     """Return where a topic continues, with its torn tail cut and the new mark stored and on disk."""
+    for aside in directory.glob(f"*{ASIDE_SUFFIX}"):  # a crash while a segment was written anew: the old one stands
+        aside.unlink()
     known = marks.load()
     firsts = segments(directory)
     if known is None and not firsts:

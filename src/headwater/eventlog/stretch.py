@@ -1,4 +1,9 @@
-"""Finding the blocks behind a cursor and handing out their frames; what is damaged is named, never skipped silently."""
+"""Finding the blocks behind a cursor and handing out their frames; what is damaged is named, never skipped silently.
+
+A sealed segment may be written anew while readers know places in it (`erasing`): a file is told by its inode and its
+time, and what is known of the former one is forgotten. Within one read nothing changes under a reader: it goes on in
+the file that it has open.
+"""
 
 from __future__ import annotations
 
@@ -28,6 +33,13 @@ class _Place(NamedTuple):
     offset: int
 
 
+class _File(NamedTuple):
+    """Which file it is: another one of the same name differs."""
+
+    inode: int
+    changed_ns: int
+
+
 class TopicReader:
     """Reads one topic from any number of cursors; may be called from any thread."""
 
@@ -38,6 +50,7 @@ class TopicReader:
         self._firsts: list[int] = []
         self._places: OrderedDict[int, _Place] = OrderedDict()  # cursors met before -> their block
         self._open: tuple[int, int] | None = None  # segment, descriptor
+        self._files: dict[int, _File] = {}  # segments in which places are known
         self._chunk = (-1, 0, b"")  # segment, offset, bytes
         self._block: Block | None = None  # the last one: a cursor often stands in its middle
 
@@ -48,15 +61,19 @@ class TopicReader:
 
     def _read(self, cursor: int, records_max: int, bytes_max: int) -> Batch:
         mark = self._mark()
+        self._check_open(mark)
         at, taken, damage = max(cursor, mark.start), _Taken(records_max, bytes_max), list[Damage]()
         while at < mark.end:
             found = self._find(at, mark)
             if isinstance(found, Damage):
                 if taken.frames:
                     break
-                mark = self._mark()
+                before, mark = mark, self._mark()
                 if at < mark.start:  # retention took it while it was looked for
                     at = mark.start
+                    continue
+                if before.segment != mark.segment:  # it was sealed, and perhaps written anew, while it was looked for
+                    self._check_open(mark)
                     continue
                 damage.append(found)
                 at = found.last + 1
@@ -70,9 +87,7 @@ class TopicReader:
     def close(self) -> None:
         """Close the file that is open, if any."""
         with self._lock:
-            if self._open is not None:
-                os.close(self._open[1])
-            self._open = None
+            self._let_go()
 
     def sealed_before(self, commit_us: int) -> int:
         """Return the sequence before which every sealed segment's newest commit is older than `commit_us`."""
@@ -116,6 +131,7 @@ class TopicReader:
             first = min((first for first in self._firsts if first > at), default=mark.end)
             path = segment_path(self._directory, at)
             return Damage(at, min(first, mark.end) - 1, str(path), 0, "the segment file is missing")
+        self._descriptor(segment)  # what is known of it has to be of the file that is there now
         place = self._places.get(at)
         if place is None or place.segment != segment:
             place = self._walk_to(at, segment, mark)
@@ -191,6 +207,23 @@ class TopicReader:
         if len(self._places) > _PLACES_MAX:
             self._places.popitem(last=False)
 
+    def _check_open(self, mark: Mark) -> None:
+        """Let go of the open file when another one has taken its place; the one that is written to stays the same."""
+        if self._open is None or self._open[0] == mark.segment:
+            return
+        segment, descriptor = self._open
+        try:
+            there = segment_path(self._directory, segment).stat()
+        except FileNotFoundError:
+            return
+        if _file_of(there) != _file_of(os.fstat(descriptor)):
+            self._let_go()
+
+    def _let_go(self) -> None:
+        if self._open is not None:
+            os.close(self._open[1])
+        self._open, self._chunk, self._block = None, (-1, 0, b""), None
+
     def _limit(self, segment: int, mark: Mark) -> int:
         """Return how many bytes of a segment may be read."""
         return mark.offset if segment == mark.segment else os.fstat(self._descriptor(segment)).st_size
@@ -215,12 +248,25 @@ class TopicReader:
     def _descriptor(self, segment: int) -> int:
         if self._open is not None and self._open[0] == segment:
             return self._open[1]
-        if self._open is not None:
-            os.close(self._open[1])
-            self._open = None
+        self._let_go()
         descriptor = os.open(segment_path(self._directory, segment), os.O_RDONLY | os.O_CLOEXEC)
         self._open = (segment, descriptor)
+        self._recognize(segment, _file_of(os.fstat(descriptor)))
         return descriptor
+
+    def _recognize(self, segment: int, file: _File) -> None:
+        """Forget the places of a segment's former file."""
+        if self._files.get(segment, file) != file:
+            for seq in [seq for seq, place in self._places.items() if place.segment == segment]:
+                del self._places[seq]
+        self._files[segment] = file
+        if len(self._files) > _PLACES_MAX:
+            kept = {place.segment for place in self._places.values()}
+            self._files = {each: known for each, known in self._files.items() if each in kept or each == segment}
+
+
+def _file_of(status: os.stat_result) -> _File:
+    return _File(status.st_ino, status.st_ctime_ns)
 
 
 class _Taken:

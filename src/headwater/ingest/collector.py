@@ -33,7 +33,7 @@ from headwater.ingest.answers import (
     wrong_method,
 )
 from headwater.ingest.directory import Directory, SourceRef
-from headwater.ingest.internal import PATH as INTERNAL_PATH
+from headwater.ingest.internal import PATHS as INTERNAL_PATHS
 from headwater.ingest.internal import Internal
 from headwater.ingest.metrics import Counts
 from headwater.ingest.rates import Rates
@@ -149,7 +149,7 @@ class Collector:
             return await self._webhooks.answer(scope, receive)
         if path.startswith(_PROJECTS) and path.endswith("/settings"):
             return self._settings(scope["method"], path[len(_PROJECTS) : -len("/settings")])
-        if path == INTERNAL_PATH and self._internal is not None:
+        if path in INTERNAL_PATHS and self._internal is not None:
             return await self._internal.answer(scope, receive)
         # a slash too many loses events when it is answered by a redirect that SDKs do not follow
         route = self._routes.get(path.rstrip("/"))

@@ -15,6 +15,8 @@ from typing import Any, NamedTuple
 
 import msgspec
 
+from headwater.spec.tombstone import is_tombstone
+
 Body = dict[str, Any]
 """One JSON object in Segment's spelling (camelCase)."""
 
@@ -64,6 +66,11 @@ class Event:
     def type(self) -> str:
         """The call: one of `Call`, as text."""
         return str(self.body.get("type", ""))
+
+    @property
+    def is_erased(self) -> bool:
+        """The record was erased: nothing of it is left but its place."""
+        return is_tombstone(self.line)
 
 
 @dataclass(frozen=True, slots=True)
