@@ -17,6 +17,7 @@ from headwater.app.rpc import Caller, Remote
 from headwater.app.serving import Server, alongside
 from headwater.control import api
 from headwater.control.alerting import Alerts
+from headwater.control.api.rates import Speeds
 from headwater.control.live import Live
 from headwater.control.pipeline import Pipeline
 from headwater.control.service import open_control
@@ -62,16 +63,8 @@ async def run(place: Place) -> None:
         open_access=place.open_access,
         alerts=alerts,
     )
-    doors = api.build(
-        control,
-        pipeline,
-        queries,
-        alerts,
-        live=live,
-        rejected=refused,
-        volume=volume,
-        requests_per_s=settings.api_requests_per_s,
-    )
+    parts = api.Parts(control, pipeline, queries, alerts, live, refused, volume)
+    doors = api.build(parts, Speeds(settings.api_requests_per_s))
     server = Server(Starlette(routes=[*doors, *routes]))
     alerting = Alerting(control, volume, pipeline, alerts.book, messenger, settings.data_dir)
     async with alongside(server.stop, volume=volume.run(), alerts=alerting.run()):

@@ -1,5 +1,6 @@
 import asyncio
 import contextlib
+import ipaddress
 import json
 import socket
 import threading
@@ -13,11 +14,17 @@ import uvicorn
 from starlette.applications import Starlette
 from warehouse_desk import WarehouseDesk
 
+from headwater.alerts.book import Book
+from headwater.alerts.channels import Messenger
 from headwater.control import api
+from headwater.control.alerting import Alerts
+from headwater.control.api.rates import Speeds
 from headwater.control.live import Live
 from headwater.control.models import Role
 from headwater.control.service import open_control
 from headwater.control.volume import Volume
+from headwater.delivery.address import Policy
+from headwater.delivery.http import GuardedHttp
 from headwater.errors import ConflictError, InvalidRequestError, NotFoundError, QueryError, RetryableError
 from headwater.eventlog.contract import Topic
 from headwater.eventlog.memory import MemoryLog
@@ -320,6 +327,7 @@ class Running:
     routes: list
     tokens: dict = field(default_factory=dict)
     asking: Asking = field(default_factory=Asking)
+    alerts: Alerts = None
 
     def http(self, method, path, body=None, *, token="owner", headers=None):
         status, answer, headers = self.raw(method, path, body, token=token, headers=headers)
@@ -370,23 +378,32 @@ def serving(routes):
         thread.join(20)
 
 
+def alerts_of(control, path):
+    """Return the alerts of a control plane that reaches loopback only, and has no mail server."""
+    policy = Policy((ipaddress.ip_network("127.0.0.0/8"),))
+    return Alerts(control, Book(path), Messenger(GuardedHttp(policy), None, "http://127.0.0.1"), "http://127.0.0.1")
+
+
 @contextlib.contextmanager
 def starting(directory):
     """Yield a function that starts a control plane in a region."""
     with contextlib.ExitStack() as stack:
 
-        def started(region="us"):
+        def started(region="us", requests_per_s=10_000):
             control = open_control(f"sqlite:///{directory}/{region}.db", SECRET, region=region)
             workspace = control.workspaces.get()
             log, pipeline, asking = MemoryLog(), PipelineDesk(), Asking()
             pipeline.control = control
             volume = Volume(log, directory / f"volume-{region}.db")
 
-            routes = api.build(control, Live(log), volume, pipeline, asking, Live(log, Topic.REJECTED))
+            alerts = alerts_of(control, directory / f"alerts-{region}.sqlite")
+            parts = api.Parts(control, pipeline, asking, alerts, Live(log), Live(log, Topic.REJECTED), volume)
+            routes = api.build(parts, Speeds(requests_per_s, requests_per_s))
             tokens = {role: control.tokens.create(workspace.id, role, role)[0] for role in Role}
+            stack.callback(alerts.book.close)
             stack.callback(control.close)
             stack.callback(volume.close)
             url = stack.enter_context(serving(routes))
-            return Running(url, control, workspace, log, volume, pipeline, routes, tokens, asking)
+            return Running(url, control, workspace, log, volume, pipeline, routes, tokens, asking, alerts)
 
         yield started

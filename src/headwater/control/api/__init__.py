@@ -2,28 +2,38 @@
 
 from __future__ import annotations
 
+import time
+from dataclasses import dataclass
 from functools import partial
 
 from starlette.routing import Route
 
+from headwater import clock as wall
+from headwater.control.alerting import Alerts
 from headwater.control.api.accounts import AccountOperations
+from headwater.control.api.alerts import AlertOperations
 from headwater.control.api.dead_letters import DeadLetterOperations
 from headwater.control.api.delivery import DeliveryOperations
 from headwater.control.api.destinations import DestinationOperations
-from headwater.control.api.door import Door, Operation
+from headwater.control.api.door import Door, Lobby, Operation
 from headwater.control.api.events import EventOperations
 from headwater.control.api.filters import FilterOperations
 from headwater.control.api.functions import FunctionOperations
 from headwater.control.api.insert_functions import InsertFunctionOperations
+from headwater.control.api.invites import InviteOperations
 from headwater.control.api.paging import Pager
 from headwater.control.api.queries import QueryOperations
+from headwater.control.api.rates import Speeds
 from headwater.control.api.reloads import ReloadOperations
 from headwater.control.api.replays import ReplayOperations
+from headwater.control.api.roles import RoleOperations
 from headwater.control.api.selective_syncs import SelectiveSyncOperations
 from headwater.control.api.sources import SourceOperations
 from headwater.control.api.subscriptions import SubscriptionOperations
 from headwater.control.api.syncs import SyncOperations
+from headwater.control.api.tokens import TokenOperations
 from headwater.control.api.unmapped import UnmappedOperations
+from headwater.control.api.users import UserOperations
 from headwater.control.api.warehouses import WarehouseOperations
 from headwater.control.api.workspace import WorkspaceOperations
 from headwater.control.asking import Asking
@@ -36,19 +46,32 @@ from headwater.control.volume import Volume
 BASE = "/api"
 
 
-def build(
-    control: Control, live: Live, volume: Volume, pipeline: Pipeline, asking: Asking, rejected: Live
-) -> list[Route]:
-    """Return the API's routes, whole paths under `/api`; each endpoint is a `Door`, which lets nobody in unasked.
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What the API asks and changes.
 
-    Args:
+    Attributes:
         control: the configuration.
-        live: the log's events.
-        volume: the counts.
         pipeline: the way to the pipeline role.
         asking: asks warehouses.
+        alerts: what is wrong now and was.
+        live: the log's events.
         rejected: the log's rejections, `Live(reader, Topic.REJECTED)`.
+        volume: the counts.
     """
+
+    control: Control
+    pipeline: Pipeline
+    asking: Asking
+    alerts: Alerts
+    live: Live
+    rejected: Live
+    volume: Volume
+
+
+def build(parts: Parts, speeds: Speeds | None = None) -> list[Route]:
+    """Return the API's routes, whole paths under `/api`; each endpoint is a `Door`, which lets nobody in unasked."""
+    control, pipeline, asking = parts.control, parts.pipeline, parts.asking
     pager = Pager(control.stable_key("page cursors"))
     connecting = Connecting(control, pipeline)
     operations = [
@@ -60,7 +83,7 @@ def build(
         *SyncOperations(control, pipeline).operations(),
         *SelectiveSyncOperations(control, pager, asking).operations(),
         *ReloadOperations(control, pipeline).operations(),
-        *EventOperations(control, live, rejected, volume).operations(),
+        *EventOperations(control, parts.live, parts.rejected, parts.volume).operations(),
         *FilterOperations(control, pager).operations(),
         *SubscriptionOperations(control, pager).operations(),
         *FunctionOperations(control, pager, pipeline).operations(),
@@ -69,14 +92,28 @@ def build(
         *DeadLetterOperations(control, pipeline).operations(),
         *ReplayOperations(control, pager, pipeline).operations(),
         *QueryOperations(control, asking).operations(),
+        *AlertOperations(control, pager, parts.alerts).operations(),
         *UnmappedOperations(control, pipeline).operations(),
+        *RoleOperations(pager).operations(),
+        *UserOperations(control, pager).operations(),
+        *InviteOperations(control, pager, wall.now).operations(),
+        *TokenOperations(control, pager, wall.now).operations(),
     ]
     by_path: dict[str, list[Operation]] = {}
     for operation in operations:
         by_path.setdefault(operation.path, []).append(operation)
     # A path with fewer parameters first: /dead-letters/retry is no dead letter called "retry".
     paths = sorted(by_path, key=lambda path: path.count("{"))
-    door = partial(Door, authenticate=control.authenticate, source_of=control.rights.source_of)
+    speeds = speeds or Speeds()
+    lobby = Lobby(
+        authenticate=control.authenticate,
+        source_of=control.rights.source_of,
+        version=control.version,
+        repeats=control.repeats,
+        rates=speeds.of_tokens(time.monotonic),
+        guesses=speeds.of_guesses(time.monotonic),
+    )
+    door = partial(Door, lobby=lobby)
     routes = [Route(BASE + path, door(by_path[path])) for path in paths]
     routes.append(Route(BASE, door(by_path["/"])))
     routes.append(Route(BASE + "/{rest:path}", door([])))  # the token is asked for here too

@@ -7,12 +7,12 @@ a path before the token is accepted.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import inspect
-import json
 import re
 from collections.abc import Awaitable, Callable, Iterable, Mapping
-from dataclasses import dataclass, field
-from typing import Any, Final
+from dataclasses import dataclass, field, replace
+from typing import Any, Final, NoReturn
 
 import msgspec
 import structlog
@@ -22,38 +22,25 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
-from headwater import errors
 from headwater.control.acting import Actor, acting
 from headwater.control.acting import Kind as ActorKind
+from headwater.control.api import bodies, conditions, refusing
+from headwater.control.api.rates import LOCAL_FACTOR, Pace, Rates
+from headwater.control.api.refusing import Refusal
+from headwater.control.intent import Intent, meaning
 from headwater.control.models import Caller, Role
+from headwater.control.requests.repeats import Given, Key, Repeats
 from headwater.control.tokens import LOCAL
-from headwater.errors import HeadwaterError, InvalidRequestError
-from headwater.limits import KIB
+from headwater.errors import HeadwaterError, InvalidRequestError, StaleError
 
-BODY_BYTES_MAX: Final = 256 * KIB  # ours: far above any configuration
-PLAIN: Final = "application/json"
-SEGMENT: Final = re.compile(r"application/vnd\.segment\.v1(alpha|beta)?\+json")
-_UNKNOWN_FIELD: Final = re.compile(r"unknown field `(?P<field>.*?)`")
-_AT: Final = re.compile(r" - at `\$\.?(?P<field>.*?)`$")
 TRIAL: Final = 10
 """The cost of an operation that asks another service, or a warehouse."""
 _log = structlog.get_logger()
 _encode: Final = msgspec.json.Encoder(decimal_format="number").encode
 _FAMILY: Final = {"destination": "destinations", "query": "queries", "replay": "replays", "sync": "syncs"}
 _BODY_METHODS: Final = frozenset({"POST", "PUT", "PATCH"})
-
-# What an error of ours means to the caller: HTTP status and `type`.
-_MEANING: Final[tuple[tuple[type[HeadwaterError], int, str], ...]] = (
-    (errors.NotFoundError, 404, "not_found"),
-    (errors.ConflictError, 409, "conflict"),
-    (errors.ForbiddenError, 403, "forbidden"),
-    (errors.ForbiddenUrlError, 422, "forbidden_url"),
-    (errors.InvalidRequestError, 422, "invalid_field"),
-    (errors.QueryError, 422, "query_failed"),
-    (errors.LogOverloadedError, 429, "overloaded"),
-    (errors.UnauthorizedError, 422, "credentials_refused"),
-    (errors.HeadwaterError, 503, "unavailable"),
-)
+_SHOWING: Final = frozenset({"GET", "PUT", "PATCH"})  # what they answer is what is there now
+_LOOKS_MAX: Final = 5  # ours: so often a condition is looked at again when something else has changed meanwhile
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,13 +54,19 @@ class Asked:
     headers: Mapping[str, str]
     body: Any = None
 
+    def text(self, name: str) -> str | None:
+        """Return a parameter of the query, None where it is missing; `a.b` may be written `a[b]`, as Segment does."""
+        outer, _, inner = name.partition(".")
+        found = self.query.get(name)
+        return self.query.get(f"{outer}[{inner}]") if found is None and inner else found
+
     def whole(self, name: str, default: int, least: int, most: int) -> int:
         """Return a whole number of the query.
 
         Raises:
             InvalidRequestError: it is no number, or outside the bounds.
         """
-        text = self.query.get(name)
+        text = self.text(name)
         if text is None:
             return default
         if not re.fullmatch(r"[0-9]{1,18}", text) or not least <= int(text) <= most:
@@ -141,85 +134,183 @@ class Operation:
         return f"{_FAMILY.get(word, word)}:{'read' if reads else 'write'}"
 
 
-class Refusal(Exception):  # noqa: N818 - an answer, not a mistake of ours
-    """Ends a request with this status and error."""
+@dataclass(frozen=True, slots=True)
+class Lobby:
+    """What all doors share.
 
-    def __init__(self, status: int, kind: str, message: str, field: str = "") -> None:
-        super().__init__(message)
-        self.status, self.kind, self.message, self.field = status, kind, message, field
+    Attributes:
+        authenticate: tells whose a token is, None for nobody's.
+        source_of: tells which source of a workspace a path is about, "" for none.
+        version: of the configuration.
+        repeats: answers by idempotency key.
+        rates: buckets of tokens.
+        guesses: buckets of addresses whose tokens are refused.
+    """
+
+    authenticate: Callable[[str], Caller | None]
+    source_of: Callable[[str, Mapping[str, str]], str]
+    version: Callable[[], int]
+    repeats: Repeats
+    rates: Rates
+    guesses: Rates
 
 
 class Door:
     """The ASGI app of one path; answers every method itself, so that nothing is told without a token."""
 
-    def __init__(
-        self,
-        operations: Iterable[Operation],
-        authenticate: Callable[[str], Caller | None],
-        source_of: Callable[[str, Mapping[str, str]], str],
-    ) -> None:
-        """Take the operations, what tells whose a token is, and which source of a workspace a path is about."""
+    def __init__(self, operations: Iterable[Operation], lobby: Lobby) -> None:
         self.operations = {operation.method: operation for operation in operations}
-        self._authenticate, self._source_of = authenticate, source_of
+        self._lobby = lobby
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
         request = Request(scope, receive)
-        media_type = _media_type(request)
-        try:
-            response = await self._answer(request, media_type)
-        except Refusal as refusal:
-            response = _refused(refusal, media_type)
-        except HeadwaterError as error:
-            response = _refused(_refusal(error), media_type)
-        except OperationalError:  # locked for longer than we wait, or the disk is full
-            busy = Refusal(503, "unavailable", "The configuration cannot be read or changed now; try again.")
-            response = _refused(busy, media_type)
-        except Exception:  # noqa: BLE001 - the outermost place of a request: a defect of ours is logged, not shown
-            _log.exception("api.failed", method=request.method)
-            failure = Refusal(500, "internal", "Headwater could not do it; this is a defect, its log says more.")
-            response = _refused(failure, media_type)
+        response = await _settled(self._answer(request), request)
         response.headers["cache-control"] = "no-store"
         response.headers["x-content-type-options"] = "nosniff"
         await response(scope, receive, send)
 
-    async def _answer(self, request: Request, media_type: str) -> Response:
+    async def _answer(self, request: Request) -> Response:
         caller = await self._caller(request)
-        operation = self._operation(request)
-        await self._admit(caller, operation, request)
-        body = await _body(request, operation) if request.method in _BODY_METHODS else None
-        asked = Asked(caller, request.method, request.path_params, request.query_params, request.headers, body)
-        with acting(_actor(caller, request)):
-            data = await _run(operation.run, asked)
-        if isinstance(data, Response):
-            return data
-        return Response(_encode({"data": data}), operation.status, media_type=media_type)
+        asked_for = self.operations.get(_method(request))
+        factor = LOCAL_FACTOR if caller.token_id == LOCAL else 1
+        who = f"{caller.workspace_id} {caller.token_id}"
+        pace = self._lobby.rates.spend(who, asked_for.cost if asked_for else 1, factor)
+        answering = _too_fast(pace) if pace.wait_s else self._serve(caller, request)
+        response = await _settled(answering, request)
+        response.headers.update(pace.headers())
+        return response
 
     async def _caller(self, request: Request) -> Caller:
         scheme, _, token = request.headers.get("authorization", "").partition(" ")
         caller = None
         if scheme.lower() == "bearer" and token:
-            caller = await asyncio.to_thread(self._authenticate, token.strip())
+            caller = await asyncio.to_thread(self._lobby.authenticate, token.strip())
         if caller is None:
+            pace = self._lobby.guesses.spend(_address(request))
+            if pace.wait_s:
+                return await _too_fast(pace)
             message = "A valid token is needed: Authorization: Bearer TOKEN (`headwater token create` makes one)."
             raise Refusal(401, "unauthorized", message)
         return caller
 
+    async def _serve(self, caller: Caller, request: Request) -> Response:
+        operation = self._operation(request)
+        await self._admit(caller, operation, request)
+        raw, body = b"", None
+        if request.method in _BODY_METHODS:
+            raw = await bodies.read(request)
+            body = bodies.decoded(request, raw, operation.body)
+        asked = Asked(caller, request.method, request.path_params, request.query_params, request.headers, body)
+        with acting(_actor(caller, request)):
+            if operation.method == "GET":
+                return await self._carry_out(operation, asked, Intent())
+            target = f"{request.url.path}?{request.url.query}"
+            key = conditions.key_of(request.headers, caller, operation.method, target, raw)
+            if key is None:
+                return await self._carry_out(operation, asked, Intent())
+            return await self._once(key, operation, asked, request)
+
+    async def _once(self, key: Key, operation: Operation, asked: Asked, request: Request) -> Response:
+        """Return what was answered to this key, or carry the request out and keep its answer."""
+        repeats, intent = self._lobby.repeats, Intent()
+        given = await asyncio.to_thread(repeats.begin, key)
+        if given is not None:
+            kind = _media_type(request.headers)
+            return Response(given.body, given.status, {"idempotent-replayed": "true"}, kind)
+        try:
+            response = await _settled(self._carry_out(operation, asked, intent), request)
+        except BaseException:  # the server stops: whether it was done is not known
+            repeats.leave(key)
+            raise
+        if response.status_code >= 500 and (intent.changes or response.status_code == 500):  # noqa: PLR2004 - HTTP
+            repeats.leave(key)
+            return response
+        is_done = response.status_code < 300 and type(response) is Response  # noqa: PLR2004 - HTTP
+        kept = Given(response.status_code, bytes(response.body)) if is_done else None
+        try:
+            await asyncio.to_thread(repeats.end, key, kept)
+        except OperationalError:  # it is done all the same; the same key is told that its end is unknown
+            _log.warning("api.answer_not_kept", method=request.method)
+        return response
+
+    async def _carry_out(self, operation: Operation, asked: Asked, intent: Intent) -> Response:
+        tags = frozenset[str]() if operation.method == "GET" else conditions.wanted_tags(asked.headers)
+        if tags:
+            data = await self._change(operation, asked, intent, tags)
+        else:
+            with meaning(intent):
+                data = await _run(operation.run, asked)
+        if isinstance(data, Response):
+            return data
+        response = Response(_encode({"data": data}), operation.status, media_type=_media_type(asked.headers))
+        shown = self._shown()
+        if shown is not None and operation.answer is shown.answer and operation.method in _SHOWING:
+            response.headers["etag"] = conditions.etag(data, shown.volatile)
+        return response
+
+    async def _change(self, operation: Operation, asked: Asked, intent: Intent, tags: frozenset[str]) -> Answer:
+        """Carry out what is meant for one state, and only for that: whoever changes it meanwhile was first."""
+        shown = self._shown()
+        if shown is None:
+            raise Refusal(412, "precondition_failed", "Nothing here has an ETag; leave If-Match out.", "If-Match")
+        for _ in range(_LOOKS_MAX):
+            version = await asyncio.to_thread(self._lobby.version)
+            seen = await _run(shown.run, replace(asked, method="GET", body=None))
+            if isinstance(seen, Response) or not conditions.matches(conditions.etag(seen, shown.volatile), tags):
+                told = "It was changed since you read it; nothing is done. GET it again, and send its new ETag."
+                raise Refusal(412, "precondition_failed", told, "If-Match")
+            intent.version = version
+            with contextlib.suppress(StaleError), meaning(intent):
+                return await _run(operation.run, asked)
+        raise Refusal(503, "unavailable", "The configuration is being changed all the time; try again.")
+
+    def _shown(self) -> Operation | None:
+        """Return what shows the one thing at this address, None where there is no such thing."""
+        shown = self.operations.get("GET")
+        return None if shown is None or shown.paged or shown.answer is None else shown
+
     async def _admit(self, caller: Caller, operation: Operation, request: Request) -> None:
         source_id = ""
         if caller.role is operation.role is Role.SOURCE_ADMIN:  # the only pair that hangs on the source
-            source_id = await asyncio.to_thread(self._source_of, caller.workspace_id, request.path_params)
+            source_of = self._lobby.source_of
+            source_id = await asyncio.to_thread(source_of, caller.workspace_id, request.path_params)
         if not caller.may(operation.role, operation.scope, source_id):
             raise Refusal(403, "forbidden", _missing_right(caller, operation))
 
     def _operation(self, request: Request) -> Operation:
         if not self.operations:
             raise Refusal(404, "not_found", "There is nothing at this address.")
-        method = "GET" if request.method == "HEAD" else request.method
+        method = _method(request)
         if method not in self.operations:
             allowed = ", ".join(sorted(self.operations))
             raise Refusal(405, "method_not_allowed", f"This address takes {allowed}.")
         return self.operations[method]
+
+
+async def _settled(answering: Awaitable[Response], request: Request) -> Response:
+    """Return the answer, or the refusal that an error means."""
+    try:
+        return await answering
+    except Refusal as refusal:
+        told = refusal
+    except HeadwaterError as error:
+        told = refusing.refusal(error)
+    except OperationalError:  # locked for longer than we wait, or the disk is full
+        told = Refusal(503, "unavailable", "The configuration cannot be read or changed now; try again.")
+    except Exception:  # noqa: BLE001 - the outermost place of a request: a defect of ours is logged, not shown
+        _log.exception("api.failed", method=request.method)
+        told = Refusal(500, "internal", "Headwater could not do it; this is a defect, its log says more.")
+    return refusing.refused(told, _media_type(request.headers))
+
+
+async def _too_fast(pace: Pace) -> NoReturn:
+    told = "Too many requests; wait as long as Retry-After says."
+    raise Refusal(429, "too_many_requests", told, after_s=pace.wait_s)
+
+
+def _method(request: Request) -> str:
+    return "GET" if request.method == "HEAD" else request.method
 
 
 def _missing_right(caller: Caller, operation: Operation) -> str:
@@ -231,7 +322,7 @@ def _missing_right(caller: Caller, operation: Operation) -> str:
 
 
 def _actor(caller: Caller, request: Request) -> Actor:
-    address = request.client.host if request.client else ""
+    address = _address(request)
     if caller.user_id:
         return Actor(ActorKind.USER, caller.user_id, caller.name, caller.email, address)
     if caller.token_id == LOCAL:
@@ -246,87 +337,14 @@ async def _run(run: Run, asked: Asked) -> Answer:
     return await asyncio.to_thread(run, asked)  # type: ignore[arg-type] # the coroutine functions are gone
 
 
-def _media_type(request: Request) -> str:
+def _address(request: Request) -> str:
+    return request.client.host if request.client else ""
+
+
+def _media_type(headers: Mapping[str, str]) -> str:
     """Return Segment's media type to those who ask for it by name, plain JSON to everybody else."""
-    accepted = request.headers.get("accept", "")
-    if PLAIN in accepted:
-        return PLAIN
-    found = SEGMENT.search(accepted)
-    return found.group() if found else PLAIN
-
-
-async def _body(request: Request, operation: Operation) -> Any:
-    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-    if kind and kind != PLAIN and not SEGMENT.fullmatch(kind):
-        raise Refusal(415, "unsupported_media_type", f"Send {PLAIN}.")
-    if request.headers.get("content-encoding", "identity").lower() != "identity":
-        raise Refusal(415, "unsupported_media_type", "Send the body uncompressed.")
-    raw = await _read(request)
-    if operation.body is None:
-        if raw.strip() not in {b"", b"{}", b"null"}:
-            raise Refusal(422, "unknown_field", "This address takes no body.")
-        return None
-    if not kind:
-        raise Refusal(415, "unsupported_media_type", f"Say Content-Type: {PLAIN}.")
-    return _decoded(raw, operation.body)
-
-
-async def _read(request: Request) -> bytes:
-    length = request.headers.get("content-length", "")
-    if length.isdecimal() and int(length) > BODY_BYTES_MAX:
-        raise Refusal(413, "too_large", f"A body has at most {BODY_BYTES_MAX} bytes.")
-    raw = bytearray()
-    async for chunk in request.stream():
-        raw += chunk
-        if len(raw) > BODY_BYTES_MAX:
-            raise Refusal(413, "too_large", f"A body has at most {BODY_BYTES_MAX} bytes.")
-    return bytes(raw)
-
-
-def _decoded(raw: bytes, model: type[msgspec.Struct]) -> Any:
-    try:
-        decoded = msgspec.json.decode(raw, type=model)
-        json.loads(raw, object_pairs_hook=_once)  # msgspec lets the last of two equal members win
-    except msgspec.ValidationError as error:
-        raise _invalid(str(error)) from None
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise Refusal(400, "malformed_json", f"The body is no JSON: {error}") from None
-    except RecursionError:
-        raise Refusal(422, "invalid_field", "The body is nested too deeply.") from None
-    return decoded
-
-
-def _once(pairs: list[tuple[str, Any]]) -> None:
-    names = [name for name, _ in pairs]
-    if len(names) != len(set(names)):
-        twice = next(name for name in names if names.count(name) > 1)
-        raise Refusal(422, "invalid_field", f"{twice[:60]!r} is there twice", twice[:60])
-
-
-def _invalid(message: str) -> Refusal:
-    at = _AT.search(message)
-    where = at.group("field") if at else ""
-    if unknown := _UNKNOWN_FIELD.search(message):
-        field = f"{where}.{unknown.group('field')}".strip(".")[:60]
-        return Refusal(422, "unknown_field", f"{field!r} is not known here", field)
-    if missing := re.search(r"missing required field `(?P<field>.*?)`", message):
-        field = f"{where}.{missing.group('field')}".strip(".")
-        return Refusal(422, "invalid_field", f"{field} is required", field)
-    return Refusal(422, "invalid_field", message, where[:60])
-
-
-def _refusal(error: HeadwaterError) -> Refusal:
-    status, kind = next((status, kind) for family, status, kind in _MEANING if isinstance(error, family))
-    return Refusal(status, kind, str(error), getattr(error, "field", ""))
-
-
-def _refused(refusal: Refusal, media_type: str) -> Response:
-    told: dict[str, Any] = {"type": refusal.kind, "message": refusal.message, "status": refusal.status}
-    if refusal.field:
-        told["field"] = refusal.field
-    response = Response(msgspec.json.encode({"errors": [told]}), refusal.status, media_type=media_type)
-    if refusal.status == 401:  # noqa: PLR2004 - RFC 9110: a 401 names the scheme
-        response.headers["www-authenticate"] = "Bearer"
-    if refusal.status in {429, 503}:
-        response.headers["retry-after"] = "1"
-    return response
+    accepted = headers.get("accept", "")
+    if bodies.PLAIN in accepted:
+        return bodies.PLAIN
+    found = bodies.SEGMENT.search(accepted)
+    return found.group() if found else bodies.PLAIN

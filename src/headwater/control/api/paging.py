@@ -39,7 +39,7 @@ class Pager:
             InvalidRequestError: the count is no number from 1 to 1,000, or the cursor is not ours.
         """
         count = self._count(asked)
-        cursor = _parameter(asked, "cursor")
+        cursor = asked.text("pagination.cursor")
         after = self._open(list_name, cursor) if cursor else None
         rest = [item for item in items if after is None or position(item) >= after]
         page, following = rest[:count], rest[count : count + 1]
@@ -52,7 +52,7 @@ class Pager:
         return page, pagination
 
     def _count(self, asked: Asked) -> int:
-        text = _parameter(asked, "count")
+        text = asked.text("pagination.count")
         if text is None:
             return COUNT_DEFAULT
         if not (text.isascii() and text.isdecimal() and len(text) < 10 and 1 <= int(text) <= COUNT_MAX):  # noqa: PLR2004
@@ -78,7 +78,3 @@ class Pager:
 
     def _signature(self, list_name: str, position: bytes) -> bytes:
         return hmac.digest(self._key, list_name.encode() + b"\0" + position, sha256)[:_SIGNATURE_BYTES]
-
-
-def _parameter(asked: Asked, name: str) -> str | None:
-    return asked.query.get(f"pagination.{name}") or asked.query.get(f"pagination[{name}]")

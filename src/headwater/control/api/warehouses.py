@@ -101,7 +101,7 @@ class WarehouseOperations:
             Operation("POST", pair, Role.MEMBER, self.connect, answer=Done),
             Operation("DELETE", pair, Role.MEMBER, self.disconnect, answer=Done),
             Operation("GET", f"{one}/connection-state", Role.MEMBER, self.state, answer=models.Reachable, cost=TRIAL),
-            Operation("GET", f"{one}/rules", Role.READ_ONLY, self.rules, answer=models.Rules),
+            Operation("GET", f"{one}/rules", Role.READ_ONLY, self.rules, answer=models.RulesAndPresets),
             Operation("PATCH", f"{one}/rules", Role.OWNER, self.update_rules, RulesChange, answer=models.Rules),
         ]
 

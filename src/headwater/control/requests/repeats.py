@@ -94,6 +94,10 @@ class Repeats:
         finally:
             self._forget_running((key.workspace_id, key.token_id, key.value))
 
+    def leave(self, key: Key) -> None:
+        """Let a request go whose end is not known: its key is never carried out again."""
+        self._forget_running((key.workspace_id, key.token_id, key.value))
+
     def _claimed(self, key: Key) -> Given | None:
         now = self._clock()
         with noting(self._engine) as connection:

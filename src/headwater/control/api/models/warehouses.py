@@ -93,10 +93,15 @@ class Reachable(msgspec.Struct, rename="camel"):
 
 
 class Rules(msgspec.Struct, rename="camel"):
-    """The rules of a warehouse; `presets` are the sets by name."""
+    """The rules of a warehouse."""
 
     rules: NamedRules
-    presets: dict[str, LoadingRules] | UnsetType = UNSET
+
+
+class RulesAndPresets(Rules, rename="camel"):
+    """The rules of a warehouse, and the sets that there are by name."""
+
+    presets: dict[str, LoadingRules]
 
 
 class Property(msgspec.Struct, rename="camel"):
