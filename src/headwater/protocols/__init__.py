@@ -1,1 +1,1 @@
-"""What a source may send: schema controls and tracking plans, compiled. Pure: no log, no database."""
+"""What a source may send: names, plans, and the gate that holds events against them. Pure."""
