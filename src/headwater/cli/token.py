@@ -2,17 +2,28 @@
 
 from __future__ import annotations
 
+import getpass
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime
 from typing import Any
 
 import click
 
 from headwater.cli import printing, server
+from headwater.cli.times import AHEAD
 
 _DATA_DIR = click.option(
     "--data-dir",
     metavar="DIR",
     help="The data directory (default: of the server that runs here, else ./headwater-data).",
+)
+_WORKSPACE = click.option(
+    "--workspace",
+    metavar="SLUG",
+    envvar="HEADWATER_WORKSPACE",
+    help="The workspace (HEADWATER_WORKSPACE; default: the oldest).",
 )
 _JSON = click.option("--json", "json_", is_flag=True, help="Print JSON.")
 
@@ -29,74 +40,160 @@ def command() -> None:
 
 @command.command()
 @click.option("--name", required=True, help="What it is for.")
-@click.option("--role", type=click.Choice(["owner", "member", "read-only"]), default="owner", show_default=True)
+@click.option(
+    "--role",
+    type=click.Choice(["owner", "member", "source-admin", "read-only"]),
+    default="owner",
+    show_default=True,
+    help="The most it may do.",
+)
+@click.option(
+    "--scope", "scopes", multiple=True, metavar="FAMILY:DEED", help="Only this, such as sources:read; may be repeated."
+)
+@click.option("--source", "sources", multiple=True, metavar="S", help="Of a source admin: id or slug; may be repeated.")
+@click.option("--expires", type=AHEAD, metavar="TIME", help="When it ends: 90d, 12h, or a day (default: never).")
+@_WORKSPACE
 @_DATA_DIR
 @_JSON
-def create(name: str, role: str, data_dir: str | None, json_: bool) -> None:  # noqa: FBT001 - click hands flags over
+def create(  # noqa: PLR0913 - click hands each option over
+    name: str,
+    role: str,
+    *,
+    scopes: tuple[str, ...],
+    sources: tuple[str, ...],
+    expires: str | None,
+    workspace: str | None,
+    data_dir: str | None,
+    json_: bool,
+) -> None:
     """Make a token and print it: the only time it can be seen.
 
     \b
     Example:
-      headwater token create --name ci
+      headwater token create --name ci --role member --expires 90d
+      headwater token create --name shop --role source-admin --source shop --scope sources:read
     """
-    control = _control(data_dir)
-    token, entry = control.tokens.create(control.workspaces.get().id, name, role)
+    with _opened(data_dir) as control:
+        token, entry = control.tokens.create(
+            _workspace_id(control, workspace),
+            name,
+            role,
+            only=scopes,
+            source_ids=list(sources) or None,
+            expires_at=None if expires is None else datetime.fromisoformat(expires),
+        )
     if json_:
-        printing.as_json({"id": entry.id, "name": entry.name, "role": entry.role, "token": token})
+        printing.as_json({**_shape(entry), "token": token})
         return
     click.echo(token)
     click.echo("Keep it now: it is not shown again.", err=True)
 
 
 @command.command("list")
+@_WORKSPACE
 @_DATA_DIR
 @_JSON
-def list_(data_dir: str | None, json_: bool) -> None:  # noqa: FBT001
-    """List the tokens that work.
+def list_(workspace: str | None, data_dir: str | None, *, json_: bool) -> None:
+    """List the tokens that nobody has revoked.
 
     \b
     Example:
       headwater token list
     """
-    control = _control(data_dir)
-    columns = ("id", "name", "role", "prefix", "created", "last used")
-    rows = [
-        (each.id, each.name, str(each.role), each.prefix, _minute(each.created_at), _minute(each.last_used_at))
-        for each in control.tokens.all(control.workspaces.get().id)
-    ]
+    with _opened(data_dir) as control:
+        found = control.tokens.all(_workspace_id(control, workspace))
+        sources = {each.id: each.slug for each in control.sources.all(_workspace_id(control, workspace))}
     if json_:
-        names = ("id", "name", "role", "prefix", "createdAt", "lastUsedAt")
-        printing.as_json([dict(zip(names, row, strict=True)) for row in rows])
+        printing.as_json([_shape(each) for each in found])
         return
-    printing.table(columns, rows, empty="There are no tokens; `headwater token create --name NAME` makes one.")
+    rows = [
+        (
+            each.id,
+            each.name,
+            str(each.role),
+            _narrowed(each, sources),
+            each.prefix,
+            each.created_by,
+            _minute(each.created_at),
+            _minute(each.last_used_at),
+            _minute(each.expires_at),
+        )
+        for each in found
+    ]
+    heads = ("id", "name", "role", "only", "prefix", "made by", "created", "last used", "ends")
+    printing.table(heads, rows, empty="There are no tokens; `headwater token create --name NAME` makes one.")
 
 
 @command.command()
 @click.argument("token")
+@_WORKSPACE
 @_DATA_DIR
-def revoke(token: str, data_dir: str | None) -> None:
+@_JSON
+def revoke(token: str, workspace: str | None, data_dir: str | None, *, json_: bool) -> None:
     """Make a token worthless at once; name it by its id or name.
 
     \b
     Example:
       headwater token revoke ci
     """
-    control = _control(data_dir)
-    revoked = control.tokens.revoke(control.workspaces.get().id, token)
+    with _opened(data_dir) as control:
+        revoked = control.tokens.revoke(_workspace_id(control, workspace), token)
+    if json_:
+        printing.as_json({"id": revoked.id, "name": revoked.name, "revoked": True})
+        return
     click.echo(f"Revoked {revoked.name} ({revoked.prefix}…).")
 
 
-def _control(data_dir: str | None) -> Any:
+@contextmanager
+def _opened(data_dir: str | None) -> Iterator[Any]:
+    """Open the control database, with the person at this machine as the one who acts."""
     from headwater import config
+    from headwater.control.acting import Actor, Kind, acting
     from headwater.control.service import open_control
 
     settings = config.read({"data_dir": data_dir or os.environ.get("HEADWATER_DATA_DIR") or server.here()})
-    return open_control(
+    control = open_control(
         settings.control_url,
         config.secret_key(settings),
         region=settings.region,
         source_regions=settings.source_regions,
     )
+    try:
+        with acting(Actor(Kind.COMMAND, name=f"command line ({_login()})")):
+            yield control
+    finally:
+        control.close()
+
+
+def _login() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # a container's user may have no name
+        return f"user {os.getuid()}"
+
+
+def _workspace_id(control: Any, slug: str | None) -> str:
+    return str((control.workspaces.get(slug) if slug else control.workspaces.all()[0]).id)
+
+
+def _shape(token: Any) -> dict[str, Any]:
+    return {
+        "id": token.id,
+        "name": token.name,
+        "role": str(token.role),
+        "scopes": sorted(token.scopes),
+        "sourceIds": None if token.source_ids is None else sorted(token.source_ids),
+        "prefix": token.prefix,
+        "createdBy": token.created_by,
+        "createdAt": _minute(token.created_at),
+        "lastUsedAt": _minute(token.last_used_at),
+        "expiresAt": _minute(token.expires_at),
+    }
+
+
+def _narrowed(token: Any, slugs: dict[str, str]) -> str:
+    sources = sorted(slugs.get(each, each) for each in token.source_ids or ())
+    return ", ".join((*sources, *sorted(token.scopes)))
 
 
 def _minute(instant: Any) -> str | None:
