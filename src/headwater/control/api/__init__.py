@@ -12,6 +12,7 @@ from headwater import clock as wall
 from headwater.control.alerting import Alerts
 from headwater.control.api.accounts import AccountOperations
 from headwater.control.api.alerts import AlertOperations
+from headwater.control.api.audit import AuditOperations
 from headwater.control.api.dead_letters import DeadLetterOperations
 from headwater.control.api.delivery import DeliveryOperations
 from headwater.control.api.destinations import DestinationOperations
@@ -98,6 +99,7 @@ def build(parts: Parts, speeds: Speeds | None = None) -> list[Route]:
         *UserOperations(control, pager).operations(),
         *InviteOperations(control, pager, wall.now).operations(),
         *TokenOperations(control, pager, wall.now).operations(),
+        *AuditOperations(control, pager).operations(),
     ]
     by_path: dict[str, list[Operation]] = {}
     for operation in operations:

@@ -51,6 +51,33 @@ class Pager:
             pagination["next"] = self._seal(list_name, position(following[0]))
         return page, pagination
 
+    def read(
+        self,
+        asked: Asked,
+        list_name: str,
+        read: Callable[[str | None, int], Sequence[T]],
+        position: Callable[[T], str],
+    ) -> tuple[list[T], dict[str, Any]]:
+        """Return the page that is asked for of a list that is too long to be read whole, as `page` does.
+
+        Args:
+            asked, list_name: as in `page`.
+            read: (position of the first item, or None for the beginning; how many at most) -> the items.
+            position: of an item.
+
+        Raises:
+            InvalidRequestError: as `page`.
+        """
+        count = self._count(asked)
+        cursor = asked.text("pagination.cursor")
+        items = read(self._open(list_name, cursor) if cursor else None, count + 1)
+        pagination: dict[str, Any] = {
+            "current": cursor or (self._seal(list_name, position(items[0])) if items else ""),
+        }
+        if len(items) > count:
+            pagination["next"] = self._seal(list_name, position(items[count]))
+        return list(items[:count]), pagination
+
     def _count(self, asked: Asked) -> int:
         text = asked.text("pagination.count")
         if text is None:
