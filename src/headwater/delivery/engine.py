@@ -16,6 +16,7 @@ from headwater.clock import Clock, now
 from headwater.delivery.attempt import NotedHttp
 from headwater.delivery.connection import SEND_DEADLINE_S, Connection, Rules
 from headwater.delivery.dead_letters import DeadLetter, DeadLetterFilter, DeadLetters, Which
+from headwater.delivery.forgetting import Forgetting
 from headwater.delivery.keeper import Built, Keeper
 from headwater.delivery.ledger import Ledger
 from headwater.delivery.masking import mask_of
@@ -36,6 +37,7 @@ from headwater.errors import ConfigError, ConflictError, NotFoundError, Retryabl
 from headwater.eventlog.contract import Reader, Topic
 from headwater.functions.contract import Ended
 from headwater.privacy.suppression import Suppressed, nobody
+from headwater.protocols.gate import Gates
 
 SHELF: Final = "headwater.destinations"
 _REPLACE_S: Final = 1.0  # what a changed connection's calls under way are waited for
@@ -69,7 +71,7 @@ class Delivery:
     event loop and may be called while it runs.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - each is another room's, or a test's
         self,
         reader: Reader,
         directory: Path,
@@ -79,6 +81,7 @@ class Delivery:
         rules: Rules | None = None,
         builder: Builder = build,
         suppressed: Suppressed = nobody,
+        gates: Gates | None = None,
     ) -> None:
         self._rules, self._clock = rules or Rules(), clock
         self._reader, self._build = reader, builder
@@ -87,12 +90,21 @@ class Delivery:
         self._ledger = Ledger(directory)
         settling = Settling(self._ledger, self._in_ledger)
         self._parts = Parts(
-            reader, Tail(reader), self._ledger, self._in_ledger, clock, self._rules, settling, suppressed
+            reader,
+            Tail(reader),
+            self._ledger,
+            self._in_ledger,
+            clock,
+            self._rules,
+            settling,
+            suppressed,
+            gates or Gates(),
         )
         self._wanted: dict[str, Connection] = {}
         self._keepers: dict[str, Keeper] = {}
         self._letters = DeadLetters(self._ledger, self._in_ledger, self._parts.now, self._wake_all)
         self._replays = Replays(reader, self._ledger, self._in_ledger, self._parts.now)
+        self.forgetting = Forgetting(self._ledger, self._in_ledger, self._wake_all)
         self._changed = asyncio.Event()
         self._is_stopping = False
 
@@ -208,7 +220,8 @@ class Delivery:
             room = self._outside.room(connection)
             async with room.closing:
                 card, _ = self._made(connection, room)
-            return await self._replays.count(plan, Screen(connection, card, self._parts.suppressed).again(chosen))
+            screen = Screen(connection, card, self._parts.suppressed, self._parts.gates)
+            return await self._replays.count(plan, screen.again(chosen))
         replay = await self._replays.add(plan)
         self._wake(destination_id)
         return replay

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Final
 
@@ -22,7 +22,7 @@ from headwater.delivery.ledger import Ledger
 from headwater.delivery.masking import mask_of
 from headwater.delivery.order import Breaks, Queue
 from headwater.delivery.replays import begin
-from headwater.delivery.screen import SUPPRESSED, Screen
+from headwater.delivery.screen import Screen
 from headwater.delivery.selection import Selection, cursor_at
 from headwater.delivery.settlement import Lane, Move, Settlement
 from headwater.delivery.settling import Settling
@@ -33,6 +33,7 @@ from headwater.delivery.turns import Rank, Turns
 from headwater.destinations.contract import Card, Delivered, Destination
 from headwater.eventlog.contract import Reader, Topic
 from headwater.privacy.suppression import Suppressed, nobody
+from headwater.protocols.gate import Gates
 
 _IDLE_S: Final = 5.0  # how long one wait lasts; something new ends it at once
 _FAILURE_WAIT_S: Final = 1.0
@@ -51,6 +52,7 @@ class Parts:
     rules: Rules
     settle: Settling
     suppressed: Suppressed = nobody
+    gates: Gates = field(default_factory=Gates)
 
     def now(self) -> float:
         """Return the wall clock in epoch seconds."""
@@ -77,7 +79,7 @@ class Worker:
         self.connection, self._lane, self._parts, self._queue = connection, lane, parts, queue
         self._rules = parts.rules.tuned(connection.tuning, card)
         self._own_lanes, self._breaks = {lane.id}, Breaks()
-        self._screen = Screen(connection, card, parts.suppressed)
+        self._screen = Screen(connection, card, parts.suppressed, parts.gates)
         self._log = structlog.get_logger().bind(destination=connection.id, source=connection.source_id)
         self._failures_logged: set[str] = set()
         turns, mask = Turns(self._rules.in_flight, self._rules.rate_per_s), mask_of(connection)
@@ -230,9 +232,9 @@ class Worker:
                 continue
             items = await self._parts.in_ledger(ledger.due, destination, self._parts.now(), self._retries.pace.window)
             if items:
-                withheld = [self._screen.withholds(item.event) for item in items]  # also what waits for long already
-                kept = [item for item, is_out in zip(items, withheld, strict=True) if not is_out]
-                out = [(item, Filtered(SUPPRESSED)) for item, is_out in zip(items, withheld, strict=True) if is_out]
+                reasons = [self._screen.withheld(item.event) for item in items]  # also of what waits for long already
+                kept = [item for item, reason in zip(items, reasons, strict=True) if not reason]
+                out = [(item, Filtered(reason)) for item, reason in zip(items, reasons, strict=True) if reason]
                 await self._round(self._retries, kept, out)
                 continue
             due_at = await self._parts.in_ledger(ledger.next_due_at, destination)

@@ -26,6 +26,7 @@ from headwater.loading.status import State, Status, status
 from headwater.loading.target import Target
 from headwater.loading.working import Working
 from headwater.privacy.suppression import Suppressions
+from headwater.protocols.gate import Gates
 
 __all__ = ["Loading", "State", "Status", "Target"]
 
@@ -49,6 +50,7 @@ class Loading:
         every_s: float = INTERVAL_S,
         clock: Clock = clock.now,
         suppressions: Suppressions | None = None,
+        gates: Gates | None = None,
     ) -> None:
         """Keep the journal, scratch files and the warehouses that were given no directory below `directory`.
 
@@ -58,7 +60,7 @@ class Loading:
         self._reader = reader
         self._directory = directory
         self._every_s = every_s
-        self._clock, self._suppressions = clock, suppressions
+        self._clock, self._suppressions, self._gates = clock, suppressions, gates
         self._journal = Journal(directory / FILE)
         self._working = Working(self._journal, clock)
         self._lines: dict[str, Line] = {}
@@ -73,13 +75,17 @@ class Loading:
         for warehouse_id, target in wanted.items():
             line = self._lines.get(warehouse_id)
             if line is None or line.target.place != target.place:
-                loader = Loader(target, self._reader, self._directory, self._journal, self._clock, self._suppressions)
+                loader = self._loader(target)
                 self._lines[warehouse_id] = Line(loader, self._past(target), self._clock, self._retire(line))
             elif line.target != target:
                 line.use(target)
         for warehouse_id in self._lines.keys() - wanted.keys():
             self._retire(self._lines.pop(warehouse_id))
         self._changed.set()
+
+    def _loader(self, target: Target) -> Loader:
+        made = partial(Loader, target, self._reader, self._directory, self._journal, self._clock)
+        return made(suppressions=self._suppressions, gates=self._gates)
 
     async def run(self) -> None:
         """Load until `stop`."""

@@ -26,6 +26,7 @@ from headwater.loading.stretch import NewEvents, Stretch, again
 from headwater.loading.target import Target
 from headwater.models import Models
 from headwater.privacy.suppression import Suppressions
+from headwater.protocols.gate import Gates
 from headwater.warehouses.contract import Columns, Load, Removal, Table, Warehouse
 
 _log = structlog.get_logger(__name__)
@@ -62,14 +63,16 @@ class Loader:
         directory: Path,
         journal: Journal,
         clock: Clock,
+        *,
         suppressions: Suppressions | None = None,
+        gates: Gates | None = None,
     ) -> None:
         self.target = target
         self.book = Book(journal, target.id)
         self.cursor: int | None = None
         self._reader = reader
         self._directory = directory
-        self._clock, self._suppressions = clock, suppressions
+        self._clock, self._suppressions, self._gates = clock, suppressions, gates
         self._scratch = directory / "scratch" / target.id
         self._news = NewEvents(reader, clock, self._scratch)
         self._open: _Open | None = None
@@ -190,7 +193,7 @@ class Loader:
         except BaseException:
             warehouse.close()
             raise
-        self._open = _Open(warehouse, Packer(warehouse, Staging(self._scratch, self._suppressions)))
+        self._open = _Open(warehouse, Packer(warehouse, Staging(self._scratch, self._suppressions, self._gates)))
         return self._open
 
     def _position(self) -> int:

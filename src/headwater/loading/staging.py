@@ -16,6 +16,8 @@ from headwater.loading import withheld
 from headwater.loading.plan import Shape
 from headwater.loading.shapes import STRUCTURE
 from headwater.privacy.suppression import Suppressions
+from headwater.protocols.gate import Gates
+from headwater.protocols.lines import BLOCKED, gated
 from headwater.spec.event import Frame
 from headwater.spec.names import quote_text
 
@@ -46,7 +48,8 @@ class Read:
     Attributes:
         rows: those, in log order.
         unreadable: lines that could not be read at all.
-        filtered: events that their sender kept out of this warehouse, or that are of people who are suppressed.
+        filtered: events that their sender kept out of this warehouse, that are of people who are suppressed, or that
+            their source blocks.
     """
 
     rows: int
@@ -57,8 +60,9 @@ class Read:
 class Staging:
     """One connection and one scratch directory; used by one thread at a time."""
 
-    def __init__(self, directory: Path, suppressions: Suppressions | None = None) -> None:
+    def __init__(self, directory: Path, suppressions: Suppressions | None = None, gates: Gates | None = None) -> None:
         directory.mkdir(parents=True, exist_ok=True)
+        self._gates = gates or Gates()
         self._suppressions, self._withheld_at = suppressions, ("", -1)
         self._lines = directory / "lines.ndjson"
         self._expected = 0  # rows of what was read last, at most
@@ -69,6 +73,7 @@ class Staging:
 
     def read(self, frames: Sequence[Frame], warehouse_id: str = "") -> Read:
         """Fill `raw` with the frames' events, without those that name other warehouses only."""
+        frames, blocked = gated(frames, self._gates.present)
         with self._lines.open("wb") as file:
             file.writelines(frame.lines for frame in frames)
         chosen = any(_CHOICE in frame.lines for frame in frames)  # most senders leave it to us: no word, no work
@@ -79,7 +84,9 @@ class Staging:
             self._fill(frames, chosen=chosen)
             rows, unread = self._counts()
             self.connection.execute("delete from raw where type is null")
-        filtered = (self._leave_out(warehouse_id) if chosen else 0) + self._withhold(frames)
+        if blocked:
+            self.connection.execute("delete from raw where type = ?", [BLOCKED])
+        filtered = (self._leave_out(warehouse_id) if chosen else 0) + self._withhold(frames) + blocked
         self._lines.unlink(missing_ok=True)  # of people who may ask to be forgotten; it is in `raw` now
         return Read(rows - unread - filtered, unread, filtered)
 
