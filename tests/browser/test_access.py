@@ -108,7 +108,7 @@ def test_the_cookie_is_out_of_reach_of_scripts_and_other_sites(website):
     _, headers, _ = ask(website, f"/sign-in?token={website.token()}")
     assert "HttpOnly" in headers["set-cookie"]
     assert "SameSite=lax" in headers["set-cookie"]
-    assert "Max-Age=43200" in headers["set-cookie"]
+    assert "Max-Age=604800" in headers["set-cookie"]
 
 
 @pytest.mark.parametrize(

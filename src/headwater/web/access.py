@@ -1,7 +1,7 @@
 """Who may see a page and who may change something: sessions, same origin, CSRF tokens.
 
-A session is a signed cookie that names an API token; the token itself is not in it and is asked for on every request,
-so that revoking the token ends the session at once.
+The browser keeps 256 random bits in a cookie; the control database says whose session that is, on every request, so
+that what is revoked ends at once.
 """
 
 from __future__ import annotations
@@ -9,22 +9,27 @@ from __future__ import annotations
 import hmac
 import secrets
 from dataclasses import dataclass
-from typing import Any, Final
+from hashlib import sha256
+from typing import Final
 from urllib.parse import urlsplit
 
-from itsdangerous import BadData, URLSafeTimedSerializer
 from starlette.requests import Request
 from starlette.responses import Response
 
+from headwater.control.acting import Actor, Kind
 from headwater.control.models import Caller, Role
+from headwater.control.people.models import Session as Stored
+from headwater.control.people.models import User
+from headwater.control.people.sessions import LASTS
 from headwater.control.service import Control
-from headwater.errors import ForbiddenError
+from headwater.control.tokens import LOCAL
+from headwater.errors import ForbiddenError, NotFoundError
 
-SESSION_S: Final = 12 * 3600  # ours: a working day
+DEMO: Final = "demo"
+"""Stands for the token of a visitor whom a demo lets in unasked."""
+
 _COOKIE: Final = "headwater"
-_COOKIE_CHARS_MAX: Final = 2_000
-_LOCAL: Final = "local"  # the token id of the machine's own command line, which no list holds
-_DEMO: Final = "demo"
+_SECRET_CHARS_MAX: Final = 100
 _LOOPBACK: Final = frozenset({"localhost", "127.0.0.1", "::1"})
 
 
@@ -33,70 +38,127 @@ class Session:
     """Who looks at the pages.
 
     Attributes:
-        csrf: what every form of this session carries.
+        caller: what they may do in the workspace of the address.
+        secret: what the browser keeps.
+        stored: what is known of the session; None for a visitor of a demo.
         is_new: the answer has to set its cookie.
     """
 
     caller: Caller
-    csrf: str
+    secret: str
+    stored: Stored | None = None
     is_new: bool = False
 
     @property
+    def csrf(self) -> str:
+        """What every form of this session carries; nothing that helps to find the secret."""
+        return hmac.new(self.secret.encode(), b"headwater form", sha256).hexdigest()
+
+    @property
     def may_change(self) -> bool:
-        """Whether this session may change things and see write keys."""
+        """Whether this session may make, connect and change whatever is no secret."""
         return self.caller.role.includes(Role.MEMBER)
+
+    def may_edit(self, source_id: str = "") -> bool:
+        """Return whether this session may change a source and what is connected to it; "" is one yet to be made."""
+        return self.caller.administers(source_id)
 
     @property
     def may_own(self) -> bool:
         """Whether this session may do what only owners do: delete, and change secrets."""
         return self.caller.role.includes(Role.OWNER)
 
+    @property
+    def is_person(self) -> bool:
+        """Whether a person is signed in, and not whoever holds an API token."""
+        return bool(self.caller.user_id)
+
 
 class Door:
     """Opens sessions and tells whose a request is.
 
     Args:
-        control: knows the tokens.
-        secret: signs the cookies.
+        control: knows people, tokens and sessions.
         public_url: where `https://` makes cookies secure.
         open_access: no sign-in, every visitor is the owner; only a demo on loopback may set it.
     """
 
-    def __init__(self, control: Control, secret: bytes, public_url: str, *, open_access: bool) -> None:
+    def __init__(self, control: Control, public_url: str, *, open_access: bool) -> None:
         self._control = control
-        self._signer = URLSafeTimedSerializer(secret, salt="headwater.web.session")
         self._public = urlsplit(public_url)
         self.open_access = open_access
 
-    def open(self, token: str) -> Session | None:
-        """Return a session for an API token, None when the token is worth nothing."""
+    def open_for_token(self, token: str, request: Request) -> str | None:
+        """Return what the browser keeps of a session for an API token, None when the token opens none.
+
+        One that is narrowed by scopes is for the API: pages are not divided the same way.
+        """
         caller = self._control.authenticate(token.strip())
-        return None if caller is None else Session(caller, secrets.token_urlsafe(24), is_new=True)
+        if caller is None or caller.scopes:
+            return None
+        self.end(request)
+        where = address_of(request), request.headers.get("user-agent", "")
+        return self._control.sessions.open_for_token(caller.token_id, caller.workspace_id, *where)[0]
+
+    def open_for_user(self, user: User, request: Request) -> str:
+        """Return what the browser keeps of a new session of a user; the one it had before ends."""
+        self.end(request)
+        return self._control.sessions.open(user.id, address_of(request), request.headers.get("user-agent", ""))[0]
+
+    def end(self, request: Request) -> None:
+        """End the session that the browser shows, if there is one."""
+        stored = self._control.sessions.find(self._shown(request))
+        if stored is not None:
+            self._control.sessions.end(stored)
 
     def session(self, request: Request) -> Session | None:
-        """Return the session a request belongs to, None when it has to sign in."""
-        stored = self._read(request)
+        """Return the session a request belongs to, None when it has to sign in.
+
+        Raises:
+            NotFoundError: the address is of a workspace that is not theirs.
+            ForbiddenError: they are in no workspace.
+        """
+        secret, slug = self._shown(request), request.path_params.get("workspace")
+        stored = self._control.sessions.find(secret)
         if stored is not None:
-            caller = self._caller(str(stored.get("token")), str(stored.get("workspace")))
+            caller = self._caller(stored, slug)
             if caller is not None:
-                return Session(caller, str(stored.get("csrf")))
+                return Session(caller, secret, stored)
         if not self.open_access:
             return None
-        workspace = self._control.workspaces.get()
-        return Session(Caller(workspace.id, Role.OWNER, _DEMO, "demo"), secrets.token_urlsafe(24), is_new=True)
+        is_new = not 0 < len(secret) <= _SECRET_CHARS_MAX
+        workspace = self._control.workspaces.get(slug) if slug else self._control.workspaces.get()
+        caller = Caller(workspace.id, Role.OWNER, DEMO, "demo", is_operator=True)
+        return Session(caller, secrets.token_urlsafe(32) if is_new else secret, is_new=is_new)
 
-    def keep(self, request: Request, session: Session, answer: Response) -> None:
+    def is_open(self, session: Session) -> bool:
+        """Return whether a session still stands: for answers that last, such as a stream."""
+        if session.stored is None:
+            return self.open_access
+        stored = self._control.sessions.find(session.secret)
+        if stored is None:
+            return False
+        slug = self._control.workspaces.get(session.caller.workspace_id).slug
+        try:
+            return self._caller(stored, slug) is not None
+        except (NotFoundError, ForbiddenError):
+            return False
+
+    def keep(self, request: Request, secret: str, answer: Response) -> None:
         """Set the session's cookie on an answer."""
-        value = self._signer.dumps(
-            {"token": session.caller.token_id, "workspace": session.caller.workspace_id, "csrf": session.csrf}
-        )
         name, secure = self._cookie(request)
-        answer.set_cookie(name, str(value), max_age=SESSION_S, secure=secure, httponly=True, samesite="lax")
+        lasts_s = int(LASTS.total_seconds())
+        answer.set_cookie(name, secret, max_age=lasts_s, secure=secure, httponly=True, samesite="lax")
 
     def forget(self, request: Request, answer: Response) -> None:
         """Take the session's cookie away."""
         name, secure = self._cookie(request)
         answer.delete_cookie(name, secure=secure, httponly=True, samesite="lax")
+
+    def is_secure(self, request: Request) -> bool:
+        """Return whether the visitor uses HTTPS, here or at the proxy in front."""
+        reached_publicly = request.headers.get("host", "") == self._public.netloc
+        return request.url.scheme == "https" or (self._public.scheme == "https" and reached_publicly)
 
     def admit_host(self, request: Request) -> None:
         """Return when the request was sent to a name of ours.
@@ -111,31 +173,62 @@ class Door:
         if self.open_access and host not in _LOOPBACK | {self._public.hostname}:
             raise ForbiddenError("This demo answers only at http://localhost.")
 
-    def _caller(self, token_id: str, workspace_id: str) -> Caller | None:
-        if token_id == _DEMO:
-            return Caller(workspace_id, Role.OWNER, _DEMO, "demo") if self.open_access else None
-        if token_id == _LOCAL:
-            return Caller(workspace_id, Role.OWNER, _LOCAL, "command line")
-        for token in self._control.tokens.all(workspace_id):
-            if token.id == token_id:
-                return Caller(workspace_id, token.role, token.id, token.name)
-        return None
+    def _caller(self, stored: Stored, slug: str | None) -> Caller | None:
+        """Return what a session may do in the workspace of an address, `slug` None for an address without one."""
+        if stored.user_id:
+            return self._member(stored, slug)
+        if stored.token_id == LOCAL:
+            known = {each.id: each.slug for each in self._control.workspaces.all()}
+            workspace = self._control.workspaces.get(slug or known.get(stored.workspace_id) or next(iter(known)))
+            self._control.sessions.visited(stored, workspace.id)
+            return Caller(workspace.id, Role.OWNER, LOCAL, "command line", is_operator=True)
+        return self._control.tokens.caller(stored.token_id)
 
-    def _read(self, request: Request) -> dict[str, Any] | None:
-        value = request.cookies.get(self._cookie(request)[0], "")
-        if not value or len(value) > _COOKIE_CHARS_MAX:
-            return None
-        try:
-            stored = self._signer.loads(value, max_age=SESSION_S)
-        except BadData:
-            return None
-        return stored if isinstance(stored, dict) else None
+    def _member(self, stored: Stored, slug: str | None) -> Caller | None:
+        """Return what a user may do: in the workspace of the address, else where they were last, else where first."""
+        places = self._control.users.memberships_of(stored.user_id)
+        if not places:
+            if self._control.users.find(stored.user_id) is None:
+                return None
+            raise ForbiddenError("You are in no workspace any more. Ask an owner for an invitation.")
+        wanted = self._control.workspaces.get(slug).id if slug else stored.workspace_id
+        here = [each for each in places if each.workspace_id == wanted] or ([] if slug else places)
+        if not here:
+            raise NotFoundError(f"There is no workspace {str(slug)[:60]!r}.")
+        place, user = here[0], here[0].user
+        self._control.sessions.visited(stored, place.workspace_id)
+        return Caller(
+            place.workspace_id,
+            place.role,
+            stored.id,
+            user.name,
+            user_id=user.id,
+            email=user.email,
+            source_ids=place.source_ids,
+            is_operator=user.is_operator,
+        )
+
+    def _shown(self, request: Request) -> str:
+        return request.cookies.get(self._cookie(request)[0], "")
 
     def _cookie(self, request: Request) -> tuple[str, bool]:
         """Return the cookie's name and whether it is secure: bound to host and HTTPS where the visitor uses HTTPS."""
-        reached_publicly = request.headers.get("host", "") == self._public.netloc
-        secure = request.url.scheme == "https" or (self._public.scheme == "https" and reached_publicly)
+        secure = self.is_secure(request)
         return (f"__Host-{_COOKIE}" if secure else _COOKIE), secure
+
+
+def address_of(request: Request) -> str:
+    """Return where a request comes from, "" where that is not known."""
+    return request.client.host if request.client else ""
+
+
+def actor_of(caller: Caller, address: str) -> Actor:
+    """Return who acts when this caller changes something."""
+    if caller.user_id:
+        return Actor(Kind.USER, caller.user_id, caller.name, caller.email, address, caller.workspace_id)
+    if caller.token_id in {LOCAL, DEMO}:
+        return Actor(Kind.COMMAND, "", caller.name, address=address, workspace_id=caller.workspace_id)
+    return Actor(Kind.TOKEN, caller.token_id, caller.name, address=address, workspace_id=caller.workspace_id)
 
 
 def admit_same_origin(request: Request) -> None:

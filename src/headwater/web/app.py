@@ -8,8 +8,10 @@ from starlette.routing import Route
 
 from headwater import clock as wall
 from headwater.clock import Clock
+from headwater.control.alerting import Alerts
 from headwater.control.asking import Asking
 from headwater.control.live import Live
+from headwater.control.people.oidc import Provider
 from headwater.control.pipeline import Pipeline
 from headwater.control.service import Control
 from headwater.control.volume import Volume
@@ -22,7 +24,10 @@ from headwater.web import (
     destinations,
     filters,
     home,
+    joining,
     mappings,
+    oidc,
+    profile,
     rejected,
     replays,
     settings_pages,
@@ -33,6 +38,7 @@ from headwater.web import (
     warehouse_settings,
     warehouses,
 )
+from headwater.web import alerts as alert_pages
 from headwater.web.access import Door
 from headwater.web.rendering import HEADERS, Assets, Renderer
 from headwater.web.visit import Desk, Visit, page
@@ -49,6 +55,8 @@ def build(  # noqa: PLR0913 - each is a part of its own that the app has made
     session_secret: bytes,
     public_url: str,
     open_access: bool,
+    alerts: Alerts,
+    provider: Provider | None = None,
     clock: Clock = wall.now,
 ) -> list[Route]:
     """Return the routes of all pages; the ones with a workspace in front match last.
@@ -60,17 +68,23 @@ def build(  # noqa: PLR0913 - each is a part of its own that the app has made
         refused: the newest rejections.
         pipeline: deliveries and loads.
         asking: asks warehouses in SQL.
-        session_secret: signs the session cookies.
+        session_secret: signs what a browser keeps while it is away to sign in elsewhere.
         public_url: the address under which ActiveCampaign and visitors reach this server.
         open_access: nobody has to sign in; only a demo on loopback may set it.
+        alerts: what is wrong now and was.
+        provider: where people sign in with OpenID Connect; None is nowhere.
         clock: what "5 minutes ago" counts from.
     """
-    door = Door(control, session_secret, public_url, open_access=open_access)
-    desk = Desk(control, volume, live, refused, pipeline, asking, door, Renderer(clock), public_url, clock)
+    door = Door(control, public_url, open_access=open_access)
+    desk = Desk(
+        control, volume, live, refused, pipeline, asking, door, Renderer(clock), public_url, clock, alerts, provider
+    )
     return [
         Route("/static/{path:path}", Assets(), methods=["GET", "HEAD"]),
         Route("/favicon.ico", _favicon),
         *sign_in.routes(desk),
+        *joining.routes(desk),
+        *oidc.routes(desk, session_secret),
         Route("/", page(desk, _start)),
         *sources.routes(desk),
         *debugger.routes(desk),
@@ -87,6 +101,8 @@ def build(  # noqa: PLR0913 - each is a part of its own that the app has made
         *warehouse.routes(desk),
         *warehouse_settings.routes(desk),
         *console.routes(desk),
+        *profile.routes(desk),
+        *alert_pages.routes(desk),
         *home.routes(desk),
         Route("/{workspace}/{rest:path}", page(desk, _nothing)),
     ]

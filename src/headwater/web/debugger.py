@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Sequence
 from typing import Any, Final
 
@@ -21,6 +22,7 @@ from headwater.web.visit import Desk, Visit, page
 
 SHOWN_MAX: Final = 500  # as in Segment's debugger; the page says so
 PING_S: Final = 12.0  # below the shortest idle time-out of proxies that is in use
+_ASK_AGAIN_S: Final = 2.0  # ours: how long a stream goes on after its session was ended
 _NAMES_MAX: Final = 200
 _SEQ_DIGITS_MAX: Final = 18
 
@@ -90,17 +92,22 @@ async def _frames(visit: Visit, source: Source, after: int | None, event: str | 
         if after is None:
             recent = await asyncio.to_thread(visit.desk.live.recent, source.id, SHOWN_MAX, None, event)
             yield _batch(recent[::-1], recent[0].seq if recent else None, 0, backlog=True)
+        asked_at = pinged_at = time.monotonic()
         while True:
-            done, _ = await asyncio.wait({coming}, timeout=PING_S)
+            done, _ = await asyncio.wait({coming}, timeout=_ASK_AGAIN_S)
+            if time.monotonic() - asked_at >= _ASK_AGAIN_S:
+                if not await asyncio.to_thread(visit.desk.door.is_open, visit.session):
+                    return
+                asked_at = time.monotonic()
             if done:
                 found: Slice = coming.result()
                 coming = asyncio.ensure_future(anext(slices))
                 if found.events or found.skipped:
                     yield _batch(found.events, found.next_seq - 1, found.skipped)
-                    continue
-            if await asyncio.to_thread(visit.desk.door.session, visit.request) is None:
-                return
-            yield b"event: ping\ndata: {}\n\n"
+                    pinged_at = time.monotonic()
+            if time.monotonic() - pinged_at >= PING_S:
+                yield b"event: ping\ndata: {}\n\n"
+                pinged_at = time.monotonic()
     finally:
         coming.cancel()
 

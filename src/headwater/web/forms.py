@@ -134,6 +134,16 @@ def number(given: str) -> int | float:
         return float(text)
 
 
+def same_twice(form: Mapping[str, str], name: str = "password") -> None:
+    """Return when a new password was typed the same both times, the second time as `again`.
+
+    Raises:
+        InvalidRequestError: it was not.
+    """
+    if form.get(name, "") != form.get("again", ""):
+        raise InvalidRequestError("These are two different passwords; type the same one.", field="again")
+
+
 def instant(name: str, given: str) -> str | None:
     """Return what a field holds as an instant in ISO 8601, None for nothing; without a zone UTC is meant.
 

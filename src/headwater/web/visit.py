@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final
 from urllib.parse import parse_qsl, quote, urlencode, urlsplit
 
@@ -14,9 +14,12 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
 from headwater.clock import Clock
+from headwater.control.acting import acting
+from headwater.control.alerting import Alerts
 from headwater.control.asking import Asking
 from headwater.control.live import Live
 from headwater.control.models import Role, Workspace
+from headwater.control.people.oidc import Provider
 from headwater.control.pipeline import Pipeline
 from headwater.control.service import Control
 from headwater.control.volume import Volume
@@ -30,7 +33,8 @@ from headwater.errors import (
     RequestError,
 )
 from headwater.limits import KIB, MIB
-from headwater.web.access import Door, Session, admit_form, admit_same_origin
+from headwater.web.access import Door, Session, actor_of, address_of, admit_form, admit_same_origin
+from headwater.web.hashing import Hashing
 from headwater.web.rendering import HEADERS, Renderer
 
 _FORM_BYTES_MAX: Final = 256 * KIB  # ours: the longest SQL and every setting fit many times
@@ -53,6 +57,9 @@ class Desk:
     renderer: Renderer
     public_url: str
     clock: Clock
+    alerts: Alerts
+    provider: Provider | None = None
+    hashing: Hashing = field(default_factory=Hashing)
 
     @property
     def is_public(self) -> bool:
@@ -89,17 +96,26 @@ Handler = Callable[[Visit], Awaitable[Response]]
 Endpoint = Callable[[Request], Awaitable[Response]]
 
 
-def page(desk: Desk, handler: Handler) -> Endpoint:
-    """Return the endpoint of a page: shown to whoever has a session in its workspace."""
-    return _endpoint(desk, handler, None)
+def page(desk: Desk, handler: Handler, needs: Role = Role.READ_ONLY) -> Endpoint:
+    """Return the endpoint of a page: shown to whoever has a session in its workspace and the role it needs."""
+    return _endpoint(desk, handler, needs, is_form=False)
 
 
 def action(desk: Desk, handler: Handler, needs: Role = Role.MEMBER) -> Endpoint:
-    """Return the endpoint of a form: same origin, the session's own token, the role it needs."""
-    return _endpoint(desk, handler, needs)
+    """Return the endpoint of a form: same origin, the session's own token, the role it needs.
+
+    SOURCE_ADMIN stands for "who administers the source in the path".
+    """
+    return _endpoint(desk, handler, needs, is_form=True)
 
 
-def _endpoint(desk: Desk, handler: Handler, needs: Role | None) -> Endpoint:
+def needs_of(endpoint: object) -> Role | None:
+    """Return the role that an endpoint was declared with, None where it has none: for the table of rights."""
+    found = getattr(endpoint, "needs", None)
+    return found if isinstance(found, Role) else None
+
+
+def _endpoint(desk: Desk, handler: Handler, needs: Role, *, is_form: bool) -> Endpoint:
     async def endpoint(request: Request) -> Response:
         session = None
         try:
@@ -108,18 +124,37 @@ def _endpoint(desk: Desk, handler: Handler, needs: Role | None) -> Endpoint:
             if session is None:
                 return _sign_in_first(request)
             workspace = await asyncio.to_thread(_workspace, desk, request, session)
-            form = {} if needs is None else await _admitted_form(request, session, needs)
-            answer = await handler(Visit(desk, request, session, workspace, form))
+            form = await _admitted_form(request, session) if is_form else {}
+            await asyncio.to_thread(_admit, desk, request, session, needs)
+            with acting(actor_of(session.caller, address_of(request))):
+                answer = await handler(Visit(desk, request, session, workspace, form))
         except (HeadwaterError, HTTPException) as error:
             answer = refusal(desk, request, error)
         except Exception:  # noqa: BLE001 - the outermost loop of the pages: one broken page and a line in the log
             _log.exception("page.failed", path=request.url.path)
             answer = refusal(desk, request, HTTPException(500))
         if session is not None and session.is_new:
-            desk.door.keep(request, session, answer)
+            desk.door.keep(request, session.secret, answer)
         return answer
 
+    endpoint.needs = needs  # type: ignore[attr-defined] # read by `needs_of`
     return endpoint
+
+
+def _admit(desk: Desk, request: Request, session: Session, needs: Role) -> None:
+    """Return when the session may do what the address is for.
+
+    Raises:
+        ForbiddenError: it may not.
+        NotFoundError: the workspace has no such source, destination or account.
+    """
+    caller, source_id = session.caller, ""
+    if not caller.role.includes(needs):
+        raise ForbiddenError(f"This needs the role {needs}; yours is {caller.role}. An owner can change it.")
+    if caller.role is needs is Role.SOURCE_ADMIN:  # the only pair that hangs on the source
+        source_id = desk.control.rights.source_of(caller.workspace_id, request.path_params)
+    if needs is Role.SOURCE_ADMIN and not caller.administers(source_id):
+        raise ForbiddenError("This source is not among those that you administer. An owner can change that.")
 
 
 def _sign_in_first(request: Request) -> Response:
@@ -139,12 +174,10 @@ def _workspace(desk: Desk, request: Request, session: Session) -> Workspace:
     return workspace
 
 
-async def _admitted_form(request: Request, session: Session, needs: Role) -> dict[str, str]:
+async def _admitted_form(request: Request, session: Session) -> dict[str, str]:
     admit_same_origin(request)
     form = await read_form(request)
     admit_form(session, form.get("csrf", ""))
-    if not session.caller.role.includes(needs):
-        raise ForbiddenError("This session can only read. Ask an owner for a token with the role member.")
     return form
 
 
@@ -185,6 +218,7 @@ _TITLES: Final[Mapping[int, tuple[str, str]]] = {
     404: ("Not found", "There is nothing at this address, or not for you."),
     405: ("Not allowed here", "This address does not take such a request."),
     413: ("Too large", "What was sent is too large."),
+    429: ("Too many attempts", "Wait a moment, then try again."),
     500: ("Something broke here", "This page failed. The server's log says why; your data is safe."),
     503: ("Not reachable now", "A part of Headwater does not answer. Try again in a moment."),
 }
@@ -199,7 +233,10 @@ def refusal(desk: Desk, request: Request, error: HeadwaterError | HTTPException)
         reason = "" if isinstance(error, NotFoundError) else str(error)
     title, usual = _TITLES.get(status, ("That did not work", "Go back and try again."))
     values = {"theme": _theme(request), "title": title, "reason": reason or usual, "status": status}
-    return desk.renderer.page("refusal.html", values, status=status)
+    answer = desk.renderer.page("refusal.html", values, status=status)
+    if isinstance(error, RequestError) and error.retry_after_s is not None:
+        answer.headers["retry-after"] = str(error.retry_after_s)
+    return answer
 
 
 def _theme(request: Request) -> str:

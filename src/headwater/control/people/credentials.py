@@ -7,20 +7,21 @@ from typing import Final
 from sqlalchemy import Connection, Engine, select, update
 
 from headwater.clock import Clock
-from headwater.control import local_token
-from headwater.control.database import changing, noting
+from headwater.control import grants, local_token
+from headwater.control.database import changing, noting, workspaces
 from headwater.control.keyring import Keyring
 from headwater.control.models import Role
 from headwater.control.moments import text_of
-from headwater.control.people.models import User
+from headwater.control.people.models import Identity, User
 from headwater.control.people.passwords import Passwords, checked
-from headwater.control.people.tables import sessions, users
+from headwater.control.people.tables import invitations, sessions, users
 from headwater.control.people.throttle import Throttle
-from headwater.control.people.users import Users, checked_email, folded, joined
+from headwater.control.people.users import Users, checked_email, folded, joined, user_of
 from headwater.errors import ConflictError, ForbiddenError, InvalidRequestError, NotFoundError
 
 _WRONG: Final = "E-mail address or password is wrong."
 _TOKEN_CHARS_MAX: Final = 200
+_NAME_CHARS_MAX: Final = 100  # of a name, as everywhere
 
 
 class Credentials:
@@ -132,34 +133,72 @@ class Credentials:
             connection.execute(update(users).where(users.c.id == user_id).values(password_hash=hashed))
             connection.execute(sessions.delete().where(sessions.c.user_id == user_id))
 
-    def by_subject(self, subject: str, email: str) -> User | None:
-        """Return whom an identity provider vouches for: who came with this subject before, else who has this address.
+    def by_identity(self, identity: Identity) -> User:
+        """Return whom an identity provider vouches for.
 
-        Args:
-            subject: issuer and subject, which never change.
-            email: verified by the provider.
+        That is who came with this subject before, else who has this address, else who is invited or may join.
 
         Raises:
+            ForbiddenError: Headwater is not set up yet, or nobody knows them here.
             ConflictError: the address is that of somebody who came with another subject.
         """
         with self._engine.connect() as connection:
-            known = connection.execute(select(users.c.id).where(users.c.oidc_subject == subject)).scalar()
+            is_subject = users.c.oidc_subject == identity.subject
+            known = connection.execute(select(users.c.id).where(is_subject)).scalar()
         if known is not None:
             return self._known(str(known))
-        found = self._users.by_email(email)
-        if found is None:
-            return None
         with changing(self._engine) as connection:
-            free = update(users).where(users.c.id == found.id, users.c.oidc_subject.is_(None))
-            if connection.execute(free.values(oidc_subject=subject)).rowcount == 0:
+            address = checked_email(identity.email)
+            found = connection.execute(select(users).where(users.c.email == address)).one_or_none()
+            if found is None:
+                return self._newcomer(connection, identity, address)
+            if found.oidc_subject is not None:
                 raise ConflictError("This e-mail address belongs to another account of the identity provider.")
-        return found
+            linking = update(users).where(users.c.id == found.id)
+            connection.execute(linking.values(oidc_subject=identity.subject))
+        return self._known(found.id)
+
+    def _newcomer(self, connection: Connection, identity: Identity, address: str) -> User:
+        if not _is_set_up(connection):
+            raise ForbiddenError("Headwater is not set up yet. Open the set-up link that the server printed.")
+        at = text_of(self._clock())
+        places = _invited(connection, address, at)
+        if not places and identity.may_join:
+            oldest = select(workspaces.c.id).order_by(workspaces.c.created_at, workspaces.c.id).limit(1)
+            places = [(str(connection.execute(oldest).scalar_one()), str(Role.READ_ONLY), None)]
+        if not places:
+            raise ForbiddenError(f"Nobody has invited {address}. Ask an owner for an invitation to this address.")
+        for workspace_id, role, source_ids in places:
+            user_id = joined(
+                connection,
+                workspace_id,
+                address,
+                identity.name[:_NAME_CHARS_MAX],
+                role=role,
+                source_ids=source_ids,
+                at=at,
+                oidc_subject=identity.subject,
+            )
+        row = connection.execute(select(users).where(users.c.id == user_id)).one()
+        return user_of(row)
 
     def _known(self, user_id: str) -> User:
         found = self._users.find(user_id)
         if found is None:
             raise NotFoundError("There is no such user; they were removed a moment ago.")
         return found
+
+
+def _invited(connection: Connection, address: str, at: str) -> list[tuple[str, str, list[str] | None]]:
+    """Take up what an address is invited to, and return workspace, role and sources of each."""
+    is_open = (invitations.c.email == address) & invitations.c.accepted_at.is_(None) & (invitations.c.expires_at > at)
+    found = connection.execute(select(invitations).where(is_open)).all()
+    connection.execute(update(invitations).where(is_open).values(accepted_at=at))
+    chosen = [grants.read(row.source_ids) for row in found]
+    return [
+        (row.workspace_id, row.role, None if sources is None else sorted(sources))
+        for row, sources in zip(found, chosen, strict=True)
+    ]
 
 
 def _is_set_up(connection: Connection) -> bool:

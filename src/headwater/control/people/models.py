@@ -66,3 +66,19 @@ class Session:
     expires_at: datetime
     address: str
     agent: str
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """Whom an identity provider vouches for.
+
+    Attributes:
+        subject: issuer and subject together, which never change.
+        email: verified by the provider.
+        may_join: whether the address is of a domain that needs no invitation.
+    """
+
+    subject: str
+    email: str
+    name: str
+    may_join: bool

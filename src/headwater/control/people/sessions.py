@@ -59,12 +59,6 @@ class Sessions:
             self._note(row, {"seen_at": text_of(now)})
         return _session(row)
 
-    def is_open(self, session_id: str) -> bool:
-        """Return whether a session has not ended: for answers that last, such as a stream."""
-        with self._engine.connect() as connection:
-            row = connection.execute(select(sessions).where(sessions.c.id == session_id)).one_or_none()
-        return row is not None and _lives(row, self._clock())
-
     def visited(self, session: Session, workspace_id: str) -> None:
         """Note which workspace is looked at."""
         if session.workspace_id != workspace_id:

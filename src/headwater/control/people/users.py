@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 import unicodedata
 from collections.abc import Sequence
@@ -11,7 +10,7 @@ from typing import Any, Final
 from sqlalchemy import Connection, Engine, delete, func, insert, select, update
 
 from headwater.clock import Clock
-from headwater.control import naming, rows
+from headwater.control import grants, naming
 from headwater.control.database import Row, changing, tokens
 from headwater.control.models import Role
 from headwater.control.moments import moment, text_of
@@ -96,13 +95,12 @@ class Users:
         """
         with changing(self._engine) as connection:
             member = _membership(connection, workspace_id, user_id)
-            wanted = checked_role(role)
-            if wanted is not Role.OWNER:
+            grant = grants.checked(connection, workspace_id, role, source_ids)
+            if grant.role is not Role.OWNER:
                 _another_owner(connection, workspace_id, user_id)
-            chosen = chosen_sources(connection, workspace_id, wanted, source_ids)
-            if (member.role, member.source_ids) != (str(wanted), chosen):
-                change = update(memberships).where(memberships.c.id == member.id)
-                connection.execute(change.values(role=str(wanted), source_ids=chosen))
+            wanted = {"role": str(grant.role), "source_ids": grants.stored(grant.source_ids)}
+            if {name: getattr(member, name) for name in wanted} != wanted:
+                connection.execute(update(memberships).where(memberships.c.id == member.id).values(wanted))
                 connection.execute(delete(sessions).where(sessions.c.user_id == user_id))
         return self.get(workspace_id, user_id)
 
@@ -178,8 +176,7 @@ def joined(
         at: now, as stored.
         stored: further columns of a user who is new.
     """
-    wanted, address = checked_role(role), checked_email(email)
-    chosen = chosen_sources(connection, workspace_id, wanted, source_ids)
+    address, grant = checked_email(email), grants.checked(connection, workspace_id, role, source_ids)
     user_id = connection.execute(select(users.c.id).where(users.c.email == address)).scalar()
     if user_id is None:
         user_id = naming.new_id()
@@ -191,8 +188,9 @@ def joined(
         raise ConflictError(f"{address} is a member of this workspace already.")
     if len(members) >= MEMBERS_MAX:
         raise ConflictError(f"A workspace has at most {MEMBERS_MAX} members; remove one first.")
-    row = {"id": naming.new_id(), "workspace_id": workspace_id, "user_id": user_id, "role": str(wanted)}
-    connection.execute(insert(memberships).values({**row, "source_ids": chosen, "created_at": at}))
+    row = {"id": naming.new_id(), "workspace_id": workspace_id, "user_id": user_id, "created_at": at}
+    what = {"role": str(grant.role), "source_ids": grants.stored(grant.source_ids)}
+    connection.execute(insert(memberships).values(row | what))
     return str(user_id)
 
 
@@ -213,40 +211,6 @@ def checked_email(email: str) -> str:
     return found
 
 
-def checked_role(role: str) -> Role:
-    """Return a role by its word.
-
-    Raises:
-        InvalidRequestError: there is none such.
-    """
-    if role not in set(Role):
-        raise InvalidRequestError(f"role is one of {', '.join(Role)}", field="role")
-    return Role(role)
-
-
-def chosen_sources(
-    connection: Connection, workspace_id: str, role: Role, source_ids: Sequence[str] | None
-) -> str | None:
-    """Return the sources of a source admin as stored, None for all of them.
-
-    Raises:
-        InvalidRequestError: none is named, or the role has no sources of its own.
-        NotFoundError: one is none of this workspace's.
-    """
-    if source_ids is None:
-        return None
-    if role is not Role.SOURCE_ADMIN:
-        raise InvalidRequestError(f"Only the role {Role.SOURCE_ADMIN} is for certain sources.", field="sourceIds")
-    if not source_ids:
-        raise InvalidRequestError("Name a source at least, or leave sourceIds out for all of them.", field="sourceIds")
-    return json.dumps(sorted({rows.source_id(connection, workspace_id, each) for each in source_ids}))
-
-
-def sources_of(stored: str | None) -> frozenset[str] | None:
-    """Return stored sources as a set, None for all of them."""
-    return None if stored is None else frozenset(json.loads(stored))
-
-
 def user_of(row: Row) -> User:
     """Return a row of the table of users as a value."""
     return User(
@@ -265,7 +229,7 @@ def _member(row: Row) -> Member:
         user=user_of(row),
         workspace_id=row.workspace_id,
         role=Role(row.role),
-        source_ids=sources_of(row.source_ids),
+        source_ids=grants.read(row.source_ids),
         since=moment(row.since),
     )
 
