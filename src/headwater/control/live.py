@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from headwater.eventlog.contract import Reader, Topic
+from headwater.eventlog.cutting import living
 from headwater.spec.event import Batch, Event, Frame
 
 _WINDOW: Final = 2_000  # records read at once
@@ -108,12 +109,13 @@ class Live:
     def _of(self, batch: Batch, source_id: str | None) -> Iterator[Event]:
         for frame in batch.frames:
             if source_id in {None, frame.source_id}:
-                yield from frame.events()
+                for part in living(frame)[0]:
+                    yield from part.events()
 
 
 def _tail(batch: Batch, source_id: str | None) -> tuple[tuple[Event, ...], int]:
     """Return the last events of a batch and how many came before them; decodes only what it returns."""
-    frames = [frame for frame in batch.frames if source_id in {None, frame.source_id}]
+    frames = [part for frame in batch.frames if source_id in {None, frame.source_id} for part in living(frame)[0]]
     room, kept = _SHOWN_MAX, []
     for frame in reversed(frames):
         if room <= 0:

@@ -23,6 +23,7 @@ from headwater import sqlite
 from headwater.clock import Clock
 from headwater.control.moments import moment, text_of
 from headwater.eventlog.contract import Reader, Topic
+from headwater.eventlog.cutting import living
 from headwater.spec.event import Batch, Frame
 
 OTHER: Final = "(other)"
@@ -276,7 +277,7 @@ class Volume:
 
     def _count(self, frames: Iterable[Frame]) -> _Counted:
         counted = _Counted()
-        for frame in frames:
+        for frame in (part for whole in frames for part in living(whole)[0]):  # what was erased is of no kind any more
             hour, seen_at = _hour(frame.received_at), text_of(frame.received_at)
             kinds = Counter(self._kind(frame.source_id, seen) for seen in self._decode(frame.lines))
             for (type_, name), count in kinds.items():
@@ -346,7 +347,7 @@ class Volume:
 def _count_refused(frames: Iterable[Frame]) -> _Counted:
     counted = _Counted()
     decode = msgspec.json.Decoder(_Refused).decode_lines
-    for frame in frames:
+    for frame in (part for whole in frames for part in living(whole)[0]):
         for refused in decode(frame.lines):
             counted.refused[frame.source_id, _hour(frame.received_at), refused.code] += refused.count
     return counted

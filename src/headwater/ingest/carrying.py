@@ -32,7 +32,7 @@ _PASSING: Final = (HeadwaterError, OSError, sqlite.Error)
 
 @dataclass(slots=True)
 class Counts:
-    """What became of the webhooks: read = mapped + ignored + quarantined, each by the same process since its start.
+    """What became of the webhooks: read = mapped + ignored + quarantined + erased, by one process since its start.
 
     Attributes:
         mapped: webhooks that became events.
@@ -40,6 +40,7 @@ class Counts:
         duplicates: events that the log held before.
         damaged: inbox records that could not be read any more.
         suppressed: events of people who may not be stored; of them nothing but this number is kept.
+        erased: webhooks that were taken out of the inbox before they were mapped.
     """
 
     mapped: int = 0
@@ -49,6 +50,7 @@ class Counts:
     quarantined: Counter[str] = field(default_factory=Counter)
     damaged: int = 0
     suppressed: int = 0
+    erased: int = 0
 
 
 class Carrier:
@@ -66,6 +68,9 @@ class Carrier:
         Raises:
             OSError, HeadwaterError, sqlite.Error: the memory failed; the same stretch can be carried again.
         """
+        self.counts.erased += len(stretch.erased)
+        if not stretch.webhooks and not stretch.unreadable:
+            return set()
         if source is None:
             return await self._append(stretch, [Mapped(quarantined=GONE)] * len(stretch.webhooks))
         mapping, settings = source

@@ -247,10 +247,10 @@ class InboxMapper:
         while found := await asyncio.to_thread(self._state.oldest, source_id, after, _RETRY_MAX):
             after = found[-1].inbox_seq
             async with self._turn:
-                stuck = await self._again([each.inbox_seq for each in found])
-                mapped = [each.inbox_seq for each in found if each.inbox_seq not in stuck]
-                await asyncio.to_thread(self._state.settle, mapped)
-            answer["mapped"] += len(mapped)
+                stuck, erased = await self._again([each.inbox_seq for each in found])
+                settled = [each.inbox_seq for each in found if each.inbox_seq not in stuck]
+                await asyncio.to_thread(self._state.settle, settled)
+            answer["mapped"] += len(settled) - len(erased)
             answer["stillQuarantined"] += len(stuck)
         return answer
 
@@ -258,17 +258,18 @@ class InboxMapper:
         await asyncio.to_thread(self._state.follow, self._reader)
         await asyncio.to_thread(self._state.forget_before, self._reader.start(Topic.INBOX))
 
-    async def _again(self, seqs: Sequence[int]) -> set[int]:
-        """Carry records of the inbox once more; return which of them still cannot be mapped."""
+    async def _again(self, seqs: Sequence[int]) -> tuple[set[int], set[int]]:
+        """Carry records of the inbox once more; return which of them still cannot be mapped, and which were erased."""
         stored = await asyncio.to_thread(self._stored, seqs)
         there = {webhook.seq for stretch in stored.values() for webhook in stretch.webhooks}
-        stuck = set(seqs) - there
+        erased = {seq for stretch in stored.values() for seq in stretch.erased}
+        stuck = set(seqs) - there - erased
         for source_id, stretch in stored.items():
             more = await self._carrier.carry(stretch, self._events_of(source_id))
             if more is None:
                 raise LogUnavailableError("Webhooks are not mapped because the pipeline is stopping; try again.")
             stuck |= more
-        return stuck
+        return stuck, erased
 
     def _stored(self, seqs: Iterable[int]) -> Mapping[str, Stretch]:
         """Return single records of the inbox; one that is damaged or expired meanwhile is not there."""

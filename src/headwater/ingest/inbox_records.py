@@ -15,6 +15,7 @@ from headwater.privacy.suppression import Suppressed, nobody
 from headwater.sources.contract import Events, Mapped, Origin, Webhook
 from headwater.spec.event import Frame, Record
 from headwater.spec.times import format_time
+from headwater.spec.tombstone import is_tombstone
 
 DEFECT: Final = "the mapping failed; this is a defect of Headwater"
 GONE: Final = "the source does not exist any more"
@@ -59,12 +60,14 @@ class Stretch:
         received_at: of the newest, which stands for all: retention must not delete an event before its time.
         webhooks: those that can be read.
         unreadable: where the others stand, and when they arrived.
+        erased: where those stand of which nothing is left.
     """
 
     source_id: str
     received_at: datetime
     webhooks: list[Webhook] = field(default_factory=list)
     unreadable: list[tuple[int, datetime]] = field(default_factory=list)
+    erased: list[int] = field(default_factory=list)
 
     def singles(self) -> Iterator[Stretch]:
         """Yield every webhook alone."""
@@ -97,6 +100,9 @@ def stretches(frames: Iterable[Frame]) -> dict[str, Stretch]:
         stretch.received_at = max(stretch.received_at, frame.received_at)
         for offset, line in enumerate(frame.lines[:-1].split(b"\n")):
             seq = frame.first_seq + offset
+            if is_tombstone(line):
+                stretch.erased.append(seq)
+                continue
             webhook = _webhook(seq, frame.source_id, line)
             if webhook is None:
                 stretch.unreadable.append((seq, frame.received_at))

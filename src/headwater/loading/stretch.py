@@ -12,6 +12,7 @@ from typing import Final
 from headwater.clock import Clock
 from headwater.errors import DeliveryError
 from headwater.eventlog.contract import Reader, Topic
+from headwater.eventlog.cutting import living
 from headwater.loading.reloads import Reload
 from headwater.spec.event import Batch, Damage, Frame
 
@@ -29,8 +30,8 @@ class Stretch:
     Attributes:
         frames: to load, by schema.
         events: how many they hold.
-        filtered: events of sources that are not connected, or that nobody knows.
-        unknown: how many of the latter, by source.
+        filtered: events of sources that are not connected, or that nobody knows, or that were erased from the log.
+        unknown: how many of the second, by source.
         expired: how many had left the log.
         held: the next frame waits for its source to be known.
     """
@@ -57,10 +58,13 @@ class Stretch:
         return self.expired + sum(damage.last - damage.first + 1 for damage in self.damage)
 
     def take(self, schema: str, frame: Frame) -> None:
-        """Add a frame."""
-        self.frames.setdefault(schema, []).append(frame)
-        self.events += frame.count
+        """Add a frame, without what was erased of it."""
+        parts, erased = living(frame)
+        if parts:
+            self.frames.setdefault(schema, []).extend(parts)
+        self.events += frame.count - erased
         self.size += len(frame.lines)
+        self.filtered += erased
 
     def notices(self) -> list[str]:
         """Return what is to be said of a stretch before any table."""

@@ -70,7 +70,7 @@ class Event:
     @property
     def is_erased(self) -> bool:
         """The record was erased: nothing of it is left but its place."""
-        return is_tombstone(self.line)
+        return len(self.body) == 1 and is_tombstone(self.line)
 
 
 @dataclass(frozen=True, slots=True)
