@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 from starlette.routing import Route
 
 from headwater import clock as wall
 from headwater.control.alerting import Alerts
+from headwater.control.api import openapi
 from headwater.control.api.accounts import AccountOperations
 from headwater.control.api.alerts import AlertOperations
 from headwater.control.api.audit import AuditOperations
@@ -23,6 +26,7 @@ from headwater.control.api.functions import FunctionOperations
 from headwater.control.api.insert_functions import InsertFunctionOperations
 from headwater.control.api.invites import InviteOperations
 from headwater.control.api.paging import Pager
+from headwater.control.api.published import Published
 from headwater.control.api.queries import QueryOperations
 from headwater.control.api.rates import Speeds
 from headwater.control.api.reloads import ReloadOperations
@@ -38,6 +42,7 @@ from headwater.control.api.users import UserOperations
 from headwater.control.api.warehouses import WarehouseOperations
 from headwater.control.api.workspace import WorkspaceOperations
 from headwater.control.asking import Asking
+from headwater.control.audit.witness import witnessed
 from headwater.control.connecting import Connecting
 from headwater.control.live import Live
 from headwater.control.pipeline import Pipeline
@@ -74,6 +79,7 @@ def build(parts: Parts, speeds: Speeds | None = None) -> list[Route]:
     """Return the API's routes, whole paths under `/api`; each endpoint is a `Door`, which lets nobody in unasked."""
     control, pipeline, asking = parts.control, parts.pipeline, parts.asking
     pager = Pager(control.stable_key("page cursors"))
+    pipeline = witnessed(pipeline, control.audit)
     connecting = Connecting(control, pipeline)
     operations = [
         *WorkspaceOperations(control, pager).operations(),
@@ -116,7 +122,15 @@ def build(parts: Parts, speeds: Speeds | None = None) -> list[Route]:
         guesses=speeds.of_guesses(time.monotonic),
     )
     door = partial(Door, lobby=lobby)
-    routes = [Route(BASE + path, door(by_path[path])) for path in paths]
+    described = Route(f"{BASE}/openapi.json", Published(openapi.document(operations)).answer, methods=["GET"])
+    routes = [described, *(Route(BASE + path, door(by_path[path])) for path in paths)]
     routes.append(Route(BASE, door(by_path["/"])))
     routes.append(Route(BASE + "/{rest:path}", door([])))  # the token is asked for here too
     return routes
+
+
+def described(routes: Iterable[Route]) -> dict[str, Any]:
+    """Return the OpenAPI document of the API's routes."""
+    doors = [route.endpoint for route in routes if isinstance(route.endpoint, Door)]
+    found = {(each.method, each.path): each for door in doors for each in door.operations.values()}
+    return openapi.document(found.values())
