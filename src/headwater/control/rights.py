@@ -16,7 +16,7 @@ _BY_CHILD: Final[Mapping[str, tuple[Table, str]]] = {
     "destinationId": (destinations, "destination"),
     "destination": (destinations, "destination"),
     "connectionId": (accounts, "connection"),
-    "connection": (accounts, "connection"),
+    "account": (accounts, "connection"),
 }
 
 

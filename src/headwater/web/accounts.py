@@ -56,13 +56,13 @@ def routes(desk: Desk) -> list[Route]:
     here = "/{workspace}/" + "/".join(ROOM)
     one = here + "/{account}"
     changes: dict[str, tuple[Callable[[Connecting, Visit, str], Awaitable[Any]], Role]] = {
-        "switch": (_switch, Role.MEMBER),
+        "switch": (_switch, Role.SOURCE_ADMIN),
         "write-key": (_write_key, Role.MEMBER),
-        "api-key": (_api_key, Role.MEMBER),
-        "verify": (_verify, Role.MEMBER),
-        "backfill": (_backfill, Role.MEMBER),
-        "reconcile": (_reconcile, Role.MEMBER),
-        "cancel": (_cancel, Role.MEMBER),
+        "api-key": (_api_key, Role.SOURCE_ADMIN),
+        "verify": (_verify, Role.SOURCE_ADMIN),
+        "backfill": (_backfill, Role.SOURCE_ADMIN),
+        "reconcile": (_reconcile, Role.SOURCE_ADMIN),
+        "cancel": (_cancel, Role.SOURCE_ADMIN),
         "rotate-secret": (_rotate_secret, Role.OWNER),
         "disconnect": (_disconnect, Role.OWNER),
     }

@@ -10,6 +10,7 @@ from typing import Any, Final
 from starlette.responses import Response
 from starlette.routing import Route
 
+from headwater.control.models import Role
 from headwater.errors import LogUnavailableError, NotFoundError
 from headwater.web import charts, forms, standing
 from headwater.web.destinations import found, headed
@@ -30,8 +31,8 @@ def routes(desk: Desk) -> list[Route]:
     one = "/{workspace}/destinations/{destination}"
     return [
         Route(one, page(desk, _delivery)),
-        Route(f"{one}/resume", action(desk, _resume), methods=["POST"]),
-        Route(f"{one}/enable", action(desk, _enable), methods=["POST"]),
+        Route(f"{one}/resume", action(desk, _resume, Role.SOURCE_ADMIN), methods=["POST"]),
+        Route(f"{one}/enable", action(desk, _enable, Role.SOURCE_ADMIN), methods=["POST"]),
         Route(f"{one}/errors", page(desk, _errors)),
         Route(f"{one}/retry", action(desk, _retry), methods=["POST"]),
         Route(f"{one}/discard", action(desk, _discard), methods=["POST"]),

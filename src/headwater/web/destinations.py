@@ -10,7 +10,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from headwater.control.catalog import Entry, Kind
-from headwater.control.models import Destination
+from headwater.control.models import Destination, Role
 from headwater.errors import InvalidRequestError, LogUnavailableError, NotFoundError
 from headwater.web import forms, standing
 from headwater.web.visit import Desk, Visit, action, page
@@ -22,7 +22,7 @@ def routes(desk: Desk) -> list[Route]:
     return [
         Route(all_, page(desk, _list)),
         Route(f"{all_}/catalog", page(desk, _catalog)),
-        Route(f"{all_}/new/{{type}}", page(desk, _form), methods=["GET"]),
+        Route(f"{all_}/new/{{type}}", page(desk, _form, Role.MEMBER), methods=["GET"]),
         Route(f"{all_}/new/{{type}}", action(desk, _create), methods=["POST"]),
     ]
 

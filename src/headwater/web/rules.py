@@ -11,6 +11,7 @@ from typing import Any
 from starlette.responses import Response
 from starlette.routing import Route
 
+from headwater.control.models import Role
 from headwater.control.service import Control
 from headwater.delivery import samples
 from headwater.errors import ConflictError, InvalidRequestError
@@ -52,9 +53,9 @@ def routes(desk: Desk, rules: Rules) -> list[Route]:
 
     return [
         Route(here, page(desk, bound(_show)), methods=["GET"]),
-        Route(here, action(desk, bound(_save)), methods=["POST"]),
-        Route(f"{here}/{{rule}}/enable", action(desk, bound(_enable)), methods=["POST"]),
-        Route(f"{here}/{{rule}}/delete", action(desk, bound(_delete)), methods=["POST"]),
+        Route(here, action(desk, bound(_save), Role.SOURCE_ADMIN), methods=["POST"]),
+        Route(f"{here}/{{rule}}/enable", action(desk, bound(_enable), Role.SOURCE_ADMIN), methods=["POST"]),
+        Route(f"{here}/{{rule}}/delete", action(desk, bound(_delete), Role.SOURCE_ADMIN), methods=["POST"]),
     ]
 
 

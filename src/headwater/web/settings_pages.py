@@ -14,7 +14,7 @@ from starlette.routing import Route
 from headwater.control import tuning
 from headwater.control.catalog import Kind
 from headwater.control.connecting import Connecting
-from headwater.control.models import Destination, Source
+from headwater.control.models import Destination, Role, Source
 from headwater.errors import InvalidRequestError
 from headwater.web import destinations, forms, sources, standing
 from headwater.web.visit import Desk, Visit, action, page
@@ -25,11 +25,11 @@ def routes(desk: Desk) -> list[Route]:
     source, destination = "/{workspace}/sources/{source}", "/{workspace}/destinations/{destination}"
     return [
         Route(f"{source}/settings", page(desk, _source), methods=["GET"]),
-        Route(f"{source}/settings", action(desk, _save_source), methods=["POST"]),
-        Route(f"{source}/enable", action(desk, _enable_source), methods=["POST"]),
-        Route(f"{source}/delete", action(desk, _delete_source), methods=["POST"]),
+        Route(f"{source}/settings", action(desk, _save_source, Role.SOURCE_ADMIN), methods=["POST"]),
+        Route(f"{source}/enable", action(desk, _enable_source, Role.SOURCE_ADMIN), methods=["POST"]),
+        Route(f"{source}/delete", action(desk, _delete_source, Role.OWNER), methods=["POST"]),
         Route(f"{destination}/settings", page(desk, _destination), methods=["GET"]),
-        Route(f"{destination}/settings", action(desk, _save_destination), methods=["POST"]),
+        Route(f"{destination}/settings", action(desk, _save_destination, Role.SOURCE_ADMIN), methods=["POST"]),
         Route(f"{destination}/delete", action(desk, _delete_destination), methods=["POST"]),
     ]
 

@@ -14,7 +14,7 @@ from starlette.routing import Route
 from headwater.control import naming
 from headwater.control.accounts import TYPE, webhook_path
 from headwater.control.catalog import Entry, Kind
-from headwater.control.models import MASKED, Source
+from headwater.control.models import MASKED, Role, Source
 from headwater.control.volume import LastEvent, Summary
 from headwater.errors import ConflictError, InvalidRequestError, NotFoundError
 from headwater.web import charts, standing, steps
@@ -32,8 +32,8 @@ def routes(desk: Desk) -> list[Route]:
         Route(sources, page(desk, _list)),
         Route(f"{sources}/catalog", page(desk, _catalog)),
         Route(f"{sources}/schema-name", page(desk, _schema_name)),
-        Route(f"{sources}/new/{{type}}", page(desk, _form), methods=["GET"]),
-        Route(f"{sources}/new/{{type}}", action(desk, _create), methods=["POST"]),
+        Route(f"{sources}/new/{{type}}", page(desk, _form, Role.SOURCE_ADMIN), methods=["GET"]),
+        Route(f"{sources}/new/{{type}}", action(desk, _create, Role.SOURCE_ADMIN), methods=["POST"]),
         Route(f"{sources}/{{source}}", page(desk, _to_overview)),
         Route(f"{sources}/{{source}}/overview", page(desk, _overview)),
     ]
@@ -54,7 +54,7 @@ class Row:
 async def _list(visit: Visit) -> Response:
     q = visit.request.query_params.get("q", "").strip()[:200]
     all_rows = await asyncio.to_thread(rows, visit)
-    shown = [row for row in all_rows if _matches(row, q, by_key=visit.session.may_change)]
+    shown = [row for row in all_rows if _matches(row, q, by_key=visit.session.may_edit(row.source.id))]
     return visit.page("sources.html", rows=shown, total=len(all_rows), q=q)
 
 

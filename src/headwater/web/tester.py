@@ -9,6 +9,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from headwater.control.catalog import Kind
+from headwater.control.models import Role
 from headwater.delivery import samples
 from headwater.errors import HeadwaterError
 from headwater.web import forms
@@ -32,7 +33,7 @@ def routes(desk: Desk) -> list[Route]:
     here = "/{workspace}/destinations/{destination}/test"
     return [
         Route(here, page(desk, _show), methods=["GET"]),
-        Route(here, action(desk, _send), methods=["POST"]),
+        Route(here, action(desk, _send, Role.SOURCE_ADMIN), methods=["POST"]),
     ]
 
 

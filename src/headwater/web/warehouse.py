@@ -11,6 +11,7 @@ from typing import Any, Final
 from starlette.responses import Response
 from starlette.routing import Route
 
+from headwater.control.models import Role
 from headwater.control.selection import Override, required
 from headwater.errors import InvalidRequestError, NotFoundError, QueryError
 from headwater.loading.selection import Excluded
@@ -45,9 +46,9 @@ def routes(desk: Desk) -> list[Route]:
     return [
         Route(one, page(desk, _overview)),
         Route(f"{one}/sync", action(desk, _sync), methods=["POST"]),
-        Route(f"{one}/enable", action(desk, _enable), methods=["POST"]),
+        Route(f"{one}/enable", action(desk, _enable, Role.OWNER), methods=["POST"]),
         Route(f"{one}/selection", page(desk, _selection), methods=["GET"]),
-        Route(f"{one}/selection", action(desk, _select), methods=["POST"]),
+        Route(f"{one}/selection", action(desk, _select, Role.OWNER), methods=["POST"]),
         Route(f"{one}/reload", page(desk, _reloads), methods=["GET"]),
         Route(f"{one}/reload", action(desk, _reload), methods=["POST"]),
         Route(f"{one}/reload/{{reload}}/cancel", action(desk, _cancel), methods=["POST"]),
