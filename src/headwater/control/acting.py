@@ -27,6 +27,7 @@ class Actor:
         id: of the user or token; "" for the command line and Headwater itself.
         name: of the user or token.
         address: where the request came from; "" where there was none.
+        workspace_id: in which they act; "" where they act on the whole installation.
     """
 
     kind: Kind
@@ -34,6 +35,7 @@ class Actor:
     name: str = ""
     email: str = ""
     address: str = ""
+    workspace_id: str = ""
 
 
 SYSTEM: Final = Actor(Kind.SYSTEM, name="Headwater")

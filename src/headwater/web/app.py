@@ -10,6 +10,7 @@ from headwater import clock as wall
 from headwater.clock import Clock
 from headwater.control.alerting import Alerts
 from headwater.control.asking import Asking
+from headwater.control.audit.witness import witnessed
 from headwater.control.live import Live
 from headwater.control.people.oidc import Provider
 from headwater.control.pipeline import Pipeline
@@ -76,6 +77,7 @@ def build(  # noqa: PLR0913 - each is a part of its own that the app has made
         clock: what "5 minutes ago" counts from.
     """
     door = Door(control, public_url, open_access=open_access)
+    pipeline = witnessed(pipeline, control.audit)
     desk = Desk(
         control, volume, live, refused, pipeline, asking, door, Renderer(clock), public_url, clock, alerts, provider
     )

@@ -324,10 +324,10 @@ def _missing_right(caller: Caller, operation: Operation) -> str:
 def _actor(caller: Caller, request: Request) -> Actor:
     address = _address(request)
     if caller.user_id:
-        return Actor(ActorKind.USER, caller.user_id, caller.name, caller.email, address)
+        return Actor(ActorKind.USER, caller.user_id, caller.name, caller.email, address, caller.workspace_id)
     if caller.token_id == LOCAL:
-        return Actor(ActorKind.COMMAND, "", caller.name, address=address)
-    return Actor(ActorKind.TOKEN, caller.token_id, caller.name, address=address)
+        return Actor(ActorKind.COMMAND, "", caller.name, address=address, workspace_id=caller.workspace_id)
+    return Actor(ActorKind.TOKEN, caller.token_id, caller.name, address=address, workspace_id=caller.workspace_id)
 
 
 async def _run(run: Run, asked: Asked) -> Answer:

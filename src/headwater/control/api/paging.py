@@ -61,7 +61,8 @@ class Pager:
         """Return the page that is asked for of a list that is too long to be read whole, as `page` does.
 
         Args:
-            asked, list_name: as in `page`.
+            asked: as in `page`.
+            list_name: as in `page`.
             read: (position of the first item, or None for the beginning; how many at most) -> the items.
             position: of an item.
 

@@ -77,7 +77,7 @@ def deed(type_: str, workspace_id: str | None, resource: tuple[str, str, str], a
 
     Args:
         type_: as the trail calls it.
-        workspace_id: None is the installation.
+        workspace_id: None is the one in which the actor acts, or the installation.
         resource: (type, id, name).
         at: when.
     """
@@ -85,7 +85,7 @@ def deed(type_: str, workspace_id: str | None, resource: tuple[str, str, str], a
     resource_type, resource_id, resource_name = resource
     return {
         "id": naming.new_id(),
-        "workspace_id": workspace_id,
+        "workspace_id": workspace_id or actor.workspace_id or None,
         "at": at,
         "type": type_,
         "actor_kind": str(actor.kind),

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from typing import Any, Final
 
 import msgspec
-from sqlalchemy import ColumnElement, Engine, Select, delete, func, or_, select, update
+from sqlalchemy import ColumnElement, Engine, Select, Table, delete, func, or_, select, update
 
 from headwater.clock import Clock
 from headwater.control.acting import present
@@ -94,13 +94,19 @@ class Audit:
 
         Args:
             type_: as the trail names it, such as `Replay Started`.
-            workspace_id: whose trail; None is the installation's.
+            workspace_id: whose trail; None is that of the workspace in which the actor acts, or the installation's.
             resource: (type, id, name) of what it was done to.
             details: what else is to know; no secrets, no data of recipients.
         """
         entry = deed(type_, workspace_id, resource, text_of(self._clock()))
         with noting(self._engine) as connection:
             append(connection, entry, {"address": present().address, "changes": [], **(details or {})})
+
+    def called(self, table: Table, row_id: str) -> tuple[str, str | None]:
+        """Return what a row is called and in which workspace it is; ("", None) where there is none."""
+        with self._engine.connect() as connection:
+            found = connection.execute(select(table).where(table.c.id == row_id)).mappings().one_or_none()
+        return ("", None) if found is None else (str(found["name"]), str(found["workspace_id"]))
 
     def page(self, wanted: Wanted, count: int, before: int | None = None) -> list[Entry]:
         """Return entries, the newest first.
