@@ -26,6 +26,7 @@ _CLIENT_ONLY: Final = frozenset(
     {"URL", "TOKEN", "ACTIVECAMPAIGN_API_KEY"}
 )  # read by the commands that talk to a server
 _PORT_MAX: Final = 65_535
+_OIDC: Final = ("oidc_issuer", "oidc_client_id", "oidc_client_secret")  # all of them or none
 _KEY_BYTES_MIN: Final = 16
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
@@ -70,6 +71,10 @@ class Settings:
     files_dirs: tuple[Path, ...] = ()
     smtp_url: Secret | None = None
     mail_from: str = ""
+    oidc_issuer: str = ""
+    oidc_client_id: str = ""
+    oidc_client_secret: Secret | None = None
+    oidc_allowed_domains: tuple[str, ...] = ()
     log_level: str = "info"
 
     @property
@@ -117,6 +122,9 @@ def read(
     _merge(merged, {k.lower(): v for k, v in named.items() if k not in _CLIENT_ONLY}, "in the environment", mistakes)
     merged.update({name: str(value) for name, value in given.items()})
     values = {name: _value(name, text, mistakes) for name, text in merged.items()}
+    missing = [name.upper() for name in _OIDC if not values.get(name)]
+    if 0 < len(missing) < len(_OIDC):
+        mistakes.append(f"Sign-in through a provider needs {', '.join(missing)}, too; or leave all of OIDC_* out.")
     if mistakes and not client:
         raise ConfigError("\n".join(mistakes))
     return Settings(**{name: value for name, value in values.items() if value is not None})
@@ -265,6 +273,19 @@ def _web_address(text: str) -> str:
     return text.rstrip("/")
 
 
+def _issuer(text: str) -> str:
+    if text and not text.startswith(("http://", "https://")):
+        raise ValueError("use the address by which the provider calls itself, such as https://login.example.com")
+    return text
+
+
+def _domains(text: str) -> tuple[str, ...]:
+    found = tuple(part.strip().lower() for part in text.split(",") if part.strip())
+    if not all("." in part and "@" not in part and "*" not in part for part in found):
+        raise ValueError("use domains such as example.com,example.org")
+    return found
+
+
 def _log_url(text: str) -> str:
     if text != "file:":
         raise ValueError("this version keeps the log in the data directory; use file:")
@@ -325,5 +346,8 @@ _PARSERS: Final[Mapping[str, Callable[[str], Any]]] = {
     "allow_networks": _networks,
     "files_dirs": _directories,
     "smtp_url": Secret,
+    "oidc_issuer": _issuer,
+    "oidc_client_secret": Secret,
+    "oidc_allowed_domains": _domains,
     "log_level": _choice("debug", "info", "warning", "error"),
 }

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import sys
+from pathlib import Path
 from typing import Any
 
 import click
 
 from headwater import config, telemetry
 from headwater.app.supervisor import Supervisor
+from headwater.clock import now
 from headwater.config import Settings
+from headwater.control import local_token
 
 
 def serve(
@@ -40,9 +44,32 @@ def supervised(settings: Settings, flags: dict[str, Any], *, open_access: bool =
 
 
 def _greet(url: str, settings: Settings) -> None:
-    from headwater.clock import now  # noqa: PLC0415 - the supervisor stays small
-    from headwater.control import local_token  # noqa: PLC0415
-
-    link = f"{url}/sign-in?token={local_token.make(config.secret_key(settings), now())}"
     click.echo(f"Headwater keeps its data in {settings.data_dir} and answers at {url}", err=True)
-    click.echo(f"Open it, signed in (this link works for 5 minutes): {link}", err=True)
+    if is_set_up(settings):
+        link = f"{url}/sign-in?token={_signed(settings, local_token.COMMAND)}"
+        click.echo(f"Open it, signed in (this link works for 5 minutes): {link}", err=True)
+    else:
+        click.echo(f"Set it up (this link works once, within an hour): {set_up_link(url, settings)}", err=True)
+
+
+def set_up_link(url: str, settings: Settings) -> str:
+    """Return the address where the first person sets Headwater up, good for an hour and until somebody has."""
+    return f"{url}/set-up?token={_signed(settings, local_token.SET_UP)}"
+
+
+def _signed(settings: Settings, purpose: local_token.Purpose) -> str:
+    return local_token.make(config.secret_key(settings), now(), purpose)
+
+
+def is_set_up(settings: Settings) -> bool:
+    """Return whether somebody has set Headwater up; read from the file, so that the supervisor stays small."""
+    from headwater import sqlite  # noqa: PLC0415
+
+    path = Path(settings.control_url.removeprefix("sqlite:///"))
+    if not path.exists():
+        return False
+    try:
+        with contextlib.closing(sqlite.connect(path, read_only=True)) as connection:
+            return connection.execute("select 1 from users where is_operator limit 1").fetchone() is not None
+    except sqlite.Error:  # the roles are about to make the tables
+        return False

@@ -15,10 +15,13 @@ from headwater.app.alerting import Alerting
 from headwater.app.place import Place
 from headwater.app.rpc import Caller, Remote
 from headwater.app.serving import Server, alongside
+from headwater.clock import now
+from headwater.config import Settings
 from headwater.control import api
 from headwater.control.alerting import Alerts
 from headwater.control.api.rates import Speeds
 from headwater.control.live import Live
+from headwater.control.people.oidc import Provider, Registration
 from headwater.control.pipeline import Pipeline
 from headwater.control.service import open_control
 from headwater.control.volume import Volume
@@ -26,6 +29,7 @@ from headwater.delivery.address import Policy
 from headwater.delivery.http import GuardedHttp
 from headwater.eventlog.contract import Topic
 from headwater.eventlog.reader import SegmentReader
+from headwater.outgoing import Http
 from headwater.reports.query import Queries
 from headwater.web import app as pages
 
@@ -62,6 +66,7 @@ async def run(place: Place) -> None:
         public_url=place.public_url,
         open_access=place.open_access,
         alerts=alerts,
+        provider=_provider(settings, http),
     )
     parts = api.Parts(control, pipeline, queries, alerts, live, refused, volume)
     doors = api.build(parts, Speeds(settings.api_requests_per_s))
@@ -72,3 +77,12 @@ async def run(place: Place) -> None:
     await http.close()
     await caller.close()
     control.close()
+
+
+def _provider(settings: Settings, http: Http) -> Provider | None:
+    """Return the identity provider that the settings name, None where they name none."""
+    if settings.oidc_client_secret is None:
+        return None
+    secret = settings.oidc_client_secret.reveal()
+    named = Registration(settings.oidc_issuer, settings.oidc_client_id, secret, settings.oidc_allowed_domains)
+    return Provider(named, http, now)

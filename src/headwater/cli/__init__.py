@@ -20,6 +20,7 @@ from headwater.errors import HeadwaterError
 COMMANDS: Final = {
     "demo": "Run everything with a simulated ActiveCampaign account.",
     "serve": "Run the service.",
+    "setup-link": "Print the link where the first person sets Headwater up.",
     "token": "Make and revoke Public API tokens.",
     "users": "List members, change what they may do, remove them.",
     "invites": "Invite people to the workspace.",
