@@ -32,6 +32,8 @@ from headwater.control.people.sessions import Sessions
 from headwater.control.people.users import Users
 from headwater.control.privacy.regulations import Regulations
 from headwater.control.privacy.suppressions import Suppressions
+from headwater.control.protocols.controls import SchemaControls
+from headwater.control.protocols.plans import TrackingPlans
 from headwater.control.requests.repeats import Repeats
 from headwater.control.rights import Rights
 from headwater.control.rotation import Rotation
@@ -88,6 +90,8 @@ class Control:
         self.rights = Rights(engine)
         self.suppressions = Suppressions(engine, partial(self.stable_key, "privacy"), clock)
         self.regulations = Regulations(engine, box, clock, self.suppressions)
+        self.schema_controls = SchemaControls(engine)
+        self.tracking_plans = TrackingPlans(engine, clock)
         self.repeats = Repeats(engine, partial(self.stable_key, "repeated answers"), clock)
 
     def version(self) -> int:

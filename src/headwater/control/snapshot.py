@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from sqlalchemy import Engine, select
 
@@ -24,10 +25,12 @@ from headwater.control.models import (
     SubscriptionEntry,
     WarehouseEntry,
 )
+from headwater.control.protocols.specs import read_specs
 from headwater.control.secrets import SecretBox
 from headwater.control.sources import read_sources
 from headwater.control.subscriptions import read_subscriptions
 from headwater.control.warehouses import read_warehouses
+from headwater.protocols.rules import Spec
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +44,7 @@ class Snapshot:
         subscriptions: each destination's field mappings, in the order in which they are tried.
         functions: those that are in use somewhere or may be, with the code that is deployed.
         inserts: functions before destinations, in the order in which they run.
+        protocols: what the events of a source are held against, by its id; not there where all go through.
     """
 
     version: int
@@ -52,6 +56,7 @@ class Snapshot:
     subscriptions: tuple[SubscriptionEntry, ...] = ()
     functions: tuple[FunctionEntry, ...] = ()
     inserts: tuple[InsertEntry, ...] = ()
+    protocols: Mapping[str, Spec] = field(default_factory=dict)
 
     def schemas(self, warehouse: WarehouseEntry) -> dict[str, str]:
         """Return {source id: schema name} of the sources that are loaded into a warehouse."""
@@ -81,4 +86,5 @@ def load(engine: Engine, box: SecretBox, catalog: Catalog) -> Snapshot:
             subscriptions=tuple(read_subscriptions(connection)),
             functions=tuple(read_functions(connection, in_use=True)),
             inserts=tuple(read_inserts(connection, box, reveal=True)),
+            protocols=read_specs(connection, found),
         )
