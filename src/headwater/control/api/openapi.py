@@ -44,7 +44,7 @@ _DESCRIPTION: Final = (
     "Operations, paths and shapes are those of Segment's Public API where it has them; what is Headwater's own follows "
     "the same style. Answers are `{data: …}`, refusals `{errors: […]}`. Lists are read page by page with "
     "`pagination[count]` and `pagination[cursor]`. A change that is sent with an `Idempotency-Key` is carried out "
-    "once, however often it is sent; one that is sent with `If-Match` is carried out only while the thing is as it was read."
+    "once, however often it is sent; one with `If-Match` is carried out only while the thing is as it was read."
 )
 
 
@@ -137,7 +137,9 @@ def _name(operation: Operation) -> str:
 
 
 def _one_of(plural: str) -> str:
-    return f"{plural.removesuffix('ies')}y" if plural.endswith("ies") else plural.removesuffix("s")
+    if plural.endswith("ies"):
+        return f"{plural.removesuffix('ies')}y"
+    return plural.removesuffix("s") if plural.endswith("s") else f"one-{plural}"
 
 
 def _family(operation: Operation) -> str:
