@@ -22,6 +22,7 @@ from headwater.control.alerting import Alerts
 from headwater.control.api.rates import Speeds
 from headwater.control.live import Live
 from headwater.control.people.oidc import Provider, Registration
+from headwater.control.people.invites import Post
 from headwater.control.pipeline import Pipeline
 from headwater.control.service import open_control
 from headwater.control.volume import Volume
@@ -38,6 +39,7 @@ async def run(place: Place) -> None:
     """Answer until this process is told to stop."""
     settings = place.settings
     reader = SegmentReader(settings.log_dir)
+    mail = Mailer(mail_server(settings.smtp_url.reveal(), settings.mail_from)) if settings.smtp_url else None
     control = open_control(
         settings.control_url,
         place.keys,
@@ -45,6 +47,7 @@ async def run(place: Place) -> None:
         source_regions=settings.source_regions,
         policy=Policy(settings.allow_networks),
         log_end=lambda: reader.end(Topic.EVENTS),
+        post=Post(place.public_url, mail),
     )
     volume = Volume(reader, settings.state_dir / "volume.db")
     live, refused = Live(reader), Live(reader, Topic.REJECTED)
@@ -52,7 +55,6 @@ async def run(place: Place) -> None:
     pipeline = cast("Pipeline", Remote(Pipeline, caller))
     queries = Queries(settings.data_dir / "warehouses", control.warehouses.opened)
     http = GuardedHttp(Policy(settings.allow_networks))
-    mail = Mailer(mail_server(settings.smtp_url.reveal(), settings.mail_from)) if settings.smtp_url else None
     messenger = Messenger(http, mail, place.public_url)
     alerts = Alerts(control, Book(settings.state_dir / alert_book.FILE), messenger, place.public_url)
     routes = pages.build(
