@@ -39,6 +39,8 @@ COMMANDS: Final = {
     "dead-letters": "See and retry what could not be delivered.",
     "rejections": "See what was refused, and why.",
     "alerts": "See what is wrong, and choose who is told.",
+    "audit": "See who changed what.",
+    "secrets": "See and change the key of stored credentials.",
     "doctor": "Check configuration, disk, clock and connections.",
     "bench": "Measure this machine.",
     "simulate": "Play the outside world for tests and demos.",

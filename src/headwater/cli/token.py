@@ -2,23 +2,15 @@
 
 from __future__ import annotations
 
-import getpass
-import os
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import datetime
 from typing import Any
 
 import click
 
-from headwater.cli import printing, server
+from headwater.cli import printing
+from headwater.cli.installation import data_dir_option, opened
 from headwater.cli.times import AHEAD
 
-_DATA_DIR = click.option(
-    "--data-dir",
-    metavar="DIR",
-    help="The data directory (default: of the server that runs here, else ./headwater-data).",
-)
 _WORKSPACE = click.option(
     "--workspace",
     metavar="SLUG",
@@ -53,7 +45,7 @@ def command() -> None:
 @click.option("--source", "sources", multiple=True, metavar="S", help="Of a source admin: id or slug; may be repeated.")
 @click.option("--expires", type=AHEAD, metavar="TIME", help="When it ends: 90d, 12h, or a day (default: never).")
 @_WORKSPACE
-@_DATA_DIR
+@data_dir_option
 @_JSON
 def create(  # noqa: PLR0913 - click hands each option over
     name: str,
@@ -73,7 +65,7 @@ def create(  # noqa: PLR0913 - click hands each option over
       headwater token create --name ci --role member --expires 90d
       headwater token create --name shop --role source-admin --source shop --scope sources:read
     """
-    with _opened(data_dir) as control:
+    with opened(data_dir) as control:
         token, entry = control.tokens.create(
             _workspace_id(control, workspace),
             name,
@@ -91,7 +83,7 @@ def create(  # noqa: PLR0913 - click hands each option over
 
 @command.command("list")
 @_WORKSPACE
-@_DATA_DIR
+@data_dir_option
 @_JSON
 def list_(workspace: str | None, data_dir: str | None, *, json_: bool) -> None:
     """List the tokens that nobody has revoked.
@@ -100,7 +92,7 @@ def list_(workspace: str | None, data_dir: str | None, *, json_: bool) -> None:
     Example:
       headwater token list
     """
-    with _opened(data_dir) as control:
+    with opened(data_dir) as control:
         found = control.tokens.all(_workspace_id(control, workspace))
         sources = {each.id: each.slug for each in control.sources.all(_workspace_id(control, workspace))}
     if json_:
@@ -127,7 +119,7 @@ def list_(workspace: str | None, data_dir: str | None, *, json_: bool) -> None:
 @command.command()
 @click.argument("token")
 @_WORKSPACE
-@_DATA_DIR
+@data_dir_option
 @_JSON
 def revoke(token: str, workspace: str | None, data_dir: str | None, *, json_: bool) -> None:
     """Make a token worthless at once; name it by its id or name.
@@ -136,40 +128,12 @@ def revoke(token: str, workspace: str | None, data_dir: str | None, *, json_: bo
     Example:
       headwater token revoke ci
     """
-    with _opened(data_dir) as control:
+    with opened(data_dir) as control:
         revoked = control.tokens.revoke(_workspace_id(control, workspace), token)
     if json_:
         printing.as_json({"id": revoked.id, "name": revoked.name, "revoked": True})
         return
     click.echo(f"Revoked {revoked.name} ({revoked.prefix}…).")
-
-
-@contextmanager
-def _opened(data_dir: str | None) -> Iterator[Any]:
-    """Open the control database, with the person at this machine as the one who acts."""
-    from headwater import config
-    from headwater.control.acting import Actor, Kind, acting
-    from headwater.control.service import open_control
-
-    settings = config.read({"data_dir": data_dir or os.environ.get("HEADWATER_DATA_DIR") or server.here()})
-    control = open_control(
-        settings.control_url,
-        config.secret_key(settings),
-        region=settings.region,
-        source_regions=settings.source_regions,
-    )
-    try:
-        with acting(Actor(Kind.COMMAND, name=f"command line ({_login()})")):
-            yield control
-    finally:
-        control.close()
-
-
-def _login() -> str:
-    try:
-        return getpass.getuser()
-    except (KeyError, OSError):  # a container's user may have no name
-        return f"user {os.getuid()}"
 
 
 def _workspace_id(control: Any, slug: str | None) -> str:

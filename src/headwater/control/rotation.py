@@ -80,6 +80,11 @@ class Rotation:
         self._engine, self._keys, self._clock = engine, keys, clock
         self._box = SecretBox(keys)
 
+    @property
+    def where(self) -> str:
+        """Where the key is: the path of its file, or the setting's name."""
+        return str(self._keys.path or "SECRET_KEY")
+
     def survey(self) -> Survey:
         """Return which keys are in use; every sealed text is opened once."""
         known = set(self._box.key_ids)

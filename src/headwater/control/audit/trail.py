@@ -154,6 +154,12 @@ class Audit:
         with self._engine.connect() as connection:
             return verify(connection)
 
+    def has(self, hash_: str) -> bool:
+        """Return whether an entry of this hash is there."""
+        with self._engine.connect() as connection:
+            found = connection.execute(select(entries.c.seq).where(entries.c.hash == hash_)).first()
+        return found is not None
+
     def expire(self) -> int:
         """Give up details and entries that are older than they are kept, and return how many entries went.
 
