@@ -134,7 +134,9 @@ def _log(settings: Settings) -> Iterator[Finding]:
             f"Records {damage.first} to {damage.last} are unreadable; restore it from a backup, the rest is well.",
         )
     if not report.damage:
-        yield Finding("event log", f"every block verified, {sum(report.records.values()):,} records")
+        erased = sum(report.erased.values())
+        told = f"every block verified, {sum(report.records.values()):,} records"
+        yield Finding("event log", f"{told}, {erased:,} of them erased" if erased else told)
 
 
 def _server(settings: Settings) -> Iterator[Finding]:

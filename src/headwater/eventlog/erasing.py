@@ -11,7 +11,6 @@ import os
 from bisect import bisect_left
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from io import FileIO
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -107,23 +106,36 @@ def erase(path: Path, spans: Sequence[Span], terms: Terms) -> Erased:
     Raises:
         LogUnavailableError: too little space; the segment is as it was.
     """
-    with path.open("rb", buffering=0) as file:
-        rewriting = _Rewriting(file.fileno(), terms)
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        rewriting = _Rewriting(descriptor, terms)
         done = rewriting.look(spans)
         if not done.records:
             return done
         _need_space(path.parent, rewriting.size + terms.free_bytes_min)
-        aside = path.with_suffix(ASIDE_SUFFIX)
-        try:
-            size = rewriting.write(aside, spans)
-        except BaseException as error:
-            aside.unlink(missing_ok=True)
-            if isinstance(error, OSError) and error.errno in NO_SPACE:
-                raise LogUnavailableError(_NO_SPACE) from error
-            raise
-        aside.replace(path)
-        sync_directory(path.parent)
+        size = _replace(path, lambda new: rewriting.write(new, spans))
+    finally:
+        os.close(descriptor)
     return replace(done, segments=1, size=size)
+
+
+def _replace(path: Path, write: Callable[[int], int]) -> int:
+    """Put another file in the place of one, once it is whole and on disk; return what `write` returns."""
+    aside = path.with_suffix(ASIDE_SUFFIX)
+    descriptor = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+    try:
+        size = write(descriptor)
+        os.fsync(descriptor)
+    except BaseException as error:
+        aside.unlink(missing_ok=True)
+        if isinstance(error, OSError) and error.errno in NO_SPACE:
+            raise LogUnavailableError(_NO_SPACE) from error
+        raise
+    finally:
+        os.close(descriptor)
+    aside.replace(path)
+    sync_directory(path.parent)
+    return size
 
 
 def _need_space(directory: Path, wanted: int) -> None:
@@ -159,23 +171,17 @@ class _Rewriting:
                 self._changing.append((offset, block.end))
         return Erased(records, already, unreadable=count(spans) - records - already)
 
-    def write(self, aside: Path, spans: Sequence[Span]) -> int:
-        """Write the segment as it is to be; return its size once it is on disk."""
-        with aside.open("wb", buffering=0) as file:
-            aside.chmod(0o600)
-            upto = 0
-            for offset, end in self._changing:
-                self._copy(file, upto, offset)
-                block = block_at(os.pread(self._descriptor, end - offset, offset))
-                if isinstance(block, Flaw):
-                    raise CorruptLogError(
-                        f"A block at {offset} was intact a moment ago: {block.reason}. Check the disk."
-                    )
-                _write(file, self._without(block, within(spans, block.header.first_seq, block.header.next_seq)))
-                upto = end
-            self._copy(file, upto, self.size)
-            os.fsync(file.fileno())
-            return file.tell()
+    def write(self, new: int, spans: Sequence[Span]) -> int:
+        """Write the segment as it is to be into another file; return its size."""
+        upto = size = 0
+        for offset, end in self._changing:
+            size += self._copy(new, upto, offset)
+            block = block_at(os.pread(self._descriptor, end - offset, offset))
+            if isinstance(block, Flaw):
+                raise CorruptLogError(f"A block that was intact is not any more: {block.reason}. Check the disk.")
+            size += _write(new, self._without(block, within(spans, block.header.first_seq, block.header.next_seq)))
+            upto = end
+        return size + self._copy(new, upto, self.size)
 
     def _without(self, block: Block, wanted: Sequence[Span]) -> bytes:
         """Return a block with tombstones in place of some records."""
@@ -226,14 +232,15 @@ class _Rewriting:
         found = block_at(os.pread(self._descriptor, HEADER_BYTES + header.payload_bytes, offset))
         return found._replace(offset=offset)
 
-    def _copy(self, file: FileIO, offset: int, end: int) -> None:
+    def _copy(self, new: int, first: int, end: int) -> int:
+        offset = first
         while offset < end:
             piece = os.pread(self._descriptor, min(_COPIED_BYTES, end - offset), offset)
             if not piece:
-                raise CorruptLogError("A segment ends before its own end; check the disk.")
-            _write(file, piece)
-            offset += len(piece)
+                raise CorruptLogError("A segment ends before its own end. Check the disk.")
+            offset += _write(new, piece)
             self._pause()
+        return offset - first
 
 
 def _affected(block: Block, wanted: Sequence[Span]) -> Iterator[tuple[Frame, list[Span]]]:
@@ -251,7 +258,8 @@ def _erased_before(frame: Frame, wanted: Sequence[Span]) -> int:
     return sum(is_tombstone(lines[seq - frame.first_seq]) for span in wanted for seq in range(*span))
 
 
-def _write(file: FileIO, found: bytes) -> None:
-    written = file.write(found)
+def _write(descriptor: int, found: bytes) -> int:
+    written = os.write(descriptor, found)
     while written < len(found):
-        written += file.write(memoryview(found)[written:])
+        written += os.write(descriptor, memoryview(found)[written:])
+    return written

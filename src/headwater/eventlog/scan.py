@@ -6,6 +6,7 @@ from pathlib import Path
 
 from headwater.eventlog.blocks import Block, Flaw, frames, walk
 from headwater.spec.event import Damage
+from headwater.spec.tombstone import count_tombstones
 
 
 class Scan:
@@ -18,13 +19,14 @@ class Scan:
         end: where the last accepted block of the present segment ends.
         flaw: what follows it, if not the end of the file.
         blocks: how many were accepted.
+        erased: how many of their records are tombstones.
     """
 
     def __init__(self, seq: int, link: int, *, linked: bool) -> None:
         """Begin at a sequence; `linked` where the link of the block before it is known."""
         self.seq, self.link, self.linked = seq, link, linked
         self.damage: list[Damage] = []
-        self.path, self.end, self.blocks = Path(), 0, 0
+        self.path, self.end, self.blocks, self.erased = Path(), 0, 0, 0
         self.flaw: Flaw | None = None
 
     def segment(self, path: Path, first: int, found: bytes) -> None:
@@ -57,7 +59,9 @@ class Scan:
             self._note(self.flaw)
         elif self.linked and header.previous != self.link:
             self._note(Flaw(block.offset, "the chain is broken: the block before is not the one that was written"))
-        if sum(frame.count for frame in frames(block)) != header.records:
+        found = list(frames(block))
+        self.erased += sum(count_tombstones(frame.lines) for frame in found)
+        if sum(frame.count for frame in found) != header.records:
             self._note(Flaw(block.offset, "the frames are not as many records as the header says"))
         self.seq, self.link, self.linked = header.next_seq, header.link, True
         self.end, self.flaw, self.blocks = block.end, None, self.blocks + 1

@@ -22,7 +22,8 @@ class Report:
     """What `verify` found.
 
     Attributes:
-        records: readable records of each topic.
+        records: readable records of each topic, those that were erased among them.
+        erased: of how many nothing but a tombstone is left.
         damage: in log order; a range whose last is below its first lost no record.
     """
 
@@ -30,6 +31,7 @@ class Report:
     blocks: int
     records: Mapping[Topic, int]
     damage: tuple[Damage, ...]
+    erased: Mapping[Topic, int]
 
 
 def verify(directory: Path) -> Report:
@@ -40,6 +42,7 @@ def verify(directory: Path) -> Report:
         sum(part.blocks for part in found.values()),
         {topic: part.records for topic, part in found.items()},
         tuple(damage for part in found.values() for damage in part.damage),
+        {topic: part.erased for topic, part in found.items()},
     )
 
 
@@ -49,10 +52,22 @@ class _Part:
     blocks: int
     records: int
     damage: list[Damage]
+    erased: int
 
 
 def _verify_topic(directory: Path) -> _Part:
-    known, wrong = _load_mark(directory)
+    """Look at a topic; once more when what seems wrong may be a segment that was sealed and written anew meanwhile."""
+    for _ in range(_ATTEMPTS):
+        known, wrong = _load_mark(directory)
+        part = _look(directory, known, wrong)
+        if not part.damage or known is None or (newest := _load_mark(directory)[0]) is None:
+            break
+        if newest.segment == known.segment:
+            break
+    return part
+
+
+def _look(directory: Path, known: Mark | None, wrong: list[Damage]) -> _Part:
     firsts = segments(directory)
     if known is None:
         mark = Mark(firsts[0] if firsts else 0, 0, firsts[-1] if firsts else 0, 0, FIRST_LINK)
@@ -70,7 +85,7 @@ def _verify_topic(directory: Path) -> _Part:
         scan.segment(path, first, found[: mark.offset] if known and first == mark.segment else found)
     scan.leave(max(mark.end, scan.seq), "the segment ends before the high-water mark")
     lost = sum(damage.last - damage.first + 1 for damage in scan.damage)
-    return _Part(len(firsts), scan.blocks, scan.seq - mark.start - lost, wrong + scan.damage)
+    return _Part(len(firsts), scan.blocks, scan.seq - mark.start - lost, wrong + scan.damage, scan.erased)
 
 
 def _load_mark(directory: Path) -> tuple[Mark | None, list[Damage]]:
