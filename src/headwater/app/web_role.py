@@ -21,8 +21,8 @@ from headwater.control import api
 from headwater.control.alerting import Alerts
 from headwater.control.api.rates import Speeds
 from headwater.control.live import Live
-from headwater.control.people.oidc import Provider, Registration
 from headwater.control.people.invites import Post
+from headwater.control.people.oidc import Provider, Registration
 from headwater.control.pipeline import Pipeline
 from headwater.control.service import open_control
 from headwater.control.volume import Volume
