@@ -8,7 +8,7 @@ from sqlalchemy import Connection, Engine, select, update
 
 from headwater.clock import Clock
 from headwater.control import grants, local_token
-from headwater.control.database import changing, noting, workspaces
+from headwater.control.database import changing, workspaces
 from headwater.control.keyring import Keyring
 from headwater.control.models import Role
 from headwater.control.moments import text_of
@@ -111,7 +111,7 @@ class Credentials:
         self._throttle.right(account, address)
         if verdict.is_outdated:
             stronger = update(users).where(users.c.id == row.id, users.c.password_hash == row.password_hash)
-            with noting(self._engine) as connection:
+            with changing(self._engine) as connection:
                 connection.execute(stronger.values(password_hash=self._passwords.hashed(password)))
         return self._known(row.id)
 

@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from hashlib import sha256
 from typing import Any, Final
 
-from sqlalchemy import Engine, delete, insert, select, update
+from sqlalchemy import Connection, Engine, delete, insert, select, update
 
 from headwater.clock import Clock
 from headwater.control import naming
@@ -56,7 +56,7 @@ class Sessions:
         if row is None or not _lives(row, now):
             return None
         if moment(row.seen_at) < now - _NOTE_EVERY:
-            self._note(row, {"seen_at": text_of(now)})
+            self._note(row, now)
         return _session(row)
 
     def visited(self, session: Session, workspace_id: str) -> None:
@@ -113,21 +113,22 @@ class Sessions:
             connection.execute(delete(sessions).where(sessions.c.id.in_(surplus)))
             connection.execute(insert(sessions).values(row))
             stored = connection.execute(select(sessions).where(sessions.c.id == row["id"])).one()
-            self._see(connection, stored, now)
+            _see(connection, stored, now)
         return secret, _session(stored)
 
-    def _note(self, row: Row, values: dict[str, str]) -> None:
+    def _note(self, row: Row, now: datetime) -> None:
         with noting(self._engine) as connection:
-            connection.execute(update(sessions).where(sessions.c.id == row.id).values(values))
-            self._see(connection, row, self._clock())
-
-    def _see(self, connection: Any, row: Row, now: datetime) -> None:
-        if row.user_id is not None:
-            connection.execute(update(users).where(users.c.id == row.user_id).values(last_seen_at=text_of(now)))
+            connection.execute(update(sessions).where(sessions.c.id == row.id).values(seen_at=text_of(now)))
+            _see(connection, row, now)
 
     def _end(self, which: Any) -> int:
         with noting(self._engine) as connection:
             return int(connection.execute(delete(sessions).where(which)).rowcount)
+
+
+def _see(connection: Connection, row: Row, now: datetime) -> None:
+    if row.user_id is not None:
+        connection.execute(update(users).where(users.c.id == row.user_id).values(last_seen_at=text_of(now)))
 
 
 def _lives(row: Row, now: datetime) -> bool:

@@ -6,7 +6,7 @@ from typing import Final
 
 from sqlalchemy import Boolean, Column, ForeignKey, String, Table, Text, UniqueConstraint
 
-from headwater.control.database import ID, metadata, parent
+from headwater.control.schema import ID, UNAUDITED, metadata, parent
 
 _EMAIL: Final = String(254)  # RFC 5321: a path has at most 256 characters, two of them brackets
 _MOMENT: Final = String(40)
@@ -21,7 +21,7 @@ users = Table(
     Column("oidc_subject", String(600), unique=True),
     Column("is_operator", Boolean, nullable=False),
     Column("created_at", _MOMENT, nullable=False),
-    Column("last_seen_at", _MOMENT),
+    Column("last_seen_at", _MOMENT, info=UNAUDITED),
     info={"noun": "user"},
 )
 memberships = Table(
@@ -49,7 +49,7 @@ sessions = Table(
     Column("expires_at", _MOMENT, nullable=False),
     Column("address", String(64), nullable=False),
     Column("agent", String(300), nullable=False),
-    info={"noun": "session", "audited": False},
+    info={"noun": "session", **UNAUDITED},
 )
 invitations = Table(
     "invitations",
