@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, Self
 
 import duckdb
+from described import Description, description
 
 READY_S = 60.0
 
@@ -26,10 +27,12 @@ class Program:
             **{name: value for name, value in os.environ.items() if not name.startswith("HEADWATER_")},
             "HEADWATER_DISK_FREE_MB": "64",
             "HEADWATER_LOAD_EVERY_S": "0.3",
+            "HEADWATER_API_REQUESTS_PER_S": "10000",
             **{f"HEADWATER_{name.upper()}": value for name, value in settings.items()},
         }
         self.process: subprocess.Popen[bytes] | None = None
         self.token = ""
+        self._described: Description | None = None
 
     def __enter__(self) -> Self:
         self.start()
@@ -102,6 +105,9 @@ class Program:
         """Call the Public API with the owner's token and return its `data`."""
         status, answer = self.http(method, f"/api{path}", body, headers={"authorization": f"Bearer {self.token}"})
         assert status < 300, (status, answer)
+        if self._described is None:
+            self._described = description(json.loads(self.http("GET", "/api/openapi.json")[1]))
+        assert not self._described.complaints(method, path.partition("?")[0], status, "application/json", answer)
         return json.loads(answer)["data"]
 
     def cli(self, *arguments: str, check: bool = True) -> str:

@@ -12,12 +12,15 @@ from datetime import UTC, datetime
 import msgspec
 import uvicorn
 from starlette.applications import Starlette
+from answers import Held, whole
 from warehouse_desk import WarehouseDesk
 
 from headwater.alerts.book import Book
 from headwater.alerts.channels import Messenger
 from headwater.control import api
 from headwater.control.alerting import Alerts
+from headwater.control.api.models.destinations import ConnectionState
+from headwater.control.api.models.letters import DeadLetter
 from headwater.control.api.rates import Speeds
 from headwater.control.live import Live
 from headwater.control.models import Role
@@ -65,7 +68,7 @@ class PipelineDesk(WarehouseDesk):
 
     async def connections(self):
         self._note("connections")
-        return {"connections": list(self.states)}
+        return {"connections": [whole(ConnectionState, each) for each in self.states]}
 
     async def metrics(self, destination_id, *, since=None, until=None, granularity="hour"):
         self._note("metrics", destination_id=destination_id, since=since, until=until, granularity=granularity)
@@ -75,12 +78,12 @@ class PipelineDesk(WarehouseDesk):
 
     async def dead_letters(self, destination_id=None, cursor=None, count=50, *, chosen=None):
         self._note("dead_letters", destination_id=destination_id, cursor=cursor, count=count, chosen=chosen)
-        return {"deadLetters": list(self.letters.values()), "next": None}
+        return {"deadLetters": [whole(DeadLetter, each) for each in self.letters.values()], "next": None}
 
     async def dead_letter(self, dead_letter_id):
         if dead_letter_id not in self.letters:
             raise NotFoundError("There is no such dead letter.")
-        return self.letters[dead_letter_id]
+        return whole(DeadLetter, self.letters[dead_letter_id])
 
     async def retry_dead_letters(self, ids=None, destination_id=None, *, chosen=None, dry_run=False):
         self._note("retry", ids=ids, destination_id=destination_id, chosen=chosen, dry_run=dry_run)
@@ -225,7 +228,8 @@ class PipelineDesk(WarehouseDesk):
     async def unmapped_one(self, inbox_seq):
         self._note("unmapped_one", inbox_seq=inbox_seq)
         source = self.control.snapshot().sources[0].id
-        return {"inboxSeq": inbox_seq, "sourceId": source, "reason": "no type", "body": "a=b"}
+        known = {"inboxSeq": inbox_seq, "sourceId": source, "reason": "no type", "body": "a=b"}
+        return {**known, "receivedAt": "2026-01-01T00:00Z", "contentType": "application/x-www-form-urlencoded"}
 
     async def retry_unmapped(self, source_id=None):
         self._note("retry_unmapped", source_id=source_id)
@@ -365,9 +369,10 @@ class Running:
 
 
 @contextlib.contextmanager
-def serving(routes):
+def serving(routes, app=None):
+    """Yield the base path of an API whose routes these are, or of an app of theirs."""
     listener = socket.create_server(("127.0.0.1", 0))
-    server = uvicorn.Server(uvicorn.Config(Starlette(routes=routes), log_level="warning", lifespan="off"))
+    server = uvicorn.Server(uvicorn.Config(app or Starlette(routes=routes), log_level="warning", lifespan="off"))
     thread = threading.Thread(target=server.run, args=([listener],))
     thread.start()
     try:
@@ -403,7 +408,9 @@ def starting(directory):
             stack.callback(alerts.book.close)
             stack.callback(control.close)
             stack.callback(volume.close)
-            url = stack.enter_context(serving(routes))
+            held = Held(Starlette(routes=routes), routes)
+            stack.callback(held.verdict)
+            url = stack.enter_context(serving(routes, held))
             return Running(url, control, workspace, log, volume, pipeline, routes, tokens, asking, alerts)
 
         yield started

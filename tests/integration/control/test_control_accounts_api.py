@@ -283,8 +283,9 @@ def test_runs_are_begun_shown_and_cancelled(running, connection):
     assert running.api("POST", f"{path}/runs/r1/cancel")["run"]["state"] == "cancelled"
     assert running.refused("POST", f"{path}/runs/r2/cancel")[:2] == (404, "not_found")
     assert running.refused("GET", f"{path}/runs?count=0")[2] == "count"
-    running.pipeline.differences = [{"id": "7", "name": "Spring"}]
-    assert running.api("GET", f"{path}/reconciliation")["campaigns"] == [{"id": "7", "name": "Spring"}]
+    told = {"id": "7", "name": "Spring", "sentAt": None, "checkedAt": "2026-01-01T00:00:00Z", "readAt": None}
+    running.pipeline.differences = [{**told, "equal": True, "counts": {}, "why": []}]
+    assert running.api("GET", f"{path}/reconciliation")["campaigns"] == running.pipeline.differences
 
 
 def test_complaints_are_passed_on_as_they_are(running, connection):

@@ -1,5 +1,8 @@
 """The stand-in for the pipeline role, as to warehouses: it tells what a test put there, and notes what is asked."""
 
+from answers import whole
+
+from headwater.control.api.models.warehouses import Standing
 from headwater.errors import NotFoundError
 
 SCHEMA = "site"
@@ -23,7 +26,7 @@ class WarehouseDesk:
 
     async def warehouses(self):
         self._note("warehouses")
-        return {"warehouses": list(self.standings)}
+        return {"warehouses": [whole(Standing, each) for each in self.standings]}
 
     async def test_warehouse(self, type_, settings):
         self._note("test_warehouse", type_=type_, settings=dict(settings))
@@ -76,6 +79,8 @@ def reloading(number, warehouse_id, *, source_ids=None, collections=None, since=
         "warehouseId": warehouse_id,
         "sourceIds": source_ids or [],
         "collections": collections,
+        "since": since,
+        "until": until,
         "reason": "asked",
         "first": 0,
         "next": 100,
@@ -102,7 +107,9 @@ def load(number, warehouse_id, status="success", rows=None, notices=(), error=""
         "next": 10,
         "events": 10,
         "filtered": 0,
+        "missed": 0,
         "rows": rows or {},
         "notices": list(notices),
         "error": error,
+        "reload": "",
     }
