@@ -10,6 +10,7 @@ from typing import Any
 
 from headwater import clock as wall
 from headwater.app import answers
+from headwater.app.regulating import People
 from headwater.clock import Clock
 from headwater.control.accounts import TYPE
 from headwater.control.pipeline import Answer
@@ -30,7 +31,7 @@ Refresh = Callable[[], Awaitable[object]]
 class Desk:
     """Implements `control.pipeline.Pipeline` beside the engines; served to the web role by `rpc`."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - the engines that people ask
         self,
         reader: Reader,
         mapper: InboxMapper,
@@ -40,11 +41,18 @@ class Desk:
         *,
         refresh: Refresh | None = None,
         clock: Clock = wall.now,
+        people: People | None = None,
     ) -> None:
         """Take the engines, by source type the workers that hold accounts, and the way to the newest configuration."""
         self._reader, self._mapper, self._delivery, self._loading = reader, mapper, delivery, loading
         self._workers, self._refresh, self._clock = workers or {}, refresh, clock
+        self._people = people
         self._later: set[asyncio.Future[list[SyncRun]]] = set()
+
+    def _whom(self) -> People:
+        if self._people is None:
+            raise LogUnavailableError("This process carries out no regulations; ask the pipeline role.")
+        return self._people
 
     async def connections(self) -> Answer:
         """Return how every connection does; `pending` is what waits in the log or for a retry."""
@@ -239,6 +247,23 @@ class Desk:
     async def misfits(self, warehouse_id: str) -> Answer:
         """Return which values did not fit their columns."""
         return {"misfits": [answers.plain(each) for each in await self._loading.orders.misfits(warehouse_id)]}
+
+    async def preview_person(
+        self,
+        workspace_id: str,
+        subjects: Sequence[tuple[str, str]],
+        source_id: str | None = None,
+        *,
+        follows_links: bool = True,
+    ) -> Answer:
+        """Return what a deletion of these people would find."""
+        await self._newest()
+        return await self._whom().preview(workspace_id, subjects, source_id, follows_links=follows_links)
+
+    async def begin_regulations(self) -> Answer:
+        """Look for new regulations now."""
+        self._whom().wake()
+        return {}
 
     async def remove_person(self, ids: Mapping[str, Sequence[str]], warehouse_id: str | None = None) -> Answer:
         """Delete a person's rows for good; what one warehouse could not do stands beside what the others did."""

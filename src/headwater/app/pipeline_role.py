@@ -16,12 +16,14 @@ from headwater.app.connections import connections
 from headwater.app.desk import Desk
 from headwater.app.identify_feed import IdentifyFeed
 from headwater.app.place import Place
+from headwater.app.regulating import People, Regulating
 from headwater.app.retention import retain_dead_letters
 from headwater.app.rpc import serving
 from headwater.app.serving import Server, alongside
 from headwater.app.suppressing import Following
 from headwater.app.watch import Watch
 from headwater.budget import Budgets
+from headwater.clock import now
 from headwater.control import database
 from headwater.control.accounts import TYPE as ACTIVECAMPAIGN
 from headwater.control.service import Control
@@ -33,7 +35,7 @@ from headwater.delivery.reach import GuardedReach
 from headwater.delivery.rooms import Outside
 from headwater.eventlog.cursors import Cursors
 from headwater.eventlog.reader import SegmentReader
-from headwater.eventlog.remote import RemoteAppender
+from headwater.eventlog.remote import RemoteAppender, RemoteEraser
 from headwater.functions.runtime import Processes
 from headwater.ingest.carrying import HowMapped
 from headwater.ingest.inbox import InboxMapper
@@ -106,6 +108,15 @@ class Parts:
         self.loading = Loading(
             self.reader, settings.data_dir, every_s=settings.load_every_s, suppressions=self.suppressions
         )
+        self._eraser = RemoteEraser(place.ingest_url, place.token)
+        self.regulating = Regulating(
+            SegmentReader(settings.log_dir),  # of its own: it reads the log from the beginning
+            self._eraser,
+            self.delivery,
+            self.loading,
+            workers.by_type,
+            settings.data_dir,
+        )
         self._delivered_to: set[str] | None = None
         self._is_mapped = asyncio.Event()
 
@@ -114,6 +125,7 @@ class Parts:
 
     async def use(self, snapshot: Snapshot) -> None:
         """Take over a new configuration."""
+        self.regulating.use(snapshot)
         self.workers.apply(snapshot)
         self.loading.apply(targets(snapshot))
         self.delivery.apply(connections(snapshot, self._control.stable_key("destination revisions")))
@@ -160,6 +172,7 @@ class Parts:
     async def close(self) -> None:
         """Close the connections to the outside."""
         await self._appender.close()
+        await self._eraser.close()
         await self.workers.close()
         await self._runtime.close()
         await self._http.close()
@@ -181,9 +194,19 @@ async def run(place: Place) -> None:
     await watch.first()
     await following.first()
     collect_seldom()  # what waits for its answer is no garbage: looking at it took a third of delivery's time
-    desk = Desk(parts.reader, parts.mapper, parts.delivery, parts.loading, parts.workers.by_type, refresh=watch.refresh)
+    runner = parts.regulating.runner(control, following, now)
+    desk = Desk(
+        parts.reader,
+        parts.mapper,
+        parts.delivery,
+        parts.loading,
+        parts.workers.by_type,
+        refresh=watch.refresh,
+        people=People(runner, parts.regulating.reach),
+    )
     server = Server(serving(desk, place.token))
-    async with alongside(server.stop, watch=watch.run(), suppressions=following.run(), **parts.work()):
+    work = {"watch": watch.run(), "suppressions": following.run(), "regulations": runner.run(), **parts.work()}
+    async with alongside(server.stop, **work):
         await server.serve(place.listener)
         await parts.stop()
     await parts.close()

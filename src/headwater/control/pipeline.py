@@ -218,6 +218,28 @@ class Pipeline(Protocol):
         """
         ...
 
+    async def preview_person(
+        self,
+        workspace_id: str,
+        subjects: Sequence[tuple[str, str]],
+        source_id: str | None = None,
+        *,
+        follows_links: bool = True,
+    ) -> Answer:
+        """Return what a deletion would find: {"linked", "stores", "destinations"}; nothing is changed.
+
+        Args:
+            workspace_id: whose.
+            subjects: ("user", "anonymous" or "email", identifier), 1..5,000.
+            source_id: None is all sources.
+            follows_links: whether what events link with them is counted as well.
+        """
+        ...
+
+    async def begin_regulations(self) -> Answer:
+        """Look for new regulations now; return {}."""
+        ...
+
     async def remove_person(self, ids: Mapping[str, Sequence[str]], warehouse_id: str | None = None) -> Answer:
         """Delete a person's rows for good; return {"warehouses": [{"warehouseId", "rows", "error"}]}.
 
@@ -225,6 +247,10 @@ class Pipeline(Protocol):
             ids: `userIds`, `anonymousIds` and `emails`.
             warehouse_id: None is all.
         """
+        ...
+
+    async def accounts(self) -> Answer:
+        """Return {"accounts": [...]}: how every connection to an account does, as `account_status` tells of one."""
         ...
 
     async def account_check(self, url: str, key: str) -> Answer:

@@ -32,10 +32,11 @@ from headwater.delivery.tail import Tail
 from headwater.delivery.thread import OwnThread
 from headwater.delivery.tryout import Tried, function_tried, tried
 from headwater.delivery.worker import Parts
-from headwater.destinations.contract import Room
+from headwater.destinations.contract import Erases, Room
 from headwater.errors import ConfigError, ConflictError, NotFoundError, RetryableError
 from headwater.eventlog.contract import Reader, Topic
 from headwater.functions.contract import Ended
+from headwater.privacy.person import Person
 from headwater.privacy.suppression import Suppressed, nobody
 from headwater.protocols.gate import Gates
 
@@ -288,6 +289,25 @@ class Delivery:
     async def run_function(self, kind: str, code: str, settings: Mapping[str, Any], event: Mapping[str, Any]) -> Ended:
         """Run a function once and return how it ended; see `tryout.function_tried`."""
         return await function_tried(self._outside.runtime, self._outside.http, kind, code, settings, event)
+
+    async def erase_person(self, destination_id: str, person: Person) -> bool:
+        """Tell a destination to delete people, also a disabled one; return False where it has no way to.
+
+        Raises:
+            NotFoundError, ConfigError, DeliveryError: it did not take it, as a sentence for people.
+        """
+        connection = self._connection(destination_id)
+        room = self._outside.room(connection)
+        with mask_of(connection).errors():
+            try:
+                async with room.closing, asyncio.timeout(SEND_DEADLINE_S):
+                    _, destination = self._build(connection.type, connection.settings, room)
+                    if not isinstance(destination, Erases):
+                        return False
+                    await destination.erase(person)
+            except TimeoutError as error:
+                raise RetryableError(f"No answer within {SEND_DEADLINE_S:g} s; it is asked again.") from error
+        return True
 
     async def known(self) -> set[str]:
         """Return the destinations that something is kept for, also those that were deleted meanwhile."""

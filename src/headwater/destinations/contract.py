@@ -10,13 +10,14 @@ from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final, Protocol
+from typing import Any, Final, Protocol, runtime_checkable
 
 from headwater.budget import Budgets
 from headwater.clock import Clock, now
 from headwater.errors import DeliveryError, RetryableError, UnauthorizedError
 from headwater.functions.contract import Function, Runtime
 from headwater.outgoing import Answer, Http, retry_after_s
+from headwater.privacy.person import Person
 from headwater.spec.event import Call, Event
 
 __all__ = [
@@ -25,6 +26,7 @@ __all__ = [
     "Delivered",
     "Destination",
     "Discarded",
+    "Erases",
     "Http",
     "Outcome",
     "Reach",
@@ -38,6 +40,7 @@ __all__ = [
     "outcome_of",
     "retry_after_s",
     "setting",
+    "settle_erasure",
 ]
 
 
@@ -210,6 +213,37 @@ class Destination(Protocol):
             RetryableError, UnauthorizedError: only while nothing was sent.
         """
         ...
+
+
+@runtime_checkable
+class Erases(Protocol):
+    """What a destination has besides when its service can be told to delete people."""
+
+    async def erase(self, person: Person) -> None:
+        """Tell the service to delete everything of these people; whom it does not know is no error. May be repeated.
+
+        Raises:
+            RetryableError, UnauthorizedError, DeliveryError: it did not take it, or not all of it.
+        """
+        ...
+
+
+def settle_erasure(answer: Answer, service: str, *, unknown: Collection[int] = (404,)) -> None:
+    """Return when a service took a deletion, or knows nobody of that name; else raise what `Erases.erase` promises.
+
+    Args:
+        answer: of the service.
+        service: its name, as people know it.
+        unknown: statuses that say that there is nobody to delete.
+    """
+    outcome = outcome_of(answer)
+    match outcome:
+        case Retry(reason, _, after_s):
+            raise RetryableError(f"{service} did not take the deletion ({reason}); it is asked again.", after_s=after_s)
+        case Unauthorized(reason, status) if status not in unknown:
+            raise UnauthorizedError(f"{service} refuses the deletion ({reason}); give the key the right to delete.")
+        case Discarded(reason, status) if status not in unknown:
+            raise DeliveryError(f"{service} refuses the deletion ({reason}); delete the person there.")
 
 
 _ANSWER_CHARS: Final = 1_000

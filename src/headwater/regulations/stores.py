@@ -17,11 +17,17 @@ class Reach:
         sources: ids of the sources whose records are meant, with their schemas in warehouses.
         workspace_id: whose they are.
         is_whole: the whole workspace is meant; else one source of it.
+        is_alone: there is no other workspace: what is of a source that was deleted is meant as well.
     """
 
     workspace_id: str
     sources: Mapping[str, str]
     is_whole: bool = True
+    is_alone: bool = False
+
+    def holds(self, source_id: str) -> bool:
+        """Tell whether records of a source are meant."""
+        return source_id in self.sources or (self.is_whole and self.is_alone)
 
 
 class Store(Protocol):

@@ -12,7 +12,7 @@ through the API it puts into the inbox, like a webhook: there is one way from a 
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
@@ -238,6 +238,18 @@ class Worker(Memory, Protocol):
 
     def saw(self, workspace_id: str, lines: Sequence[bytes]) -> None:
         """Learn who is who from stored identify calls (one JSON line each) of any source of the workspace."""
+        ...
+
+    def held(self, workspace_id: str, source_ids: Sequence[str], emails: Iterable[str]) -> int:
+        """Return how many entries are about people with these addresses; called in a thread, as are the next two."""
+        ...
+
+    def forget(self, workspace_id: str, source_ids: Sequence[str], emails: Iterable[str]) -> int:
+        """Remove what is remembered of people with these addresses for good; return how many entries that were."""
+        ...
+
+    def user_of(self, workspace_id: str, email: str) -> str | None:
+        """Return the user id that identify calls gave an address, None where they gave none."""
         ...
 
     async def run(self) -> None:

@@ -5,7 +5,7 @@ The identifiers are sealed while they are needed and gone once a regulation is o
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -229,7 +229,6 @@ class Regulations:
         status: Status,
         receipt: Mapping[str, Any],
         reason: str = "",
-        linked: Iterable[str] = (),
     ) -> bool:
         """Keep how far a regulation is; one that is over forgets whom it was about.
 
@@ -238,7 +237,6 @@ class Regulations:
             status: where it stands.
             receipt: what became of each place.
             reason: why it failed or waits.
-            linked: hashes of what was found beside those who were named; kept with theirs.
 
         Returns:
             False where it was undone meanwhile.
@@ -254,11 +252,34 @@ class Regulations:
             row = connection.execute(select(work).where(work.c.regulation_id == regulation_id)).one_or_none()
             if row is None:
                 return False
-            if found := sorted(linked):
-                known = _digests(row.digests)
-                values["digests"] = _encode(_Digests(known.named, sorted({*known.linked, *found}))).decode()
             connection.execute(update(work).where(work.c.regulation_id == regulation_id).values(values))
         return True
+
+    def resolved(self, regulation: Regulation, because: Mapping[Subject, Subject], receipt: Mapping[str, Any]) -> None:
+        """Keep who else is meant, and suppress them where the type says so, in one transaction.
+
+        Args:
+            regulation: which.
+            because: every identifier, each with the named one that led to it.
+            receipt: how far it is.
+        """
+        hasher = self._suppressions.hasher
+        with noting(self._engine) as connection:
+            row = connection.execute(select(work).where(work.c.regulation_id == regulation.id)).one_or_none()
+            if row is None or row.subjects is None:
+                return
+            named = _digests(row.digests).named
+            linked = sorted({hasher.digest(each) for each in because} - set(named))
+            values = {
+                _SEALED: self._box.seal(regulation.id, _SEALED, _encode(sorted(because)).decode()),
+                "digests": _encode(_Digests(named, linked)).decode(),
+                "receipt": _encode(receipt).decode(),
+            }
+            connection.execute(update(work).where(work.c.regulation_id == regulation.id).values(values))
+            if regulation.type.suppresses:
+                scope = regulation.source_id or regulation.workspace_id
+                found = ((each, hasher.digest(led)) for each, led in because.items() if each != led)
+                self._suppressions.add(connection, regulation.workspace_id, scope, regulation.id, found)
 
     def deleted(self, workspace_id: str) -> set[str]:
         """Return the hashes of all identifiers whose deletion was carried out: a restored backup may hold them."""

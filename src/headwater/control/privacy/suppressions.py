@@ -11,7 +11,6 @@ from sqlalchemy import Connection, Engine, delete, func, insert, select
 from sqlalchemy.dialects.sqlite import insert as upsert
 
 from headwater.clock import Clock
-from headwater.control.database import noting
 from headwater.control.moments import moment, text_of
 from headwater.control.privacy.tables import suppressions
 from headwater.privacy.subjects import Hasher, Kind, Subject
@@ -101,11 +100,6 @@ class Suppressions:
         meant = (table.scope == (scope or workspace_id)) & (table.digest == self.hasher.digest(which))
         with self._engine.connect() as connection:
             return connection.execute(select(table.number).where(meant, ~table.is_ended).limit(1)).first() is not None
-
-    def link(self, workspace_id: str, scope: str, regulation_id: str, found: Iterable[tuple[Subject, str]]) -> None:
-        """Suppress what was found beside those who were named: (identifier, hash of the one it was found beside)."""
-        with noting(self._engine) as connection:
-            self.add(connection, workspace_id, scope, regulation_id, found)
 
     def add(
         self,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import random
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import chain
@@ -27,6 +27,7 @@ from headwater.sources.activecampaign.connection.keeper import Keeper
 from headwater.sources.activecampaign.history.history import History
 from headwater.sources.activecampaign.history.marks import Marks
 from headwater.sources.activecampaign.history.runs import Runs
+from headwater.sources.activecampaign.memory.known import short
 from headwater.sources.activecampaign.memory.ledger import Ledger
 from headwater.sources.activecampaign.memory.remembering import OccurrenceMemory
 from headwater.sources.activecampaign.people.identities import Identities
@@ -101,6 +102,31 @@ class AccountsWorker:
     def saw(self, workspace_id: str, lines: Sequence[bytes]) -> None:
         """Learn who is who; waits for the disk, so it is called in a thread."""
         self._parts.identities.learn(workspace_id, lines)
+
+    def held(self, workspace_id: str, source_ids: Sequence[str], emails: Iterable[str]) -> int:
+        """Return how many entries are about people with these addresses. Called in a thread."""
+        contacts, persons = self._persons(workspace_id, emails)
+        return contacts + self._parts.ledger.held_of(source_ids, persons)
+
+    def forget(self, workspace_id: str, source_ids: Sequence[str], emails: Iterable[str]) -> int:
+        """Remove what is remembered of people with these addresses; return how many entries. Called in a thread."""
+        wanted = list(emails)
+        _, persons = self._persons(workspace_id, wanted)
+        told = self._parts.ledger.forget(source_ids, persons)  # first: only the contacts tell what they are called
+        return told + sum(self._parts.identities.forget(workspace_id, email) for email in wanted)
+
+    def user_of(self, workspace_id: str, email: str) -> str | None:
+        """Return the user id that identify calls gave an address. Called in a thread."""
+        return self._parts.identities.user_of(workspace_id, email)
+
+    def _persons(self, workspace_id: str, emails: Iterable[str]) -> tuple[int, list[str]]:
+        """Return how many entries of people there are, and what occurrences call them."""
+        count, persons = 0, list[str]()
+        for email in emails:
+            contacts = self._parts.identities.contacts_of(workspace_id, email)
+            count += len(contacts) + (self._parts.identities.user_of(workspace_id, email) is not None)
+            persons += [short(each) for each in (*contacts, email)]
+        return count, persons
 
     async def run(self) -> None:
         """Run every part until `stop`; one that fails is begun again and ends no other."""

@@ -6,6 +6,7 @@ unsubscribe waits for its reason.
 
 from __future__ import annotations
 
+import json
 import threading
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
@@ -44,6 +45,12 @@ _SELECT: Final = (
 
 _encode: Final = msgspec.json.Encoder().encode
 _decode: Final = msgspec.json.Decoder(Draft).decode
+
+_PERSONAL: Final = ("tellings", "held")  # tables with rows of one person
+_OF_PERSONS: Final = (
+    "source in (select id from sources where source_id in (select value from json_each(?)))"
+    " and person in (select value from json_each(?))"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +101,7 @@ class Ledger:
 
     def __init__(self, path: Path) -> None:
         """Open the file, which is made when it is not there."""
-        self._db = sqlite.connect(path)
+        self._path, self._db = path, sqlite.connect(path)
         self._db.executescript(_SCHEMA.read_text())
         self._side, self._lock = sqlite.connect(path, read_only=True), threading.Lock()
 
@@ -173,6 +180,34 @@ class Ledger:
             "select until_s from lost where source = (select id from sources where source_id = ?)", (source_id,)
         ).fetchall()
         return float(rows[0][0]) if rows else 0.0
+
+    def held_of(self, source_ids: Sequence[str], persons: Sequence[str]) -> int:
+        """Return how many occurrences and waiting events of these persons there are; any thread may ask."""
+        values = json.dumps(list(source_ids)), json.dumps(list(persons))
+        with self._lock:
+            return sum(
+                int(self._side.execute(f"select count(*) from {table} where {_OF_PERSONS}", values).fetchone()[0])  # noqa: S608 - words of ours
+                for table in _PERSONAL
+            )
+
+    def forget(self, source_ids: Sequence[str], persons: Sequence[str]) -> int:
+        """Remove them for good, beside whatever the mapper does; the counts stay, which are about nobody.
+
+        An occurrence that is told again finds its messageId in the log: it does not come back.
+        """
+        values = json.dumps(list(source_ids)), json.dumps(list(persons))
+        own = sqlite.connect(self._path)
+        try:
+            own.execute("pragma secure_delete = on")
+            with sqlite.transaction(own):
+                return sum(
+                    int(own.execute(f"delete from {table} where {_OF_PERSONS}", values).rowcount)  # noqa: S608 - words of ours
+                    for table in _PERSONAL
+                )
+        finally:
+            own.execute("vacuum")  # what was released long ago has left bytes in free pages
+            own.execute("pragma wal_checkpoint(truncate)")
+            own.close()
 
     def _write(self, source_id: str, changes: Changes) -> None:
         self._db.execute("insert into sources (source_id) values (?) on conflict do nothing", (source_id,))

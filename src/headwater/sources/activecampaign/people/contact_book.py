@@ -220,6 +220,16 @@ class ContactBook:
                 [(workspace_id, self.hashed(each.email), each.user_id, each.at_ms) for each in learnt],
             )
 
+    def contacts_of(self, workspace_id: str, email: str) -> list[str]:
+        """Return the ids of the contacts that have this address in accounts of the workspace."""
+        with self._lock:
+            rows = self._connection.execute(
+                "select contact_id from contacts where email = ? and source_id in"
+                " (select source_id from sources where workspace_id = ?)",
+                (self.hashed(email), workspace_id),
+            ).fetchall()
+        return [contact_id for (contact_id,) in rows]
+
     def forget(self, workspace_id: str, email: str) -> int:
         """Remove everything about a person in a workspace; return how many rows that were."""
         hashed = self.hashed(email)

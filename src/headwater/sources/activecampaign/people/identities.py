@@ -183,6 +183,14 @@ class Identities:
         self._book.learn(workspace_id, learnt)
         self._users.drop((workspace_id, self._book.hashed(each.email)) for each in learnt)
 
+    def contacts_of(self, workspace_id: str, email: str) -> list[str]:
+        """Return the contacts that have an address, in any account of a workspace. Called in a thread."""
+        return self._book.contacts_of(workspace_id, email)
+
+    def user_of(self, workspace_id: str, email: str) -> str | None:
+        """Return the user id that identify calls gave an address. Called in a thread."""
+        return next(iter(self._book.users(workspace_id, [self._book.hashed(email)]).values()), None)
+
     def forget(self, workspace_id: str, email: str) -> int:
         """Remove what is known of a person; return how many entries that were. Called in a thread."""
         count = self._book.forget(workspace_id, email)
