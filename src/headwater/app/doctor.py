@@ -24,6 +24,8 @@ from headwater.app.rpc import Caller, internal_token
 from headwater.clock import now
 from headwater.config import Settings
 from headwater.control.database import destinations, open_engine, warehouses
+from headwater.control.keyring import ring_of
+from headwater.control.service import Control
 from headwater.delivery.conservation import Comparison, accounts, compare
 from headwater.delivery.ledger import FILE, Ledger
 from headwater.errors import ConfigError, HeadwaterError
@@ -79,12 +81,42 @@ def _directory(settings: Settings) -> Iterator[Finding]:
     yield Finding(
         "data directory", "writable" if writable else "read-only", "" if writable else "Give it back to its owner."
     )
-    key = settings.data_dir / "secret.key"
-    if key.exists():
+    key = config.key_path(settings)
+    if key is not None and key.exists():
         is_private = not key.stat().st_mode & 0o077
+        where = "beside the data that it protects" if key.is_relative_to(settings.data_dir) else "apart from the data"
         yield Finding(
-            "secret key", "private" if is_private else "readable by others", "" if is_private else f"chmod 600 {key}"
+            "secret key",
+            f"private, {where}" if is_private else "readable by others",
+            "" if is_private else f"chmod 600 {key}",
         )
+
+
+def _control(settings: Settings) -> Iterator[Finding]:
+    """Open each stored secret and walk the audit trail's chain; nothing is written, no key is made."""
+    key = config.key_path(settings)
+    engine = open_engine(settings.control_url)
+    try:
+        if not Path(engine.url.database or "").exists() or (key is not None and not key.exists()):
+            yield Finding("stored secrets", "none yet")
+            return
+        control = Control(engine, ring_of(settings))
+        found = control.rotation.survey()
+        lost = len(found.unknown) + len(found.altered)
+        advice = "Restore the key that belongs to this database; `headwater secrets status` names them." if lost else ""
+        told = f"{found.counts.total():,} sealed, {lost} of them cannot be opened" if lost else "all open"
+        yield Finding("stored secrets", told, advice)
+        if len(found.key_ids) > 1:
+            yield Finding("key rotation", "not finished", "Run `headwater secrets rotate`.")
+        chain = control.audit.verify()
+        whole = f"{chain.entries:,} entries, the chain holds"
+        advice = "" if chain.broken_at is None else f"Entry {chain.broken_at}: {chain.reason}. Compare with a backup."
+        yield Finding("audit trail", "broken" if advice else whole, advice)
+    except SQLAlchemyError:
+        advice = "Start `headwater serve` once: it brings the database up to date."
+        yield Finding("stored secrets", "not readable yet", advice)
+    finally:
+        engine.dispose()
 
 
 def _disk(settings: Settings) -> Iterator[Finding]:
@@ -264,6 +296,7 @@ def _loaded(settings: Settings) -> Iterator[Finding]:
 
 _CHECKS: Final[Mapping[str, Callable[[Settings], Iterator[Finding]]]] = {
     "data directory": _directory,
+    "stored secrets": _control,
     "disk": _disk,
     "SQLite": _sqlite,
     "clock": _clock,

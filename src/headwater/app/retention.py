@@ -7,10 +7,12 @@ from datetime import datetime, timedelta
 from typing import Final
 
 import structlog
+from sqlalchemy.exc import SQLAlchemyError
 
 from headwater import sqlite
 from headwater.clock import SteadyClock
 from headwater.config import Settings
+from headwater.control.service import Control
 from headwater.delivery.engine import Delivery
 from headwater.errors import CorruptLogError
 from headwater.eventlog.contract import Topic
@@ -52,6 +54,23 @@ async def retain_dead_letters(delivery: Delivery, settings: Settings) -> None:
             log.warning("retention.failed", reason=type(error).__name__)
         else:
             log.info("dead_letters.expired", count=count)
+
+
+async def retain_audit(control: Control) -> None:
+    """Expire the audit trail once an hour, for the first time after an hour; its chain holds."""
+    clock = SteadyClock()
+    while True:
+        await asyncio.sleep(_EVERY_S)
+        moment = clock.moment()
+        if moment is None:
+            log.error("retention.skipped", reason="the clock was set; restart Headwater once it is right")
+            continue
+        try:
+            count = await asyncio.to_thread(control.audit.expire, moment)
+        except SQLAlchemyError as error:  # a full disk passes; the next hour tries again
+            log.warning("retention.failed", reason=type(error).__name__)
+        else:
+            log.info("audit.expired", count=count)
 
 
 def expire(stored: SegmentLog, settings: Settings, moment: datetime) -> None:

@@ -13,6 +13,7 @@ from headwater.alerts.mail import Mailer
 from headwater.alerts.mail import server as mail_server
 from headwater.app.alerting import Alerting
 from headwater.app.place import Place
+from headwater.app.retention import retain_audit
 from headwater.app.rpc import Caller, Remote
 from headwater.app.serving import Server, alongside
 from headwater.clock import now
@@ -74,7 +75,7 @@ async def run(place: Place) -> None:
     doors = api.build(parts, Speeds(settings.api_requests_per_s))
     server = Server(Starlette(routes=[*doors, *routes]))
     alerting = Alerting(control, volume, pipeline, alerts.book, messenger, settings.data_dir)
-    async with alongside(server.stop, volume=volume.run(), alerts=alerting.run()):
+    async with alongside(server.stop, volume=volume.run(), alerts=alerting.run(), audit=retain_audit(control)):
         await server.serve(place.listener)
     await http.close()
     await caller.close()

@@ -160,12 +160,11 @@ class Audit:
             found = connection.execute(select(entries.c.seq).where(entries.c.hash == hash_)).first()
         return found is not None
 
-    def expire(self) -> int:
-        """Give up details and entries that are older than they are kept, and return how many entries went.
+    def expire(self, now: datetime) -> int:
+        """Give up details and entries that are older than they are kept at `now`; return how many entries went.
 
         The chain holds: an entry's hash covers the digest of its details, and the head remembers where it begins.
         """
-        now = self._clock()
         with noting(self._engine) as connection:
             aged = entries.c.at < text_of(now - DETAILS_KEPT)
             connection.execute(update(entries).where(aged, entries.c.details.is_not(None)).values(details=None))
