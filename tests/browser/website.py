@@ -9,6 +9,7 @@ import time
 from concurrent.futures import Future
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Any
 
@@ -18,10 +19,19 @@ import uvicorn
 from starlette.applications import Starlette
 from stored import Tables, reload_run
 
+from headwater.alerts.book import Book
+from headwater.alerts.channels import Messenger
+from headwater.clock import now
+from headwater.control import local_token
 from headwater.control.accounts import Place
+from headwater.control.alerting import Alerts
 from headwater.control.live import Live
+from headwater.control.people.oidc import Provider, Registration
+from headwater.control.people.passwords import Passwords
 from headwater.control.service import open_control
 from headwater.control.volume import Volume
+from headwater.delivery.address import Policy
+from headwater.delivery.http import GuardedHttp
 from headwater.errors import InvalidRequestError, NotFoundError
 from headwater.eventlog.contract import Topic
 from headwater.eventlog.segments import SegmentLog
@@ -29,6 +39,8 @@ from headwater.spec.event import Record
 from headwater.web import app as pages
 
 SECRET = b"s" * 32
+CHEAP = Passwords(kib=8, passes=1)
+"""As strong as a test needs it; the real strength has a test of its own."""
 
 
 class Line:
@@ -161,15 +173,17 @@ class Line:
 class Website:
     """Starts, stops and starts again on the same address, with what it has stored."""
 
-    def __init__(self, directory: Path, *, open_access: bool = False) -> None:
-        self.directory, self.open_access = directory, open_access
+    def __init__(
+        self, directory: Path, *, open_access: bool = False, registration: Registration | None = None
+    ) -> None:
+        self.directory, self.open_access, self.registration = directory, open_access, registration
         self.line = Line()
         self.tables = duckdb.connect()
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             self.port = probe.getsockname()[1]
         self.url = f"http://127.0.0.1:{self.port}"
-        self.control = open_control(f"sqlite:///{directory / 'control.db'}", SECRET)
+        self.control = open_control(f"sqlite:///{directory / 'control.db'}", SECRET, passwords=CHEAP)
         self.workspace = self.control.workspaces.get()
         self._numbers = iter(range(1, 1_000_000))
         self.start()
@@ -195,6 +209,9 @@ class Website:
         self._stopping = asyncio.Event()
         self.log = SegmentLog.open(self.directory / "log", disk_free_bytes_min=0, disk_reserved_bytes=0)
         self.volume = Volume(self.log, self.directory / "volume.db")
+        http = GuardedHttp(Policy((ip_network("127.0.0.0/8"),)))
+        messenger = Messenger(http, None, self.url)
+        self.alerts = Alerts(self.control, Book(self.directory / "alerts.sqlite"), messenger, self.url)
         routes = pages.build(
             self.control,
             self.volume,
@@ -205,6 +222,8 @@ class Website:
             session_secret=SECRET,
             public_url=self.url,
             open_access=self.open_access,
+            alerts=self.alerts,
+            provider=Provider(self.registration, http, now) if self.registration else None,
         )
         config = uvicorn.Config(
             Starlette(routes=routes), port=self.port, log_level="error", timeout_graceful_shutdown=1, lifespan="off"
@@ -222,6 +241,8 @@ class Website:
         with suppress(asyncio.CancelledError):
             await counting
         self.volume.close()
+        self.alerts.book.close()
+        await http.close()
         await self.log.close()
 
     def reject(self, source, *lines: dict[str, Any]) -> None:
@@ -239,6 +260,14 @@ class Website:
 
     def token(self, role: str = "owner") -> str:
         return self.control.tokens.create(self.workspace.id, f"{role} token", role)[0]
+
+    def set_up_link(self) -> str:
+        return f"/set-up?token={local_token.make(SECRET, now(), local_token.SET_UP)}"
+
+    def owner(self, email: str = "ann@example.com", name: str = "Ann", password: str = "correct horse battery"):
+        """Set Headwater up, as the first person does with the link."""
+        link = local_token.make(SECRET, now(), local_token.SET_UP)
+        return self.control.credentials.set_up(link, self.workspace.id, email, name, password)
 
     def source(self, slug: str = "activecampaign", type_: str = "activecampaign", name: str = "ActiveCampaign"):
         return self.control.sources.create(self.workspace.id, slug, type_, name=name)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from pathlib import Path
 from typing import Any, Final
@@ -83,3 +84,14 @@ def members(path: str, known: tuple[str, ...], shown: tuple[str, ...]) -> dict[s
     if unknown := sorted(found.keys() - {*known, *shown}):
         raise click.UsageError(f"--file: unknown member {unknown[0][:40]!r}; known are: {', '.join(known)}.")
     return {name: value for name, value in found.items() if name in known}
+
+
+def variable(name: str, option: str) -> str:
+    """Return what a variable of the environment holds: secrets are not typed on a command line.
+
+    Raises:
+        UsageError: it is not set.
+    """
+    if name not in os.environ:
+        raise click.UsageError(f"{option} {name}: the variable {name} is not set")
+    return os.environ[name]

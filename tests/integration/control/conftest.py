@@ -49,6 +49,7 @@ def page(running):
         session_secret=SECRET,
         public_url="http://127.0.0.1",
         open_access=True,
+        alerts=running.alerts,
     )
     opener = urllib.request.build_opener(urllib.request.HTTPCookieProcessor(http.cookiejar.CookieJar()))
     with serving(routes) as url:

@@ -1,0 +1,1 @@
+"""What a workspace wants to be told of, and where."""
