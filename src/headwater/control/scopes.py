@@ -12,6 +12,8 @@ from headwater.errors import InvalidRequestError
 
 FAMILIES: Final[Mapping[str, str]] = {
     "activecampaign": "Accounts of ActiveCampaign",
+    "alerts": "Alerts, their rules and channels",
+    "audit-events": "The audit trail",
     "catalog": "What can be added",
     "connections": "How deliveries do",
     "dead-letters": "Events that were given up",
@@ -21,17 +23,22 @@ FAMILIES: Final[Mapping[str, str]] = {
     "functions": "Functions",
     "insert-function-instances": "Functions before destinations",
     "invites": "Invitations",
+    "labels": "Labels",
     "queries": "SQL on warehouses",
+    "regulations": "Deletion and suppression of people",
     "rejections": "What was refused",
     "replays": "Replays",
     "roles": "The roles that there are",
     "sources": "Sources and their write keys",
+    "suppressions": "Who is suppressed",
     "syncs": "Loads of all warehouses",
     "tokens": "Tokens of the API",
+    "tracking-plans": "Tracking plans",
     "unmapped": "Webhooks that could not be read",
     "users": "Members and what they may do",
     "warehouses": "Warehouses and their loads",
     "workspace": "The workspace itself",
+    "workspaces": "Workspaces of this installation",
 }
 DEEDS: Final = ("read", "write")
 SCOPES: Final = frozenset(f"{family}:{deed}" for family in FAMILIES for deed in DEEDS)
