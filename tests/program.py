@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, Self
 
 import duckdb
+
 from described import Description, description
 
 READY_S = 60.0

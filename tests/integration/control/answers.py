@@ -5,8 +5,8 @@ import types
 import typing
 
 import msgspec
-from described import description
 
+from described import description
 from headwater.control import api
 from headwater.control.api.door import Door
 

@@ -11,8 +11,9 @@ from datetime import UTC, datetime
 
 import msgspec
 import uvicorn
-from starlette.applications import Starlette
 from answers import Held, whole
+from starlette.applications import Starlette
+from trail import Law
 from warehouse_desk import WarehouseDesk
 
 from headwater.alerts.book import Book
@@ -337,6 +338,9 @@ class Running:
     asking: Asking = field(default_factory=Asking)
     alerts: Alerts = None
 
+    def __post_init__(self):
+        self.law = Law(self.control)
+
     def http(self, method, path, body=None, *, token="owner", headers=None):
         status, answer, headers = self.raw(method, path, body, token=token, headers=headers)
         return status, json.loads(answer or b"null"), headers
@@ -349,11 +353,14 @@ class Running:
         if token:
             sent["authorization"] = f"Bearer {self.tokens.get(token, token)}"
         request = urllib.request.Request(self.url + path, raw, sent, method=method)
-        try:
-            with urllib.request.urlopen(request, timeout=30) as answer:
-                return answer.status, answer.read(), answer.headers
-        except urllib.error.HTTPError as error:
-            return error.code, error.read(), error.headers
+        with self.law.held(method) as answered:
+            try:
+                with urllib.request.urlopen(request, timeout=30) as answer:
+                    answered.append(answer.status)
+                    return answer.status, answer.read(), answer.headers
+            except urllib.error.HTTPError as error:
+                answered.append(error.code)
+                return error.code, error.read(), error.headers
 
     def api(self, method, path, body=None, **how):
         status, answer, _ = self.http(method, path, body, **how)

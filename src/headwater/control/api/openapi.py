@@ -157,11 +157,17 @@ def _in_path(operation: Operation) -> list[Shape]:
             "name": name,
             "in": "path",
             "required": True,
-            "description": MEMBERS.get(name, ""),
+            "description": MEMBERS.get(name) or _said(name),
             "schema": {"type": "string", "minLength": 1},
         }
         for name in _PARAMETER.findall(operation.path)
     ]
+
+
+def _said(name: str) -> str:
+    """Return what a name says by itself, such as `channelId`."""
+    words = re.sub(r"(?<!^)(?=[A-Z])", " ", name).lower()
+    return f"The {words.removesuffix(' id')}'s id." if words.endswith(" id") else f"The {words}."
 
 
 def _in_query(operation: Operation) -> list[Shape]:
