@@ -174,7 +174,12 @@ class Website:
     """Starts, stops and starts again on the same address, with what it has stored."""
 
     def __init__(
-        self, directory: Path, *, open_access: bool = False, registration: Registration | None = None
+        self,
+        directory: Path,
+        *,
+        open_access: bool = False,
+        registration: Registration | None = None,
+        public_url: str = "",
     ) -> None:
         self.directory, self.open_access, self.registration = directory, open_access, registration
         self.line = Line()
@@ -183,6 +188,7 @@ class Website:
             probe.bind(("127.0.0.1", 0))
             self.port = probe.getsockname()[1]
         self.url = f"http://127.0.0.1:{self.port}"
+        self.public_url = public_url or self.url
         self.control = open_control(f"sqlite:///{directory / 'control.db'}", SECRET, passwords=CHEAP)
         self.workspace = self.control.workspaces.get()
         self._numbers = iter(range(1, 1_000_000))
@@ -220,7 +226,7 @@ class Website:
             self.line,
             Tables(self.tables),
             session_secret=SECRET,
-            public_url=self.url,
+            public_url=self.public_url,
             open_access=self.open_access,
             alerts=self.alerts,
             provider=Provider(self.registration, http, now) if self.registration else None,

@@ -6,6 +6,8 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Any, Final
 
+import structlog
+from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
@@ -18,6 +20,7 @@ from headwater.web.access import address_of, admit_same_origin, own_path
 from headwater.web.rendering import HEADERS
 from headwater.web.visit import Desk, Visit, action, read_form, refusal
 
+_log = structlog.get_logger(__name__)
 _REFUSED: Final = "This token is unknown, revoked or for the API only. Make one with: headwater token create --name me"
 
 
@@ -44,6 +47,9 @@ def guarded(desk: Desk, step: Step) -> Callable[[Request], Awaitable[Response]]:
             return await step(desk, request)
         except HeadwaterError as error:
             return refusal(desk, request, error)
+        except Exception:  # noqa: BLE001 - the outermost loop of these pages: one broken page and a line in the log
+            _log.exception("page.failed", path=request.scope["route"].path)  # the rule, for the path may hold a link
+            return refusal(desk, request, HTTPException(500))
 
     return endpoint
 
