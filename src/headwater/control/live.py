@@ -39,6 +39,11 @@ class Live:
     def __init__(self, reader: Reader, topic: Topic = Topic.EVENTS) -> None:
         self._reader, self._topic = reader, topic
 
+    @property
+    def reader(self) -> Reader:
+        """The log."""
+        return self._reader
+
     def recent(
         self, source_id: str | None = None, count: int = 50, before: int | None = None, event: str | None = None
     ) -> list[Event]:

@@ -24,6 +24,7 @@ FAMILIES: Final[Mapping[str, str]] = {
     "insert-function-instances": "Functions before destinations",
     "invites": "Invitations",
     "labels": "Labels",
+    "people": "What there is of a person, and its export",
     "queries": "SQL on warehouses",
     "regulations": "Deletion and suppression of people",
     "rejections": "What was refused",

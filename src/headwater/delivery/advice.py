@@ -21,6 +21,8 @@ _BY_CODE: Final = {
     "FILTERED_BY_INTEGRATIONS_OBJECT": "The event's `integrations` excludes this destination: change it at its sender.",
     "UNSUPPORTED_EVENT_TYPE": "The destination does not take this kind of call; there is nothing to do.",
     "DESTINATION_DISABLED": "The destination was disabled: enable it, then replay.",
+    "SUPPRESSED": "The person is suppressed: nothing of them is handed on until that is ended.",
+    "ERASED": "The event was erased for a person's sake, or for its age; there is nothing to do.",
     "FILTERED_BY_RULES": "A filter keeps the event out: change the destination's filters if it should arrive.",
     "NO_MATCHING_MAPPING": "No mapping's trigger is true for the event: change a trigger, or add a mapping.",
     "FILTERED_AT_MAPPING": "The event lacks what the mapping requires: send it, or do not require it.",

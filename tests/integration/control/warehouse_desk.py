@@ -64,6 +64,15 @@ class WarehouseDesk:
         when = {"firstAt": "2026-11-22T08:00:00+00:00", "lastAt": "2026-11-23T08:00:00+00:00"}
         return {"misfits": [{**where, **when, "rows": 3, "widened": True}]}
 
+    async def preview_person(self, workspace_id, subjects, source_id=None, *, follows_links=True):
+        self._note("preview_person", workspace_id=workspace_id, subjects=list(subjects), follows_links=follows_links)
+        linked = [{"kind": kind, "value": value, "isNamed": True} for kind, value in subjects]
+        return {"linked": linked, "stores": [{"name": "log.events", "count": 3}], "destinations": []}
+
+    async def begin_regulations(self):
+        self._note("begin_regulations")
+        return {}
+
     async def remove_person(self, ids, warehouse_id=None):
         self._note("remove_person", ids=dict(ids), warehouse_id=warehouse_id)
         if warehouse_id is None:

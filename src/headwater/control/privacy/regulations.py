@@ -128,20 +128,18 @@ class Regulations:
             NotFoundError: there is no such source.
             ConflictError: too many regulations wait.
         """
-        wanted, about = (
-            _choice(RegulationType, kind, "regulationType"),
-            _choice(SubjectType, subject_type, "subjectType"),
-        )
-        named = _named(about, subject_ids)
-        now = self._clock()
-        late = wanted.deletes and len(named) > MANY
+        wanted = _choice(RegulationType, kind, "regulationType")
+        about, subjects = checked_subjects(subject_type, subject_ids)
+        count, now = len(set(subject_ids)), self._clock()
+        late = wanted.deletes and count > MANY
+        own = [(each, self._suppressions.hasher.digest(each)) for each in subjects]
         row: dict[str, Any] = {
             "id": naming.new_id(),
             "workspace_id": workspace_id,
             "type": wanted.value,
             "subject_type": about.value,
             "collection": collection,
-            "count": len(named),
+            "count": count,
             "follows_links": follows_links,
             "created_by": _actor(),
             "created_at": text_of(now),
@@ -151,11 +149,9 @@ class Regulations:
             self._admit(connection, workspace_id)
             row["source_id"] = None if source_id is None else _source(connection, workspace_id, source_id)
             connection.execute(insert(regulations).values(row))
-            subjects = [subject(KINDS[about], each) for each in named] if about in KINDS else []
             connection.execute(insert(work).values(self._work(row["id"], subjects, now, wanted)))
             scope = row["source_id"] or workspace_id
             if wanted.suppresses:
-                own = ((each, self._suppressions.hasher.digest(each)) for each in subjects)
                 self._suppressions.add(connection, workspace_id, scope, row["id"], own)
             if wanted is RegulationType.UNSUPPRESS:
                 self._suppressions.end(connection, workspace_id, scope, subjects)
@@ -322,6 +318,17 @@ def _choice(kinds: type[_Choice], text: str, member: str) -> _Choice:
         return kinds(text)
     except ValueError:
         raise InvalidRequestError(f"{member} is one of {', '.join(kinds)}", field=member) from None
+
+
+def checked_subjects(subject_type: str, ids: Sequence[str]) -> tuple[SubjectType, list[Subject]]:
+    """Return what ids are, and the identifiers; none for object ids, which are no people.
+
+    Raises:
+        InvalidRequestError: the type is unknown, there are none or too many, or one is no such id.
+    """
+    about = _choice(SubjectType, subject_type, "subjectType")
+    named = _named(about, ids)
+    return about, list(dict.fromkeys(subject(KINDS[about], each) for each in named)) if about in KINDS else []
 
 
 def _named(about: SubjectType, ids: Sequence[str]) -> list[str]:

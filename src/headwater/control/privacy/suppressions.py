@@ -11,6 +11,7 @@ from sqlalchemy import Connection, Engine, delete, func, insert, select
 from sqlalchemy.dialects.sqlite import insert as upsert
 
 from headwater.clock import Clock
+from headwater.control.database import Row
 from headwater.control.moments import moment, text_of
 from headwater.control.privacy.tables import suppressions
 from headwater.privacy.subjects import Hasher, Kind, Subject
@@ -21,13 +22,13 @@ class Entry:
     """One suppressed identifier.
 
     Attributes:
-        scope: the workspace, or the source that it is limited to.
+        source_id: the source that it is limited to; None for the whole workspace.
         digest: its hash.
         is_linked: it was found in events beside the one that was named.
     """
 
     number: int
-    scope: str
+    source_id: str | None
     kind: Kind
     digest: str
     is_linked: bool
@@ -74,18 +75,14 @@ class Suppressions:
         wanted = select(suppressions).where(table.workspace_id == workspace_id, ~table.is_ended, table.number > after)
         with self._engine.connect() as connection:
             rows = connection.execute(wanted.order_by(table.number).limit(count)).all()
-        return [
-            Entry(
-                row.number,
-                row.scope,
-                Kind(row.kind),
-                row.digest,
-                row.digest != row.because,
-                row.regulation_id,
-                moment(row.created_at),
-            )
-            for row in rows
-        ]
+        return [_entry(row) for row in rows]
+
+    def entries(self, workspace_id: str, which: Subject) -> list[Entry]:
+        """Return the entries of one identifier; empty where it is not suppressed."""
+        table = suppressions.c
+        meant = (table.workspace_id == workspace_id) & (table.digest == self.hasher.digest(which)) & ~table.is_ended
+        with self._engine.connect() as connection:
+            return [_entry(row) for row in connection.execute(select(suppressions).where(meant).limit(100))]
 
     def count(self, workspace_id: str) -> int:
         """Return how many identifiers of a workspace are suppressed."""
@@ -163,3 +160,15 @@ class Suppressions:
                 is_ended=True,
             )
         )
+
+
+def _entry(row: Row) -> Entry:
+    return Entry(
+        number=row.number,
+        source_id=None if row.scope == row.workspace_id else row.scope,
+        kind=Kind(row.kind),
+        digest=row.digest,
+        is_linked=row.digest != row.because,
+        regulation_id=row.regulation_id,
+        created_at=moment(row.created_at),
+    )
