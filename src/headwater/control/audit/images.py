@@ -174,10 +174,14 @@ def _unchanged_where_equal(table: Table, before: Image | None, after: Image | No
         return after
     return {
         name: before[name]
-        if not table.c[name].info.get("audited", True) or _means_the_same(table, before, after, name, box)
+        if _is_beside_the_point(table, name) or _means_the_same(table, before, after, name, box)
         else value
         for name, value in after.items()
     }
+
+
+def _is_beside_the_point(table: Table, name: str) -> bool:
+    return name == "updated_at" or not table.c[name].info.get("audited", True)
 
 
 def _means_the_same(table: Table, before: Image, after: Image, name: str, box: Any) -> bool:

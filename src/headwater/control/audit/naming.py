@@ -60,8 +60,9 @@ def type_of(change: Change) -> str:
     table = change.table.name
     changed = frozenset(change.columns)
     if change.kind == "modified":
-        if changed == {"enabled"} and table != "accounts":
-            return f"{_title(noun_of(table, change.table.info))} {'Enabled' if change.row['enabled'] else 'Disabled'}"
+        if changed == {"enabled"}:
+            called = "ActiveCampaign Account" if table == "accounts" else _title(noun_of(table, change.table.info))
+            return f"{called} {'Enabled' if change.row['enabled'] else 'Disabled'}"
         for (name, columns), called in _COLUMNS.items():
             if name == table and changed <= columns:
                 return called
