@@ -97,16 +97,19 @@ class SecretBox:
         return replaced(column, text, lambda field, sealed: self.open(row_id, field, sealed))
 
     def sealed_anew(self, row_id: str, column: str, text: str) -> str:
-        """Return what a column holds with its secrets under the present key; those that are already stay.
+        """Return what a column holds with its secrets under the present key.
+
+        Those that are already stay, and so do those whose key is not in the ring: nobody can open them.
 
         Raises:
             ConfigError: as `open`.
         """
-        present = key_id_of(self._ring.present)
+        present, *former = map(key_id_of, self._ring.all)
 
         def anew(field: str, sealed: str) -> str:
-            is_present = sealed.split(":")[1] == present
-            return sealed if is_present else self.seal(row_id, field, self.open(row_id, field, sealed))
+            key_id = sealed.split(":")[1]
+            is_former = key_id != present and key_id in former
+            return self.seal(row_id, field, self.open(row_id, field, sealed)) if is_former else sealed
 
         return replaced(column, text, anew)
 

@@ -32,6 +32,7 @@ from headwater.delivery.http import GuardedHttp
 from headwater.errors import ConflictError, InvalidRequestError, NotFoundError, QueryError, RetryableError
 from headwater.eventlog.contract import Topic
 from headwater.eventlog.memory import MemoryLog
+from headwater.observing.seen import Seen
 from headwater.spec.event import Record
 from headwater.warehouses.contract import CatalogTable, Result
 
@@ -105,8 +106,9 @@ class PipelineDesk(WarehouseDesk):
             self.runs = [run]
         return {"count": 3, "replay": run}
 
-    async def replays(self, destination_id=None):
+    async def replays(self, destination_id=None, *, among=None):
         found = [run for run in self.runs if destination_id in {None, run["destinationId"]}]
+        found = [run for run in found if among is None or run["destinationId"] in among]
         self.runs = [run | {"state": "done", "passed": 10} if run["state"] == "running" else run for run in self.runs]
         return {"replays": found}
 
@@ -226,7 +228,7 @@ class PipelineDesk(WarehouseDesk):
         self._note("complaints", connection_id=connection_id, rows=list(rows))
         return {"count": len(rows)}
 
-    async def unmapped(self, source_id=None, count=50):
+    async def unmapped(self, source_id=None, count=50, *, among=None):
         self._note("unmapped", source_id=source_id, count=count)
         return {"unmapped": [{"inboxSeq": 3, "sourceId": "s", "reason": "no type", "receivedAt": "2026-01-01T00:00Z"}]}
 
@@ -236,7 +238,7 @@ class PipelineDesk(WarehouseDesk):
         known = {"inboxSeq": inbox_seq, "sourceId": source, "reason": "no type", "body": "a=b"}
         return {**known, "receivedAt": "2026-01-01T00:00Z", "contentType": "application/x-www-form-urlencoded"}
 
-    async def retry_unmapped(self, source_id=None):
+    async def retry_unmapped(self, source_id=None, *, among=None):
         self._note("retry_unmapped", source_id=source_id)
         return {"mapped": 1, "stillUnmapped": 2}
 
@@ -337,6 +339,7 @@ class Running:
     tokens: dict = field(default_factory=dict)
     asking: Asking = field(default_factory=Asking)
     alerts: Alerts = None
+    seen: Seen = None
 
     def __post_init__(self):
         self.law = Law(self.control)
@@ -413,7 +416,8 @@ def starting(directory):
             volume = Volume(log, directory / f"volume-{region}.db")
 
             alerts = alerts_of(control, directory / f"alerts-{region}.sqlite")
-            parts = api.Parts(control, pipeline, asking, alerts, Live(log), Live(log, Topic.REJECTED), volume)
+            seen = Seen(directory)
+            parts = api.Parts(control, pipeline, asking, alerts, Live(log), Live(log, Topic.REJECTED), volume, seen)
             routes = api.build(parts, Speeds(requests_per_s, requests_per_s))
             tokens = {role: control.tokens.create(workspace.id, role, role)[0] for role in Role}
             stack.callback(alerts.book.close)
@@ -422,6 +426,6 @@ def starting(directory):
             held = Held(Starlette(routes=routes), routes)
             stack.callback(held.verdict)
             url = stack.enter_context(serving(routes, held))
-            return Running(url, control, workspace, log, volume, pipeline, routes, tokens, asking, alerts)
+            return Running(url, control, workspace, log, volume, pipeline, routes, tokens, asking, alerts, seen)
 
         yield started

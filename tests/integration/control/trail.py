@@ -7,7 +7,7 @@ from sqlalchemy import func, select
 
 from headwater.control.audit.tables import entries
 
-# An account's webhook is taken down before the account changes or goes: a step of its own, which lasts if all else fails.
+# An account's webhook is taken down before the account changes or goes: a step of its own, and it may be the last.
 STEPS = ("ActiveCampaign Account Disabled", "ActiveCampaign Account Enabled")
 ASKS = ("GET", "HEAD", "OPTIONS")
 
