@@ -35,6 +35,7 @@ from headwater.delivery.http import GuardedHttp
 from headwater.errors import InvalidRequestError, NotFoundError
 from headwater.eventlog.contract import Topic
 from headwater.eventlog.segments import SegmentLog
+from headwater.observing.seen import Seen
 from headwater.spec.event import Record
 from headwater.web import app as pages
 
@@ -230,6 +231,7 @@ class Website:
             public_url=self.public_url,
             open_access=self.open_access,
             alerts=self.alerts,
+            seen=Seen(self.directory),
             provider=Provider(self.registration, http, self._provider_clock) if self.registration else None,
         )
         config = uvicorn.Config(

@@ -31,6 +31,7 @@ from headwater.delivery.address import Policy
 from headwater.delivery.http import GuardedHttp
 from headwater.eventlog.contract import Topic
 from headwater.eventlog.reader import SegmentReader
+from headwater.observing.seen import Seen
 from headwater.outgoing import Http
 from headwater.reports.query import Queries
 from headwater.web import app as pages
@@ -54,10 +55,13 @@ async def run(place: Place) -> None:
     live, refused = Live(reader), Live(reader, Topic.REJECTED)
     caller = Caller(place.pipeline_url, place.token, who="pipeline role")
     pipeline = cast("Pipeline", Remote(Pipeline, caller))
-    queries = Queries(settings.data_dir / "warehouses", control.warehouses.opened)
+    queries = Queries(
+        settings.data_dir / "warehouses", control.warehouses.opened, owner_of=control.warehouses.workspace_of
+    )
     http = GuardedHttp(Policy(settings.allow_networks))
     messenger = Messenger(http, mail, place.public_url)
     alerts = Alerts(control, Book(settings.state_dir / alert_book.FILE), messenger, place.public_url)
+    seen = Seen(settings.state_dir)
     routes = pages.build(
         control,
         volume,
@@ -70,8 +74,9 @@ async def run(place: Place) -> None:
         open_access=place.open_access,
         alerts=alerts,
         provider=_provider(settings, http),
+        seen=seen,
     )
-    parts = api.Parts(control, pipeline, queries, alerts, live, refused, volume)
+    parts = api.Parts(control, pipeline, queries, alerts, live, refused, volume, seen)
     doors = api.build(parts, Speeds(settings.api_requests_per_s))
     server = Server(Starlette(routes=[*doors, *routes]))
     alerting = Alerting(control, volume, pipeline, alerts.book, messenger, settings.data_dir)

@@ -17,6 +17,7 @@ from headwater.control.pipeline import Pipeline
 from headwater.control.service import Control
 from headwater.control.volume import Volume
 from headwater.errors import NotFoundError
+from headwater.observing.seen import Seen
 from headwater.web import (
     accounts,
     audit,
@@ -60,6 +61,7 @@ def build(  # noqa: PLR0913 - each is a part of its own that the app has made
     public_url: str,
     open_access: bool,
     alerts: Alerts,
+    seen: Seen,
     provider: Provider | None = None,
     clock: Clock = wall.now,
 ) -> list[Route]:
@@ -76,13 +78,26 @@ def build(  # noqa: PLR0913 - each is a part of its own that the app has made
         public_url: the address under which ActiveCampaign and visitors reach this server.
         open_access: nobody has to sign in; only a demo on loopback may set it.
         alerts: what is wrong now and was.
+        seen: what sources have sent.
         provider: where people sign in with OpenID Connect; None is nowhere.
         clock: what "5 minutes ago" counts from.
     """
     door = Door(control, public_url, open_access=open_access)
     pipeline = witnessed(pipeline, control.audit)
     desk = Desk(
-        control, volume, live, refused, pipeline, asking, door, Renderer(clock), public_url, clock, alerts, provider
+        control,
+        volume,
+        live,
+        refused,
+        pipeline,
+        asking,
+        door,
+        Renderer(clock),
+        public_url,
+        clock,
+        alerts,
+        seen,
+        provider,
     )
     return [
         Route("/static/{path:path}", Assets(), methods=["GET", "HEAD"]),

@@ -33,6 +33,7 @@ from headwater.errors import (
     RequestError,
 )
 from headwater.limits import KIB, MIB
+from headwater.observing.seen import Seen
 from headwater.web.access import Door, Session, actor_of, address_of, admit_form, admit_same_origin
 from headwater.web.hashing import Hashing
 from headwater.web.rendering import HEADERS, Renderer
@@ -58,6 +59,7 @@ class Desk:
     public_url: str
     clock: Clock
     alerts: Alerts
+    seen: Seen
     provider: Provider | None = None
     hashing: Hashing = field(default_factory=Hashing)
 

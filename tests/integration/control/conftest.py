@@ -50,6 +50,7 @@ def page(running):
         public_url="http://127.0.0.1",
         open_access=True,
         alerts=running.alerts,
+        seen=running.seen,
     )
     opener = urllib.request.build_opener(urllib.request.HTTPCookieProcessor(http.cookiejar.CookieJar()))
     with serving(routes) as url:

@@ -320,7 +320,7 @@ class Asking:
     def running(self, warehouse_id=None):
         return [each for each in self.open if warehouse_id in (None, each.warehouse_id)]
 
-    def cancel(self, query_id):
+    def cancel(self, query_id, _warehouse_id):
         self.cancelled.append(query_id)
         return True
 

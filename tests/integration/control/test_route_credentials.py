@@ -266,6 +266,7 @@ def site(plane):
         public_url="http://127.0.0.1",
         open_access=False,
         alerts=plane.alerts,
+        seen=plane.seen,
     )
 
 

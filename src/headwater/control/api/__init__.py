@@ -29,18 +29,23 @@ from headwater.control.api.paging import Pager
 from headwater.control.api.published import Published
 from headwater.control.api.queries import QueryOperations
 from headwater.control.api.rates import Speeds
+from headwater.control.api.regulations import RegulationOperations
 from headwater.control.api.reloads import ReloadOperations
 from headwater.control.api.replays import ReplayOperations
 from headwater.control.api.roles import RoleOperations
+from headwater.control.api.schema import SchemaOperations
 from headwater.control.api.selective_syncs import SelectiveSyncOperations
+from headwater.control.api.source_settings import SourceSettingsOperations
 from headwater.control.api.sources import SourceOperations
 from headwater.control.api.subscriptions import SubscriptionOperations
 from headwater.control.api.syncs import SyncOperations
 from headwater.control.api.tokens import TokenOperations
+from headwater.control.api.tracking_plans import TrackingPlanOperations
 from headwater.control.api.unmapped import UnmappedOperations
 from headwater.control.api.users import UserOperations
 from headwater.control.api.warehouses import WarehouseOperations
 from headwater.control.api.workspace import WorkspaceOperations
+from headwater.control.api.workspaces import WorkspacesOperations
 from headwater.control.asking import Asking
 from headwater.control.audit.witness import witnessed
 from headwater.control.connecting import Connecting
@@ -48,6 +53,7 @@ from headwater.control.live import Live
 from headwater.control.pipeline import Pipeline
 from headwater.control.service import Control
 from headwater.control.volume import Volume
+from headwater.observing.seen import Seen
 
 BASE = "/api"
 
@@ -64,6 +70,7 @@ class Parts:
         live: the log's events.
         rejected: the log's rejections, `Live(reader, Topic.REJECTED)`.
         volume: the counts.
+        seen: what sources have sent.
     """
 
     control: Control
@@ -73,6 +80,7 @@ class Parts:
     live: Live
     rejected: Live
     volume: Volume
+    seen: Seen
 
 
 def build(parts: Parts, speeds: Speeds | None = None) -> list[Route]:
@@ -83,6 +91,7 @@ def build(parts: Parts, speeds: Speeds | None = None) -> list[Route]:
     connecting = Connecting(control, pipeline)
     operations = [
         *WorkspaceOperations(control, pager).operations(),
+        *WorkspacesOperations(control, pager).operations(),
         *SourceOperations(control, pager, connecting).operations(),
         *AccountOperations(control, pager, pipeline, connecting).operations(),
         *DestinationOperations(control, pager, pipeline).operations(),
@@ -98,6 +107,7 @@ def build(parts: Parts, speeds: Speeds | None = None) -> list[Route]:
         *DeliveryOperations(control, pipeline).operations(),
         *DeadLetterOperations(control, pipeline).operations(),
         *ReplayOperations(control, pager, pipeline).operations(),
+        *RegulationOperations(control, pager, pipeline, parts.live).operations(),
         *QueryOperations(control, asking).operations(),
         *AlertOperations(control, pager, parts.alerts).operations(),
         *UnmappedOperations(control, pipeline).operations(),
@@ -106,6 +116,9 @@ def build(parts: Parts, speeds: Speeds | None = None) -> list[Route]:
         *InviteOperations(control, pager, wall.now).operations(),
         *TokenOperations(control, pager, wall.now).operations(),
         *AuditOperations(control, pager).operations(),
+        *SourceSettingsOperations(control, parts.seen).operations(),
+        *SchemaOperations(control, pager, parts.seen).operations(),
+        *TrackingPlanOperations(control, pager, parts.seen).operations(),
     ]
     by_path: dict[str, list[Operation]] = {}
     for operation in operations:

@@ -19,7 +19,7 @@ _UNKNOWN_FIELD: Final = re.compile(r"unknown field `(?P<field>.*?)`")
 _AT: Final = re.compile(r" - at `\$\.?(?P<field>.*?)`$")
 
 
-async def read(request: Request) -> bytes:
+async def read(request: Request, bytes_max: int = BODY_BYTES_MAX) -> bytes:
     """Return the body.
 
     Raises:
@@ -31,13 +31,13 @@ async def read(request: Request) -> bytes:
     if request.headers.get("content-encoding", "identity").lower() != "identity":
         raise Refusal(415, "unsupported_media_type", "Send the body uncompressed.")
     length = request.headers.get("content-length", "")
-    if length.isdecimal() and int(length) > BODY_BYTES_MAX:
-        raise Refusal(413, "too_large", f"A body has at most {BODY_BYTES_MAX} bytes.")
+    if length.isdecimal() and int(length) > bytes_max:
+        raise Refusal(413, "too_large", f"A body has at most {bytes_max} bytes.")
     raw = bytearray()
     async for chunk in request.stream():
         raw += chunk
-        if len(raw) > BODY_BYTES_MAX:
-            raise Refusal(413, "too_large", f"A body has at most {BODY_BYTES_MAX} bytes.")
+        if len(raw) > bytes_max:
+            raise Refusal(413, "too_large", f"A body has at most {bytes_max} bytes.")
     return bytes(raw)
 
 

@@ -35,6 +35,8 @@ from headwater.errors import HeadwaterError, InvalidRequestError, StaleError
 
 TRIAL: Final = 10
 """The cost of an operation that asks another service, or a warehouse."""
+WORKSPACE: Final = "headwater-workspace"
+"""The header that names the workspace a local token is meant for, by slug; other tokens have one of their own."""
 _log = structlog.get_logger()
 _encode: Final = msgspec.json.Encoder(decimal_format="number").encode
 _FAMILY: Final = {"destination": "destinations", "query": "queries", "replay": "replays", "sync": "syncs"}
@@ -106,6 +108,7 @@ class Operation:
         query: what its query may hold; `paged` says that it takes `pagination`, too.
         files: other media types that it can answer with.
         cost: how many requests it counts as; TRIAL for what keeps others busy.
+        body_bytes_max: of the request.
         volatile: members of what a GET shows that change by themselves: they are no part of its ETag.
     """
 
@@ -121,6 +124,7 @@ class Operation:
     files: tuple[str, ...] = ()
     cost: int = 1
     volatile: tuple[str, ...] = ()
+    body_bytes_max: int = bodies.BODY_BYTES_MAX
 
     @property
     def scope(self) -> str:
@@ -139,7 +143,7 @@ class Lobby:
     """What all doors share.
 
     Attributes:
-        authenticate: tells whose a token is, None for nobody's.
+        authenticate: tells whose a token is, None for nobody's; the second is the workspace that a request names.
         source_of: tells which source of a workspace a path is about, "" for none.
         version: of the configuration.
         repeats: answers by idempotency key.
@@ -147,7 +151,7 @@ class Lobby:
         guesses: buckets of addresses whose tokens are refused.
     """
 
-    authenticate: Callable[[str], Caller | None]
+    authenticate: Callable[[str, str], Caller | None]
     source_of: Callable[[str, Mapping[str, str]], str]
     version: Callable[[], int]
     repeats: Repeats
@@ -185,7 +189,8 @@ class Door:
         scheme, _, token = request.headers.get("authorization", "").partition(" ")
         caller = None
         if scheme.lower() == "bearer" and token:
-            caller = await asyncio.to_thread(self._lobby.authenticate, token.strip())
+            wanted = request.headers.get(WORKSPACE, "")
+            caller = await asyncio.to_thread(self._lobby.authenticate, token.strip(), wanted)
         if caller is None:
             pace = self._lobby.guesses.spend(_address(request))
             if pace.wait_s:
@@ -199,7 +204,7 @@ class Door:
         await self._admit(caller, operation, request)
         raw, body = b"", None
         if request.method in _BODY_METHODS:
-            raw = await bodies.read(request)
+            raw = await bodies.read(request, operation.body_bytes_max)
             body = bodies.decoded(request, raw, operation.body)
         asked = Asked(caller, request.method, request.path_params, request.query_params, request.headers, body)
         with acting(_actor(caller, request)):
