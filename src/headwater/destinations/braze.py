@@ -26,8 +26,10 @@ from headwater.destinations.contract import (
     is_spoilt,
     outcome_of,
     setting,
+    settle_erasure,
 )
 from headwater.errors import ConfigError
+from headwater.privacy.person import Person
 from headwater.spec import conventions
 from headwater.spec.event import Body, Call, Event
 
@@ -177,6 +179,20 @@ class Destination:
             unsent=lambda error: Retry(str(error), after_s=error.after_s),
             is_spoilt=is_spoilt,
         )
+
+    async def erase(self, person: Person) -> None:
+        """Delete profiles by external id and by address; needs the key's permission `users.delete`.
+
+        Source: Braze REST API, Delete users: up to 50 of one kind a request.
+        """
+        for kind, values in (("external_ids", person.user_ids), ("email_addresses", person.emails)):
+            listed = sorted(values)
+            for start in range(0, len(listed), self.batch_max):
+                body = msgspec.json.encode({kind: listed[start : start + self.batch_max]})
+                answer = await self._http.request(
+                    "POST", f"{self._base}/users/delete", body=body, headers=self._headers
+                )
+                settle_erasure(answer, "Braze")
 
     async def _deliver(self, kind: str, bodies: Sequence[bytes]) -> list[Outcome]:
         answer = await self._post(kind.partition("/")[0], bodies)

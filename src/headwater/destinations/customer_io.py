@@ -13,6 +13,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, ClassVar, Final, Literal
+from urllib.parse import quote
 
 import msgspec
 
@@ -28,8 +29,10 @@ from headwater.destinations.contract import (
     is_spoilt,
     outcome_of,
     setting,
+    settle_erasure,
 )
 from headwater.errors import ConfigError, DeliveryError
+from headwater.privacy.person import Person
 from headwater.spec import conventions
 from headwater.spec.event import Body, Call, Event
 
@@ -154,6 +157,15 @@ class Destination:
             unsent=lambda error: Retry(str(error), after_s=error.after_s),
             is_spoilt=is_spoilt,
         )
+
+    async def erase(self, person: Person) -> None:
+        """Delete people by id and by address.
+
+        Source: Customer.io Track API, Delete a customer.
+        """
+        for each in sorted({*person.user_ids, *person.emails}):
+            address = f"{self._base}/api/v1/customers/{quote(each, safe='')}"
+            settle_erasure(await self._http.request("DELETE", address, headers=self._headers), "Customer.io")
 
     def _part(self, body: Body) -> Part | Outcome:
         made = payload(body, self._settings.object_type)

@@ -28,8 +28,10 @@ from headwater.destinations.contract import (
     outcome_of,
     retry_after_s,
     setting,
+    settle_erasure,
 )
 from headwater.errors import ConfigError
+from headwater.privacy.person import Person
 from headwater.spec import conventions
 from headwater.spec.event import Body, Call, Event
 
@@ -152,6 +154,15 @@ class Destination:
     async def send(self, events: Sequence[Event]) -> list[Outcome]:
         """Send one event, in one request or a few."""
         return [await self._deliver(event.body) for event in events]
+
+    async def erase(self, person: Person) -> None:
+        """Delete contacts by address; HubSpot then refuses the address for good, also one that it did not know.
+
+        Source: HubSpot CRM API, Permanently delete a contact (GDPR-compliant).
+        """
+        for email in sorted(person.emails):
+            wanted = {"objectId": email, "idProperty": "email"}
+            settle_erasure(await self._ask("POST", f"{_CONTACTS}/gdpr-delete", wanted), "HubSpot")
 
     async def _deliver(self, body: Body) -> Outcome:
         address = conventions.email(body)

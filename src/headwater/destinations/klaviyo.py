@@ -24,8 +24,10 @@ from headwater.destinations.contract import (
     demand,
     outcome_of,
     setting,
+    settle_erasure,
 )
 from headwater.errors import ConfigError
+from headwater.privacy.person import Person
 from headwater.spec import conventions
 from headwater.spec.event import Body, Call, Event
 
@@ -130,6 +132,18 @@ class Destination:
     async def send(self, events: Sequence[Event]) -> list[Outcome]:
         """Post one profile or event."""
         return [await self._deliver(event.body) for event in events]
+
+    async def erase(self, person: Person) -> None:
+        """Ask for the deletion of profiles by address; needs the key's scope `data-privacy:write`.
+
+        Source: Klaviyo Data Privacy API, Request Profile Deletion.
+        """
+        for email in sorted(person.emails):
+            profile_ = {"data": {"type": "profile", "attributes": {"email": email}}}
+            job = {"data": {"type": "data-privacy-deletion-job", "attributes": {"profile": profile_}}}
+            address = f"{self._base}/api/data-privacy-deletion-jobs"
+            body = msgspec.json.encode(job)
+            settle_erasure(await self._http.request("POST", address, body=body, headers=self._headers), "Klaviyo")
 
     async def _deliver(self, body: Body) -> Outcome:
         attributes = profile(body)

@@ -32,6 +32,7 @@ from headwater.destinations.contract import (
 )
 from headwater.errors import ConfigError, DeliveryError, RetryableError, UnauthorizedError
 from headwater.limits import CONNECT_DEADLINE_S, IDENTIFIER_BYTES_MAX, MIB
+from headwater.privacy.person import Person
 from headwater.spec.event import Event
 
 _NO_FILE: Final = f"{os.devnull}/none"  # cannot be there; libpq warns on stderr of one that is no plain file
@@ -47,6 +48,7 @@ _COLUMNS: Final = (
     ("body", "jsonb", "the whole event", "NUL characters, which PostgreSQL cannot store, become U+FFFD"),
 )
 _KEY: Final = ("source_id", "message_id")
+_LITERALLY: Final = str.maketrans({"\\": r"\\", "%": r"\%", "_": r"\_"})  # what LIKE would read as a pattern
 
 CARD = Card(
     name="PostgreSQL",
@@ -151,6 +153,25 @@ class Destination:
         for places in requests(sizes, count_max=self.batch_max, bytes_max=_BATCH_BYTES_MAX):
             outcomes += await divided([events[place] for place in places], self._insert, _is_spoilt)
         return outcomes
+
+    async def erase(self, person: Person) -> None:
+        """Delete the rows of this source by id, and by an address anywhere in the event."""
+        psycopg = self._psycopg
+        emails = [f"%{each.translate(_LITERALLY)}%" for each in sorted(person.emails)]
+        whom = [sorted(person.user_ids), sorted(person.anonymous_ids), emails]
+        statement = psycopg.sql.SQL(
+            "delete from {} where source_id = %s and (user_id = any(%s) or anonymous_id = any(%s)"
+            " or lower(body::text) like any(%s))"
+        ).format(self._table)
+        async with self._one_at_a_time:
+            try:
+                connection = await self._connected()
+                if not self._has_table:
+                    await self._make_table(connection)
+                await connection.execute(statement, [self._room.source_id, *whom])
+            except psycopg.Error as error:
+                await self._close()
+                raise _raised(error) from error
 
     async def _insert(self, events: Sequence[Event]) -> list[Outcome]:
         psycopg = self._psycopg

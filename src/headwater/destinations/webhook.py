@@ -15,7 +15,9 @@ import hmac
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Final, Literal
+from typing import Any, Final, Literal
+
+import msgspec
 
 from headwater.batching import divided, requests
 from headwater.destinations.contract import (
@@ -32,6 +34,7 @@ from headwater.destinations.contract import (
 )
 from headwater.errors import ConfigError, DeliveryError, RetryableError, UnauthorizedError
 from headwater.limits import MIB
+from headwater.privacy.person import Person
 from headwater.spec.event import Event
 
 CARD = Card(
@@ -182,6 +185,27 @@ class Destination:
         for places in requests(sizes, count_max=self.batch_max, bytes_max=_BATCH_BYTES_MAX):
             outcomes += await divided([events[place] for place in places], self._deliver, is_spoilt)
         return outcomes
+
+    async def erase(self, person: Person) -> None:
+        """Send `{"type": "delete"}` for each user id, and with `anonymousId` or `traits.email` for the others.
+
+        Source: Segment, User Deletion and Suppression: destinations get an event of type delete with the userId.
+        """
+        whom: list[dict[str, Any]] = [{"userId": each} for each in sorted(person.user_ids)]
+        whom += [{"anonymousId": each} for each in sorted(person.anonymous_ids)]
+        whom += [{"traits": {"email": each}} for each in sorted(person.emails)]
+        for each in whom:
+            body = msgspec.json.encode({"type": "delete", **each})
+            message = "msg_" + hashlib.sha256(b"delete\0" + body).hexdigest()[:32]
+            match await self._request(message, self._body([body])):
+                case Delivered():
+                    continue
+                case Unauthorized(reason):
+                    raise UnauthorizedError(f"The receiver refused a deletion ({reason}); compare the secret.")
+                case Retry(reason, _, after_s):
+                    raise RetryableError(f"The receiver did not take a deletion ({reason}).", after_s=after_s)
+                case refused:
+                    raise DeliveryError(f"The receiver refused a deletion ({refused.reason}); let it take them.")
 
     async def _deliver(self, events: Sequence[Event]) -> list[Outcome]:
         try:
