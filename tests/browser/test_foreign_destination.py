@@ -35,7 +35,8 @@ FORM = {
 
 def routes() -> list[tuple[str, str]]:
     """Return method and path of everything under one destination."""
-    parts = {"session_secret": b"s" * 32, "public_url": "http://a.example", "open_access": False, "alerts": None, "seen": None}
+    parts = {"session_secret": b"s" * 32, "public_url": "http://a.example", "open_access": False}
+    parts |= {"alerts": None, "seen": None}
     built = pages.build(*[None] * 6, **parts)
     found = [route for route in built if isinstance(route, Route) and "{destination}" in route.path]
     return sorted((method, route.path) for route in found for method in (route.methods or set()) - {"HEAD"})

@@ -19,7 +19,7 @@ from headwater.control.api.schema import violation_shape
 from headwater.control.models import Role
 from headwater.control.moments import text_of
 from headwater.control.protocols.plans import PlanEntry
-from headwater.control.protocols.rules import UPDATE_MAX, Draft, RuleEntry, RuleKey
+from headwater.control.protocols.rules import RULES_MAX, UPDATE_MAX, Draft, RuleEntry, RuleKey
 from headwater.control.protocols.seen import plan_of
 from headwater.control.service import Control
 from headwater.errors import InvalidRequestError
@@ -147,10 +147,8 @@ class TrackingPlanOperations:
         wanted: CreatePlan = asked.body
         workspace_id, key = asked.caller.workspace_id, asked.query.get("fromSource")
         source = self._control.sources.get(workspace_id, key) if key else None
-        plan = self._control.tracking_plans.create(workspace_id, wanted.name, wanted.description, wanted.type)
-        if source is not None:
-            drafts = drafts_of(plan_of(self._seen, source.id))
-            self._control.tracking_plans.replace_rules(workspace_id, plan.id, drafts)
+        drafts = drafts_of(plan_of(self._seen, source.id)[:RULES_MAX]) if source else []
+        plan = self._control.tracking_plans.create(workspace_id, wanted.name, wanted.description, wanted.type, drafts)
         return {"trackingPlan": _shape(plan)}
 
     def get(self, asked: Asked) -> Answer:

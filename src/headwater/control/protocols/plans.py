@@ -65,8 +65,15 @@ class TrackingPlans:
                 return plan
         raise NotFoundError(f"There is no tracking plan {plan_id[:60]!r}; GET /tracking-plans lists them.")
 
-    def create(self, workspace_id: str, name: str, description: str = "", type_: str = _ENFORCED) -> PlanEntry:
-        """Make a plan without rules and return it.
+    def create(
+        self,
+        workspace_id: str,
+        name: str,
+        description: str = "",
+        type_: str = _ENFORCED,
+        drafts: Sequence[Draft] = (),
+    ) -> PlanEntry:
+        """Make a plan, with the rules that it begins with, and return it.
 
         Raises:
             InvalidRequestError: name, description or type are wrong.
@@ -74,7 +81,7 @@ class TrackingPlans:
         """
         if type_ not in TYPES:
             raise InvalidRequestError(f"type is one of {', '.join(TYPES)}", field="type")
-        now = text_of(self._clock())
+        checked, now = rule_rows.checked(drafts), text_of(self._clock())
         row = {
             "id": f"tp_{naming.new_id()}",
             "workspace_id": workspace_id,
@@ -88,6 +95,7 @@ class TrackingPlans:
             rows.room_for_one_more(connection, plans, workspace_id, PLANS_MAX)
             row["slug"] = _free_slug(connection, workspace_id, row["name"])
             connection.execute(insert(plans).values(row))
+            rule_rows.replace(connection, row["id"], checked, now)
         return self.get(workspace_id, row["id"])
 
     def update(
