@@ -34,6 +34,7 @@ from headwater.eventlog.reader import SegmentReader
 from headwater.observing.seen import Seen
 from headwater.outgoing import Http
 from headwater.reports.query import Queries
+from headwater.web import api_docs
 from headwater.web import app as pages
 
 
@@ -78,7 +79,8 @@ async def run(place: Place) -> None:
     )
     parts = api.Parts(control, pipeline, queries, alerts, live, refused, volume, seen)
     doors = api.build(parts, Speeds(settings.api_requests_per_s))
-    server = Server(Starlette(routes=[*doors, *routes]))
+    documentation = api_docs.build(api.described(doors))
+    server = Server(Starlette(routes=[*documentation, *doors, *routes]))
     alerting = Alerting(control, volume, pipeline, alerts.book, messenger, settings.data_dir)
     async with alongside(server.stop, volume=volume.run(), alerts=alerting.run(), audit=retain_audit(control)):
         await server.serve(place.listener)

@@ -86,7 +86,7 @@ class Visit:
 
     def page(self, template: str, *, status: int = 200, **values: Any) -> Response:
         """Return a page inside the frame."""
-        shown = {"visit": self, "theme": _theme(self.request), **values}
+        shown = {"visit": self, "theme": theme_of(self.request), **values}
         return self.desk.renderer.page(template, shown, status=status)
 
     def to(self, *parts: str, **query: str) -> Response:
@@ -234,13 +234,14 @@ def refusal(desk: Desk, request: Request, error: HeadwaterError | HTTPException)
         status = error.status if isinstance(error, RequestError) else _STATUS.get(type(error), 400)
         reason = "" if isinstance(error, NotFoundError) else str(error)
     title, usual = _TITLES.get(status, ("That did not work", "Go back and try again."))
-    values = {"theme": _theme(request), "title": title, "reason": reason or usual, "status": status}
+    values = {"theme": theme_of(request), "title": title, "reason": reason or usual, "status": status}
     answer = desk.renderer.page("refusal.html", values, status=status)
     if isinstance(error, RequestError) and error.retry_after_s is not None:
         answer.headers["retry-after"] = str(error.retry_after_s)
     return answer
 
 
-def _theme(request: Request) -> str:
+def theme_of(request: Request) -> str:
+    """Return what the viewer chose, light or dark; "" follows the system."""
     theme = request.cookies.get("headwater-theme", "")
     return theme if theme in {"light", "dark"} else ""

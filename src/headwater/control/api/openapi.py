@@ -15,6 +15,7 @@ from headwater.control.api import segment
 from headwater.control.api.bodies import PLAIN
 from headwater.control.api.conditions import KEY_CHARS_MAX
 from headwater.control.api.door import Operation
+from headwater.control.api.examples import example_of
 from headwater.control.api.paging import COUNT_DEFAULT, COUNT_MAX
 from headwater.control.api.refusing import RequestErrors
 from headwater.control.api.words import FAMILIES, MEMBERS
@@ -108,7 +109,8 @@ def _described(operation: Operation, by_model: Mapping[Any, Shape]) -> Shape:
     if told[1]:
         described["description"] = told[1]
     if operation.body is not None:
-        content = {kind: {"schema": by_model[operation.body]} for kind in _MEDIA_TYPES}
+        example = example_of(operation.body)
+        content = {kind: {"schema": by_model[operation.body], "example": example} for kind in _MEDIA_TYPES}
         described["requestBody"] = {"required": True, "content": content}
     return described
 

@@ -20,6 +20,7 @@ FAMILIES: Final = {
     "insert-function-instances": "Functions that stand before a destination.",
     "invites": "People who are asked to join.",
     "labels": "Keys and values that sort sources and other things.",
+    "people": "What is kept of one person.",
     "queries": "Questions in SQL.",
     "regulations": "Suppressing and deleting a person's data.",
     "rejections": "What was refused at the door.",
