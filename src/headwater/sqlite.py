@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -22,6 +23,8 @@ OperationalError: Any = dbapi2.OperationalError
 
 # 3.7.0 .. 3.51.2 can corrupt a database in WAL mode (sqlite.org/wal.html, "the WAL-reset bug").
 VERSION_MIN: Final = (3, 51, 3)
+_BUSY_S: Final = 5.0  # ours: how long others may hold a lock
+_AGAIN_S: Final = 0.02
 
 
 def connect(path: Path, *, read_only: bool = False) -> Connection:
@@ -37,12 +40,30 @@ def connect(path: Path, *, read_only: bool = False) -> Connection:
         found = dbapi2.sqlite_version
         raise ConfigError(f"SQLite {found} can corrupt data; install pysqlite3 >= 0.6.1, which brings a repaired one.")
     address = f"{path.absolute().as_uri()}?mode={'ro' if read_only else 'rwc'}"
-    connection = dbapi2.connect(address, uri=True, isolation_level=None, check_same_thread=False, timeout=5.0)
+    connection = dbapi2.connect(address, uri=True, isolation_level=None, check_same_thread=False, timeout=_BUSY_S)
     if not read_only:
-        connection.execute("pragma journal_mode = wal")
+        _write_ahead(connection)
     connection.execute("pragma synchronous = full")
     connection.execute("pragma foreign_keys = on")
     return connection
+
+
+def _write_ahead(connection: Connection) -> None:
+    """Switch to WAL; SQLite itself does not wait for that while another program opens or changes the same new file.
+
+    Raises:
+        OperationalError: it is locked for longer than the busy time-out.
+    """
+    deadline = time.monotonic() + _BUSY_S
+    while True:
+        try:
+            connection.execute("pragma journal_mode = wal")
+        except OperationalError as error:
+            if "locked" not in str(error) or time.monotonic() > deadline:
+                raise
+            time.sleep(_AGAIN_S)
+        else:
+            return
 
 
 @contextmanager
