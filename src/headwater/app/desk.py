@@ -139,9 +139,10 @@ class Desk:
         run = counted if dry_run else await again()
         return {"count": counted.selected, "replay": answers.replay(run)}
 
-    async def replays(self, destination_id: str | None = None) -> Answer:
+    async def replays(self, destination_id: str | None = None, *, among: Sequence[str] | None = None) -> Answer:
         """Return the newest replays of a destination, or of all, newest first."""
-        return {"replays": [answers.replay(each) for each in await self._delivery.replays(destination_id)]}
+        found = await self._delivery.replays(destination_id, among=among)
+        return {"replays": [answers.replay(each) for each in found]}
 
     async def cancel_replay(self, replay_id: int) -> Answer:
         """End a replay where it is."""
@@ -174,7 +175,9 @@ class Desk:
             return {"ok": False, "message": str(error)}
         return {"ok": True, "message": "The destination answered."}
 
-    async def sync(self, warehouse_id: str | None = None, *, wait: bool = False) -> Answer:
+    async def sync(
+        self, warehouse_id: str | None = None, *, wait: bool = False, among: Sequence[str] | None = None
+    ) -> Answer:
         """Load what is waiting now; with `wait` return once everything accepted before the call is loaded.
 
         Raises:
@@ -186,7 +189,7 @@ class Desk:
         if wait:
             await self._mapper.drain(inbox_end)
         end = await asyncio.to_thread(self._reader.end, Topic.EVENTS)
-        runs = asyncio.ensure_future(self._loading.sync(warehouse_id, end))
+        runs = asyncio.ensure_future(self._loading.sync(warehouse_id, end, among=among))
         if not wait:
             self._later.add(runs)
             runs.add_done_callback(self._later.discard)
@@ -197,12 +200,16 @@ class Desk:
             raise DeliveryError(" ".join(failed))
         return {"syncs": [answers.plain(run) for run in done]}
 
-    async def syncs(self, warehouse_id: str | None = None, count: int = 50) -> Answer:
+    async def syncs(
+        self, warehouse_id: str | None = None, count: int = 50, *, among: Sequence[str] | None = None
+    ) -> Answer:
         """Return the newest loads."""
-        return {"syncs": [answers.plain(run) for run in await asyncio.to_thread(self._latest, warehouse_id, count)]}
+        ids = among if warehouse_id is None else [warehouse_id]
+        return {"syncs": [answers.plain(run) for run in await asyncio.to_thread(self._latest, ids, count)]}
 
-    def _latest(self, warehouse_id: str | None, count: int) -> list[SyncRun]:
-        ids = [status.warehouse_id for status in self._loading.status()] if warehouse_id is None else [warehouse_id]
+    def _latest(self, ids: Sequence[str] | None, count: int) -> list[SyncRun]:
+        if ids is None:
+            ids = [status.warehouse_id for status in self._loading.status()]
         runs = [run for each in ids for run in self._loading.runs(each, count)]
         return sorted(runs, key=lambda run: run.started_at, reverse=True)[:count]
 
@@ -318,9 +325,12 @@ class Desk:
         """Take spam complaints that were exported by hand."""
         return await self._worker.complaints(connection_id, rows)
 
-    async def unmapped(self, source_id: str | None = None, count: int = 50) -> Answer:
+    async def unmapped(
+        self, source_id: str | None = None, count: int = 50, *, among: Sequence[str] | None = None
+    ) -> Answer:
         """Return what of the inbox could not be mapped."""
-        return {"unmapped": [answers.plain(each) for each in await self._mapper.quarantined(source_id, count)]}
+        ids = among if source_id is None else [source_id]
+        return {"unmapped": [answers.plain(each) for each in await self._mapper.quarantined(ids, count)]}
 
     async def unmapped_one(self, inbox_seq: int) -> Answer:
         """Return one of it with its body."""
@@ -330,9 +340,9 @@ class Desk:
             "body": webhook.body.decode(errors="replace"),
         }
 
-    async def retry_unmapped(self, source_id: str | None = None) -> Answer:
+    async def retry_unmapped(self, source_id: str | None = None, *, among: Sequence[str] | None = None) -> Answer:
         """Map it once more."""
-        again = await self._mapper.retry_quarantined(source_id)
+        again = await self._mapper.retry_quarantined(among if source_id is None else [source_id])
         return {"mapped": again["mapped"], "stillUnmapped": again["stillQuarantined"]}
 
     async def _newest(self) -> None:

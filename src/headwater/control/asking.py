@@ -71,6 +71,6 @@ class Asking(Protocol):
         """Return what is being answered now, oldest first."""
         ...
 
-    def cancel(self, query_id: str) -> bool:
-        """End a question; False when none of this id is running."""
+    def cancel(self, query_id: str, warehouse_id: str) -> bool:
+        """End a question to a warehouse; False when none of this id is running."""
         ...

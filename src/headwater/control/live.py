@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Collection, Iterator
 from dataclasses import dataclass
 from typing import Final
 
@@ -45,23 +45,27 @@ class Live:
         return self._reader
 
     def recent(
-        self, source_id: str | None = None, count: int = 50, before: int | None = None, event: str | None = None
+        self,
+        source_id: str | Collection[str] | None = None,
+        count: int = 50,
+        before: int | None = None,
+        event: str | None = None,
     ) -> list[Event]:
         """Return the newest events, newest first. Reads files: in an event loop, call it in a thread.
 
         Args:
-            source_id: None for all sources.
+            source_id: one, or several; None for all sources of every workspace.
             count: at most so many; fewer when they lie further back than 100,000 records.
             before: only what has a smaller sequence, for the next page.
             event: only events of this name (tracks) or call type (the others).
         """
-        end = self._reader.end(self._topic)
+        end, wanted = self._reader.end(self._topic), _set_of(source_id)
         high = end if before is None else min(before, end)
         low = max(self._reader.start(self._topic), high - _LOOKED_AT_MAX)
         found: list[Event] = []
         while high > low and len(found) < count:
             cursor = max(low, high - _WINDOW)
-            for each in reversed(list(self._between(cursor, high, source_id))):
+            for each in reversed(list(self._between(cursor, high, wanted))):
                 if _is_called(each, event):
                     found.append(each)
                     if len(found) == count:
@@ -70,18 +74,19 @@ class Live:
         return found
 
     async def stream(
-        self, source_id: str | None = None, after_seq: int | None = None, event: str | None = None
+        self, source_id: str | Collection[str] | None = None, after_seq: int | None = None, event: str | None = None
     ) -> AsyncIterator[Slice]:
         """Yield what arrives, for ever.
 
         Args:
-            source_id: None for all sources.
+            source_id: one, or several; None for all sources of every workspace.
             after_seq: the last sequence that was seen; None starts with what comes next.
             event: as in `recent`.
         """
+        wanted = _set_of(source_id)
         cursor = self._reader.end(self._topic) if after_seq is None else max(0, after_seq + 1)
         while True:
-            found = await asyncio.to_thread(self._next, cursor, source_id, event)
+            found = await asyncio.to_thread(self._next, cursor, wanted, event)
             if found.next_seq > cursor:
                 cursor = found.next_seq
                 if found.events or found.skipped:
@@ -89,7 +94,7 @@ class Live:
             elif not await self._reader.wait(self._topic, cursor, timeout_s=_WAIT_S):
                 yield Slice((), cursor)
 
-    def _next(self, cursor: int, source_id: str | None, event: str | None) -> Slice:
+    def _next(self, cursor: int, wanted: frozenset[str] | None, event: str | None) -> Slice:
         end = self._reader.end(self._topic)
         start = min(cursor, end)  # the log may have been restored from an older copy
         jumped = 0
@@ -97,30 +102,31 @@ class Live:
             jumped, start = end - _WINDOW - start, end - _WINDOW
         batch = self._reader.read(self._topic, start, records_max=_WINDOW)
         if event is None:
-            kept, left = _tail(batch, source_id)
+            kept, left = _tail(batch, wanted)
             return Slice(kept, batch.next_cursor, jumped + left)
-        named = [each for each in self._of(batch, source_id) if _is_called(each, event)]
+        named = [each for each in self._of(batch, wanted) if _is_called(each, event)]
         return Slice(tuple(named[-_SHOWN_MAX:]), batch.next_cursor, jumped + max(0, len(named) - _SHOWN_MAX))
 
-    def _between(self, low: int, high: int, source_id: str | None) -> Iterator[Event]:
+    def _between(self, low: int, high: int, wanted: frozenset[str] | None) -> Iterator[Event]:
         cursor = low
         while cursor < high:
             batch = self._reader.read(self._topic, cursor, records_max=high - cursor)
             if batch.next_cursor <= cursor:
                 return
-            yield from (each for each in self._of(batch, source_id) if each.seq < high)
+            yield from (each for each in self._of(batch, wanted) if each.seq < high)
             cursor = batch.next_cursor
 
-    def _of(self, batch: Batch, source_id: str | None) -> Iterator[Event]:
+    def _of(self, batch: Batch, wanted: frozenset[str] | None) -> Iterator[Event]:
         for frame in batch.frames:
-            if source_id in {None, frame.source_id}:
+            if wanted is None or frame.source_id in wanted:
                 for part in living(frame)[0]:
                     yield from part.events()
 
 
-def _tail(batch: Batch, source_id: str | None) -> tuple[tuple[Event, ...], int]:
+def _tail(batch: Batch, wanted: frozenset[str] | None) -> tuple[tuple[Event, ...], int]:
     """Return the last events of a batch and how many came before them; decodes only what it returns."""
-    frames = [part for frame in batch.frames if source_id in {None, frame.source_id} for part in living(frame)[0]]
+    mine = [frame for frame in batch.frames if wanted is None or frame.source_id in wanted]
+    frames = [part for frame in mine for part in living(frame)[0]]
     room, kept = _SHOWN_MAX, []
     for frame in reversed(frames):
         if room <= 0:
@@ -129,6 +135,10 @@ def _tail(batch: Batch, source_id: str | None) -> tuple[tuple[Event, ...], int]:
         room -= frame.count
     events = tuple(each for frame in reversed(kept) for each in frame.events())
     return events, sum(frame.count for frame in frames) - len(events)
+
+
+def _set_of(source_id: str | Collection[str] | None) -> frozenset[str] | None:
+    return frozenset((source_id,) if isinstance(source_id, str) else source_id) if source_id is not None else None
 
 
 def _last(frame: Frame, count: int) -> Frame:

@@ -108,8 +108,13 @@ class Pipeline(Protocol):
         """
         ...
 
-    async def replays(self, destination_id: str | None = None) -> Answer:
-        """Return {"replays": [...]}: runs with `state`, progress and selection, newest first."""
+    async def replays(self, destination_id: str | None = None, *, among: Sequence[str] | None = None) -> Answer:
+        """Return {"replays": [...]}: runs with `state`, progress and selection, newest first.
+
+        Args:
+            destination_id: None is all.
+            among: of which destinations; None is of every workspace's.
+        """
         ...
 
     async def cancel_replay(self, replay_id: int) -> Answer:
@@ -151,12 +156,22 @@ class Pipeline(Protocol):
         """Try credentials; return {"ok": bool, "message": sentence}."""
         ...
 
-    async def sync(self, warehouse_id: str | None = None, *, wait: bool = False) -> Answer:
-        """Load what is waiting now; with `wait` return once everything accepted before the call is loaded."""
+    async def sync(
+        self, warehouse_id: str | None = None, *, wait: bool = False, among: Sequence[str] | None = None
+    ) -> Answer:
+        """Load what is waiting now; with `wait` return once everything accepted before the call is loaded.
+
+        Args:
+            warehouse_id: None is all that are enabled.
+            wait: until it is done.
+            among: of which warehouses; None is of every workspace's.
+        """
         ...
 
-    async def syncs(self, warehouse_id: str | None = None, count: int = 50) -> Answer:
-        """Return {"syncs": [...]}: the newest loads, newest first."""
+    async def syncs(
+        self, warehouse_id: str | None = None, count: int = 50, *, among: Sequence[str] | None = None
+    ) -> Answer:
+        """Return {"syncs": [...]}: the newest loads, newest first; `among` as in `sync`."""
         ...
 
     async def warehouses(self) -> Answer:
@@ -311,8 +326,16 @@ class Pipeline(Protocol):
         """Take spam complaints (`email` or `contactId`, `campaignId`, `at`); return {"count": n}."""
         ...
 
-    async def unmapped(self, source_id: str | None = None, count: int = 50) -> Answer:
-        """Return {"unmapped": [...]}: webhooks that could not be mapped and why, newest first."""
+    async def unmapped(
+        self, source_id: str | None = None, count: int = 50, *, among: Sequence[str] | None = None
+    ) -> Answer:
+        """Return {"unmapped": [...]}: webhooks that could not be mapped and why, newest first.
+
+        Args:
+            source_id: None is all.
+            count: at most so many.
+            among: of which sources; None is of every workspace's.
+        """
         ...
 
     async def unmapped_one(self, inbox_seq: int) -> Answer:
@@ -323,6 +346,6 @@ class Pipeline(Protocol):
         """
         ...
 
-    async def retry_unmapped(self, source_id: str | None = None) -> Answer:
-        """Map them once more; return {"mapped": n, "stillUnmapped": n}."""
+    async def retry_unmapped(self, source_id: str | None = None, *, among: Sequence[str] | None = None) -> Answer:
+        """Map them once more; return {"mapped": n, "stillUnmapped": n}; `among` as in `unmapped`."""
         ...

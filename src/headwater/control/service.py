@@ -6,6 +6,7 @@ All calls are synchronous (a few SQLite statements): inside an event loop they r
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from functools import partial
 
 from sqlalchemy import Engine
@@ -102,9 +103,20 @@ class Control:
         """Return the whole configuration, secrets open, as one consistent state."""
         return load(self._engine, self._box, self.catalog)
 
-    def authenticate(self, token: str) -> Caller | None:
-        """Return who holds this Public API token, None when it is unknown, expired or revoked."""
-        return self.tokens.authenticate(token, self.workspaces.get().id)
+    def authenticate(self, token: str, workspace: str = "") -> Caller | None:
+        """Return who holds this Public API token, None when it is unknown, expired or revoked.
+
+        Args:
+            token: as the request has it.
+            workspace: slug or id of the one it is meant for; "" is the token's own, for a local token the oldest.
+
+        Raises:
+            NotFoundError: there is no such workspace, or it is not the token's.
+        """
+        caller = self.tokens.authenticate(token, self.workspaces.get().id)
+        if caller is None or not workspace:
+            return caller
+        return replace(caller, workspace_id=self.workspaces.seen(caller, workspace).id)
 
     def stable_key(self, purpose: str) -> bytes:
         """Return a random key of 32 bytes for one purpose, which stays the same when SECRET_KEY is rotated."""

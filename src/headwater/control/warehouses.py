@@ -66,6 +66,12 @@ class Warehouses:
                     return each.type, each.settings
         raise NotFoundError("There is no such warehouse (any more).")
 
+    def workspace_of(self, warehouse_id: str) -> str:
+        """Return the id of the workspace of a warehouse, "" when there is none of this id any more."""
+        with self._engine.connect() as connection:
+            found = select(warehouses.c.workspace_id).where(warehouses.c.id == warehouse_id)
+            return str(connection.execute(found).scalar() or "")
+
     def create(
         self,
         workspace_id: str,

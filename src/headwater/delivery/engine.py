@@ -227,11 +227,11 @@ class Delivery:
         self._wake(destination_id)
         return replay
 
-    async def replays(self, destination_id: str | None = None) -> list[Replay]:
-        """Return the newest replays of a destination, or of all, with their progress, newest first."""
+    async def replays(self, destination_id: str | None = None, *, among: Sequence[str] | None = None) -> list[Replay]:
+        """Return the newest replays of a destination, or of all (`among` these), with progress, newest first."""
         paused = await self._in_ledger(self._ledger.paused)
         disabled = {each.id for each in self._wanted.values() if not each.enabled}
-        return await self._replays.all(destination_id, resting=frozenset(paused | disabled))
+        return await self._replays.all(destination_id, resting=frozenset(paused | disabled), among=among)
 
     async def cancel_replay(self, replay_id: int) -> None:
         """Read no further for this replay; what waits for a retry of it stays waiting.

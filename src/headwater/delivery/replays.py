@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -33,7 +34,8 @@ _PIECE: Final = 1_000
 _LISTED: Final = (
     "select lane.id, connection, source, first, cursor, until, selection, started_at, finished_at,"
     " replay.rate_per_s, replay.begun_at, replay.begun from lane join replay on replay.lane = lane.id"
-    " where (:connection is null or connection = :connection) order by lane.id desc limit :limit"
+    " where (:connection is null or connection = :connection)"
+    " and (:among is null or connection in (select value from json_each(:among))) order by lane.id desc limit :limit"
 )
 
 
@@ -100,14 +102,21 @@ class Replays:
         found = await self.all(plan.lane.connection)
         return next(each for each in found if each.id == number)
 
-    async def all(self, connection: str | None = None, *, resting: frozenset[str] = frozenset()) -> list[Replay]:
+    async def all(
+        self,
+        connection: str | None = None,
+        *,
+        resting: frozenset[str] = frozenset(),
+        among: Sequence[str] | None = None,
+    ) -> list[Replay]:
         """Return the newest replays of a connection, or of all, newest first.
 
         Args:
             connection: whose; None for all.
             resting: connections that are disabled or paused.
+            among: only of these connections.
         """
-        return await self._in_ledger(listed, self._ledger, connection, self._now(), resting)
+        return await self._in_ledger(listed, self._ledger, connection, self._now(), resting, among)
 
     async def cancel(self, number: int) -> str:
         """Read no further for this replay; return its connection. What waits for a retry of it stays waiting.
@@ -169,9 +178,16 @@ def cancel(ledger: Ledger, number: int, now: float) -> str:
     return str(found[0])
 
 
-def listed(ledger: Ledger, connection: str | None, now: float, resting: frozenset[str]) -> list[Replay]:
+def listed(
+    ledger: Ledger,
+    connection: str | None,
+    now: float,
+    resting: frozenset[str],
+    among: Sequence[str] | None = None,
+) -> list[Replay]:
     """Return the newest replays with their progress, newest first; blocks on the ledger."""
-    rows = ledger.rows(_LISTED, {"connection": connection, "limit": SHOWN_MAX})
+    wanted = None if among is None else json.dumps(list(among))
+    rows = ledger.rows(_LISTED, {"connection": connection, "among": wanted, "limit": SHOWN_MAX})
     return [_replay(Lane(*row[:9]), ledger.balance(row[0]), _Pace(*row[9:]), now, resting) for row in rows]
 
 

@@ -215,10 +215,10 @@ class InboxMapper:
         async with self._moved:
             self._moved.notify_all()
 
-    async def quarantined(self, source_id: str | None = None, count: int = 50) -> list[Quarantined]:
+    async def quarantined(self, source_ids: Sequence[str] | None = None, count: int = 50) -> list[Quarantined]:
         """Return what could not be mapped and was not mapped later, newest first; None for all sources."""
         await self._follow()
-        return await asyncio.to_thread(self._state.newest, source_id, count)
+        return await asyncio.to_thread(self._state.newest, source_ids, count)
 
     async def quarantined_at(self, seq: int) -> tuple[Quarantined, Webhook]:
         """Return one that could not be mapped, as it came.
@@ -236,7 +236,7 @@ class InboxMapper:
             )
         return found, webhooks[0]
 
-    async def retry_quarantined(self, source_id: str | None = None) -> dict[str, int]:
+    async def retry_quarantined(self, source_ids: Sequence[str] | None = None) -> dict[str, int]:
         """Map again what could not be mapped, oldest first; return {"mapped": n, "stillQuarantined": n}.
 
         Raises:
@@ -244,7 +244,7 @@ class InboxMapper:
         """
         await self._follow()
         answer, after = {"mapped": 0, "stillQuarantined": 0}, -1
-        while found := await asyncio.to_thread(self._state.oldest, source_id, after, _RETRY_MAX):
+        while found := await asyncio.to_thread(self._state.oldest, source_ids, after, _RETRY_MAX):
             after = found[-1].inbox_seq
             async with self._turn:
                 stuck, erased = await self._again([each.inbox_seq for each in found])

@@ -6,6 +6,7 @@ What was mapped later is marked here alone.
 
 from __future__ import annotations
 
+import json
 import threading
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
@@ -93,24 +94,25 @@ class InboxState:
                 seq for seq in seqs if self._db.execute("select 1 from unmapped where inbox_seq = ?", (seq,)).fetchone()
             }
 
-    def newest(self, source_id: str | None, count: int) -> list[Quarantined]:
+    def newest(self, source_ids: Sequence[str] | None, count: int) -> list[Quarantined]:
         """Return what could not be mapped, newest first; None for all sources."""
-        return self._open("order by inbox_seq desc limit ?", source_id, (count,))
+        return self._open("order by inbox_seq desc limit ?", source_ids, (count,))
 
     def find(self, seq: int) -> Quarantined | None:
         """Return what could not be mapped and stands at a place in the inbox, None where that is not so."""
         return next(iter(self._open("and inbox_seq = ?", None, (seq,))), None)
 
-    def oldest(self, source_id: str | None, after: int, count: int) -> list[Quarantined]:
+    def oldest(self, source_ids: Sequence[str] | None, after: int, count: int) -> list[Quarantined]:
         """Return what could not be mapped and stands behind a place in the inbox, oldest first."""
-        return self._open("and inbox_seq > ? order by inbox_seq limit ?", source_id, (after, count))
+        return self._open("and inbox_seq > ? order by inbox_seq limit ?", source_ids, (after, count))
 
-    def _open(self, rest: str, source_id: str | None, values: tuple[Any, ...]) -> list[Quarantined]:
+    def _open(self, rest: str, source_ids: Sequence[str] | None, values: tuple[Any, ...]) -> list[Quarantined]:
+        wanted = None if source_ids is None else json.dumps(list(source_ids))
         with self._lock:
             rows = self._db.execute(
                 "select inbox_seq, source_id, received_at, reason from unmapped"  # noqa: S608 - our own clauses
-                f" where is_settled = 0 and (? is null or source_id = ?) {rest}",
-                (source_id, source_id, *values),
+                f" where is_settled = 0 and (? is null or source_id in (select value from json_each(?))) {rest}",
+                (wanted, wanted, *values),
             ).fetchall()
         return [Quarantined(seq, id_, datetime.fromisoformat(at), reason) for seq, id_, at, reason in rows]
 

@@ -106,7 +106,7 @@ class Loading:
             line.woken.set()
         await self._close_all()
 
-    async def sync(self, warehouse_id: str | None, upto: int) -> list[SyncRun]:
+    async def sync(self, warehouse_id: str | None, upto: int, *, among: Sequence[str] | None = None) -> list[SyncRun]:
         """Load now; return the runs once every event before `upto` is loaded, or where a warehouse failed.
 
         History that is wanted since before the call is loaded too; what a warehouse has refused lately is not.
@@ -114,6 +114,7 @@ class Loading:
         Args:
             warehouse_id: None for every enabled warehouse.
             upto: such as the end of the log when the user asked.
+            among: of which warehouses, where none is named; None is of all.
 
         Raises:
             NotFoundError: there is no such warehouse, or it is disabled.
@@ -121,7 +122,7 @@ class Loading:
         """
         if warehouse_id is not None and not self._is_enabled(warehouse_id):
             raise NotFoundError("There is no enabled warehouse with this id; `headwater warehouses list` shows them.")
-        lines = [self._lines[warehouse_id]] if warehouse_id is not None else self._enabled()
+        lines = [self._lines[warehouse_id]] if warehouse_id is not None else self._enabled(among)
         found = await asyncio.gather(*(self._sync_one(line, upto) for line in lines))
         return [run for part in found for run in part]
 
@@ -253,9 +254,10 @@ class Loading:
         """Return whether there is such a warehouse and it is on."""
         return warehouse_id in self._lines and self._lines[warehouse_id].target.enabled
 
-    def _enabled(self) -> list[Line]:
+    def _enabled(self, among: Sequence[str] | None = None) -> list[Line]:
         """Return the lines that are on."""
-        return [line for line in self._lines.values() if line.target.enabled]
+        every = self._lines.items()
+        return [line for key, line in every if line.target.enabled and (among is None or key in among)]
 
     def _retire(self, line: Line | None) -> asyncio.Task[None] | None:
         """Let a line that was replaced or removed finish its batch and close; return the task that does."""

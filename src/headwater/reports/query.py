@@ -20,9 +20,13 @@ from headwater.limits import QUERY_EXPORT_SECONDS_MAX, QUERY_ROWS_MAX, QUERY_SEC
 from headwater.warehouses.contract import CatalogTable, Format, Reading, Result
 
 RUNNING_MAX: Final = 8  # ours, at once: each may take half a gigabyte
+_RUNNING_OF_ONE_MAX: Final = 6  # ours, of one workspace: others get an answer, too
 
 Opened = Callable[[str], tuple[str, Mapping[str, Any]]]
 """Gives a warehouse's type and its settings, secrets open, by its id."""
+
+OwnerOf = Callable[[str], str]
+"""Gives the workspace of a warehouse."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,11 +47,16 @@ class Running:
 class Queries:
     """Asks warehouses; may be used from any thread, every method blocks."""
 
-    def __init__(self, homes: Path, opened: Opened, clock: Clock = clock.now) -> None:
-        """Take where warehouses keep files that were given no other place, and how settings are opened."""
-        self._homes, self._opened, self._clock = homes, opened, clock
+    def __init__(
+        self, homes: Path, opened: Opened, clock: Clock = clock.now, *, owner_of: OwnerOf = lambda _: ""
+    ) -> None:
+        """Take where warehouses keep files that were given no other place, and how settings are opened.
+
+        Ids of questions belong to a workspace, and `owner_of` tells it: two may choose the same.
+        """
+        self._homes, self._opened, self._clock, self._owner_of = homes, opened, clock, owner_of
         self._lock = threading.Lock()
-        self._running: dict[str, Running] = {}
+        self._running: dict[tuple[str, str], Running] = {}
 
     def run(
         self,
@@ -96,10 +105,11 @@ class Queries:
             found = list(self._running.values())
         return [each for each in found if warehouse_id in (None, each.warehouse_id)]
 
-    def cancel(self, query_id: str) -> bool:
-        """End a question; False when none of this id is running."""
+    def cancel(self, query_id: str, warehouse_id: str) -> bool:
+        """End a question to a warehouse; False when none of this id is running."""
+        owner = self._owner_of(warehouse_id)
         with self._lock:
-            found = self._running.get(query_id)
+            found = self._running.get((owner, query_id))
         if found is None:
             return False
         found.reading.cancel()
@@ -110,17 +120,22 @@ class Queries:
         """Note a question while it is answered."""
         reading = self._reading(warehouse_id)
         asked = Running(query_id or uuid4().hex, warehouse_id, sql, self._clock(), reading)
+        owner = self._owner_of(warehouse_id)
+        key = owner, asked.id
         with self._lock:
-            if asked.id in self._running:
+            if key in self._running:
                 raise ConflictError("A query with this id is running; choose another id or wait for it.")
+            theirs = sum(who == owner for who, _ in self._running)
+            if theirs >= min(_RUNNING_OF_ONE_MAX, RUNNING_MAX):
+                raise QueryError(f"{theirs} queries are running; wait for one, or cancel one.")
             if len(self._running) >= RUNNING_MAX:
-                raise QueryError(f"{RUNNING_MAX} queries are running; wait for one, or cancel one.")
-            self._running[asked.id] = asked
+                raise QueryError("The server answers as many queries as it can; try again in a moment.")
+            self._running[key] = asked
         try:
             yield reading
         finally:
             with self._lock:
-                del self._running[asked.id]
+                del self._running[key]
 
     def _reading(self, warehouse_id: str) -> Reading:
         """Return what asks this warehouse once."""

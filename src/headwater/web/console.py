@@ -86,19 +86,19 @@ async def _run(visit: Visit) -> Response:
             return await _saved(visit, warehouse, sql, Format(wanted))
         query_id = uuid4().hex
         result = await _while_wanted(
-            visit, query_id, lambda: visit.desk.asking.run(warehouse.id, sql, query_id=query_id)
+            visit, warehouse.id, query_id, lambda: visit.desk.asking.run(warehouse.id, sql, query_id=query_id)
         )
     except QueryError as error:
         return await _show(visit, warehouses, warehouse, sql, problem=str(error), status=422)
     return await _show(visit, warehouses, warehouse, sql, result=result)
 
 
-async def _while_wanted(visit: Visit, query_id: str, ask: Callable[[], _Found]) -> _Found:
+async def _while_wanted(visit: Visit, warehouse_id: str, query_id: str, ask: Callable[[], _Found]) -> _Found:
     """Return what a question gives; who closes the page or stops loading it cancels the question."""
     asked = asyncio.ensure_future(asyncio.to_thread(ask))
     while not (await asyncio.wait({asked}, timeout=_WATCH_S))[0]:
         if await visit.request.is_disconnected():
-            visit.desk.asking.cancel(query_id)
+            await asyncio.to_thread(visit.desk.asking.cancel, query_id, warehouse_id)
     return asked.result()
 
 
@@ -109,6 +109,7 @@ async def _saved(visit: Visit, warehouse: WarehouseEntry, sql: str, format_: For
     try:
         await _while_wanted(
             visit,
+            warehouse.id,
             query_id,
             lambda: visit.desk.asking.export(warehouse.id, sql, target, format_, query_id=query_id),
         )

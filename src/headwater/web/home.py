@@ -44,13 +44,14 @@ async def _home(visit: Visit) -> Response:
     )
     by_id = {each["destinationId"]: each for each in connections or []}
     stands = {each["warehouseId"]: each for each in loaded or []}
+    mine = [by_id[each.id] for each in destinations if each.id in by_id]
     alarms = _unreachable(visit, connections) + _of_destinations(visit, destinations, by_id)
     return visit.page(
         "home.html",
         rows=rows,
         received=sum(row.received for row in rows),
-        delivered=sum(each["deliveredFirstTry"] + each["deliveredOnRetry"] for each in by_id.values()),
-        loaded=sum(each["totals"]["events"] for each in stands.values()),
+        delivered=sum(each["deliveredFirstTry"] + each["deliveredOnRetry"] for each in mine),
+        loaded=sum(stands[each.id]["totals"]["events"] for each in warehouses if each.id in stands),
         alarms=alarms + of_accounts + _of_warehouses(visit, warehouses, stands),
         destinations=[
             {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -102,8 +103,10 @@ def _first_event(visit: Visit, source: Source, account: AccountEntry | None, las
 async def _loaded(visit: Visit, source: Source, last: LastEvent) -> bool:
     """Return whether a warehouse holds rows of this source."""
     pipeline = visit.desk.pipeline
+    entries = await asyncio.to_thread(visit.desk.control.warehouses.all, visit.workspace.id)
+    mine = [each.id for each in entries if source.id in each.source_ids]
     warehouses = await standing.asked(pipeline.warehouses(), "warehouses")
-    if any((each["cursor"] or 0) > last.seq for each in warehouses or []):
+    if any((each["cursor"] or 0) > last.seq for each in warehouses or [] if each["warehouseId"] in mine):
         return True
-    syncs = await standing.asked(pipeline.syncs(), "syncs")
+    syncs = await standing.asked(pipeline.syncs(among=mine), "syncs")
     return any(table.startswith(f"{source.schema_name}.") for run in syncs or [] for table in run["rows"])

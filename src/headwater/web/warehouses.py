@@ -37,7 +37,7 @@ async def _list(visit: Visit) -> Response:
     entries = await asyncio.to_thread(control.warehouses.all, visit.workspace.id)
     sources = await asyncio.to_thread(control.sources.all, visit.workspace.id)
     loaded = await standing.asked(pipeline.warehouses(), "warehouses")
-    runs = await standing.asked(pipeline.syncs(None, _RUNS), "syncs")
+    runs = await standing.asked(pipeline.syncs(None, _RUNS, among=[each.id for each in entries]), "syncs")
     stands = {each["warehouseId"]: each for each in loaded or []}
     names = {each.id: each.name for each in entries}
     return visit.page(
@@ -54,7 +54,7 @@ async def _list(visit: Visit) -> Response:
             }
             for each in entries
         ],
-        runs=[run_shown(run, names) for run in runs or [] if run["warehouseId"] in names],
+        runs=[run_shown(run, names) for run in runs or []],
     )
 
 
@@ -78,7 +78,8 @@ def run_shown(run: dict[str, Any], names: Mapping[str, str]) -> dict[str, Any]:
 
 
 async def _sync(visit: Visit) -> Response:
-    await visit.desk.pipeline.sync(None, wait=True)
+    entries = await asyncio.to_thread(visit.desk.control.warehouses.all, visit.workspace.id)
+    await visit.desk.pipeline.sync(None, wait=True, among=[each.id for each in entries])
     return visit.to("warehouse")
 
 

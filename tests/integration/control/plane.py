@@ -228,7 +228,7 @@ class PipelineDesk(WarehouseDesk):
         self._note("complaints", connection_id=connection_id, rows=list(rows))
         return {"count": len(rows)}
 
-    async def unmapped(self, source_id=None, count=50, *, among=None):
+    async def unmapped(self, source_id=None, count=50, **_among):
         self._note("unmapped", source_id=source_id, count=count)
         return {"unmapped": [{"inboxSeq": 3, "sourceId": "s", "reason": "no type", "receivedAt": "2026-01-01T00:00Z"}]}
 
@@ -238,7 +238,7 @@ class PipelineDesk(WarehouseDesk):
         known = {"inboxSeq": inbox_seq, "sourceId": source, "reason": "no type", "body": "a=b"}
         return {**known, "receivedAt": "2026-01-01T00:00Z", "contentType": "application/x-www-form-urlencoded"}
 
-    async def retry_unmapped(self, source_id=None, *, among=None):
+    async def retry_unmapped(self, source_id=None, **_among):
         self._note("retry_unmapped", source_id=source_id)
         return {"mapped": 1, "stillUnmapped": 2}
 

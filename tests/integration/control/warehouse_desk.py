@@ -16,13 +16,14 @@ class WarehouseDesk:
         self.is_reachable = True
         self.erasing_fails = ""
 
-    async def sync(self, warehouse_id=None, *, wait=False):
+    async def sync(self, warehouse_id=None, *, wait=False, **_among):
         self._note("sync", warehouse_id=warehouse_id, wait=wait)
         return {"syncs": []}
 
-    async def syncs(self, warehouse_id=None, count=50):
+    async def syncs(self, warehouse_id=None, count=50, *, among=None):
         self._note("syncs", warehouse_id=warehouse_id, count=count)
-        return {"syncs": [each for each in self.loads if warehouse_id in {None, each["warehouseId"]}]}
+        found = [each for each in self.loads if among is None or each["warehouseId"] in among]
+        return {"syncs": [each for each in found if warehouse_id in {None, each["warehouseId"]}]}
 
     async def warehouses(self):
         self._note("warehouses")

@@ -58,10 +58,10 @@ def test_a_running_query_is_listed_and_cancelled(queries):
     assert queries.running("w2") == []
     with pytest.raises(ConflictError):
         queries.run("w1", "select 1", query_id="mine")
-    assert queries.cancel("mine")
+    assert queries.cancel("mine", "w1")
     thread.join(30)
     assert ended == ["The query was cancelled."]
-    assert not queries.cancel("mine")
+    assert not queries.cancel("mine", "w1")
 
 
 def test_no_more_run_at_once_than_memory_is_there_for(queries, monkeypatch):
@@ -69,7 +69,7 @@ def test_no_more_run_at_once_than_memory_is_there_for(queries, monkeypatch):
     thread, _ = asked_forever(queries, "first")
     with pytest.raises(QueryError, match="cancel one"):
         queries.run("w1", "select 1")
-    queries.cancel("first")
+    queries.cancel("first", "w1")
     thread.join(30)
     assert queries.run("w1", "select 1").rows == ((1,),)
 

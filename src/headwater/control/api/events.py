@@ -31,7 +31,7 @@ _STREAM: Final = (whole("after", "Goes on behind this sequence.", 0, _SEQ_MAX), 
 _HOURS: Final = whole("hours", "How many hours back.", 1, _HOURS_MAX)
 _REJECTIONS: Final = (SOURCE, _COUNT, BEFORE)
 _STREAMED: Final = "text/event-stream"
-_ASK_AGAIN_S: Final = 5.0  # how long a revoked token may go on reading a stream
+_ASK_AGAIN_S: Final = 2.0  # ours: how long a revoked token may go on reading a stream
 
 
 class EventOperations:
@@ -57,19 +57,19 @@ class EventOperations:
 
     def recent(self, asked: Asked) -> Answer:
         """Return the newest events, newest first; `next` is the `before` of the following page."""
-        source_id = self._source_id(asked)
+        wanted = self._source_ids(asked)
         count = asked.whole("count", 50, 1, _COUNT_MAX)
-        found = self._live.recent(source_id, count, _before(asked), asked.query.get("event") or None)
+        found = self._live.recent(wanted, count, _before(asked), asked.query.get("event") or None)
         return {"events": [_event(each) for each in found], "next": found[-1].seq if len(found) == count else None}
 
     async def stream(self, asked: Asked) -> Answer:
         """Return server-sent events: the id is the sequence, `Last-Event-ID` or `after` goes on behind it."""
-        source_id = await asyncio.to_thread(self._source_id, asked)
+        wanted = await asyncio.to_thread(self._source_ids, asked)
         last_seen = asked.headers.get("last-event-id") or asked.query.get("after")
         if last_seen is not None and not (last_seen.isascii() and last_seen.isdecimal() and int(last_seen) <= _SEQ_MAX):
             raise InvalidRequestError("the id to go on after is a whole number", field="after")
         after = None if last_seen is None else int(last_seen)
-        slices = self._live.stream(source_id, after, asked.query.get("event") or None)
+        slices = self._live.stream(wanted, after, asked.query.get("event") or None)
         return StreamingResponse(
             self._sent(slices, asked.caller.token_id),
             media_type=_STREAMED,
@@ -77,14 +77,22 @@ class EventOperations:
         )
 
     async def _sent(self, slices: AsyncIterator[Slice], token_id: str) -> AsyncIterator[bytes]:
-        asked_at = time.monotonic()
-        yield b": connected\n\n"
-        async for found in slices:
-            if time.monotonic() - asked_at > _ASK_AGAIN_S:
-                if not await asyncio.to_thread(self._control.tokens.is_valid, token_id):
-                    return
-                asked_at = time.monotonic()
-            yield _lines(found)
+        """Yield frames until the reader leaves or its token is worth nothing any more, busy or silent."""
+        coming, asked_at = asyncio.ensure_future(anext(slices)), time.monotonic()
+        try:
+            yield b": connected\n\n"
+            while True:
+                done, _ = await asyncio.wait({coming}, timeout=_ASK_AGAIN_S)
+                if time.monotonic() - asked_at >= _ASK_AGAIN_S:
+                    if not await asyncio.to_thread(self._control.tokens.is_valid, token_id):
+                        return
+                    asked_at = time.monotonic()
+                if done:
+                    found = coming.result()
+                    coming = asyncio.ensure_future(anext(slices))
+                    yield _lines(found)
+        finally:
+            coming.cancel()
 
     def volume(self, asked: Asked) -> Answer:
         """Return what a source sent in the last `hours` (24): sums, by event, by hour."""
@@ -122,9 +130,9 @@ class EventOperations:
     def rejections(self, asked: Asked) -> Answer:
         """Return what was refused, newest first, and how much in the last 24 hours by source and code."""
         key = asked.query.get("sourceId")
-        source_id = self._control.sources.get(asked.caller.workspace_id, key).id if key else None
+        wanted = {self._control.sources.get(asked.caller.workspace_id, key).id} if key else self._refused(asked)
         count = asked.whole("count", 50, 1, _COUNT_MAX)
-        found = self._rejected.recent(source_id, count, _before(asked))
+        found = self._rejected.recent(wanted, count, _before(asked))
         totals = self._volume.rejections(datetime.now(UTC) - timedelta(hours=24))
         return {
             "rejections": [{"seq": each.seq, "sourceId": each.source_id or None, **each.body} for each in found],
@@ -132,12 +140,24 @@ class EventOperations:
             "totals": [
                 {"sourceId": source or None, "code": code, "count": number}
                 for (source, code), number in sorted(totals.items())
-                if source_id in {None, source}
+                if source in wanted
             ],
         }
 
-    def _source_id(self, asked: Asked) -> str | None:
-        return self._source(asked).id if "sourceId" in asked.path else None
+    def _source_ids(self, asked: Asked) -> set[str]:
+        """Return the source of the path, or all of the workspace."""
+        return {self._source(asked).id} if "sourceId" in asked.path else self._mine(asked)
+
+    def _mine(self, asked: Asked) -> set[str]:
+        return {each.id for each in self._control.sources.all(asked.caller.workspace_id)}
+
+    def _refused(self, asked: Asked) -> set[str]:
+        """Return the sources whose rejections a caller sees: the workspace's.
+
+        What belongs to no source, such as an unknown write key, is seen by operators, and where there is one workspace.
+        """
+        is_alone = asked.caller.is_operator or len(self._control.workspaces.all()) == 1
+        return self._mine(asked) | ({""} if is_alone else set())
 
     def _source(self, asked: Asked) -> Source:
         return self._control.sources.get(asked.caller.workspace_id, asked.path["sourceId"])

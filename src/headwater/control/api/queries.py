@@ -116,8 +116,8 @@ class QueryOperations:
     def cancel(self, asked: Asked) -> Answer:
         """End a query; the one who asked gets an error that says so."""
         query_id, mine = asked.path["queryId"], self._mine(asked)
-        known = any(each.id == query_id and each.warehouse_id in mine for each in self._asking.running())
-        if not known or not self._asking.cancel(query_id):
+        known = [each for each in self._asking.running() if each.id == query_id and each.warehouse_id in mine]
+        if not known or not self._asking.cancel(query_id, known[0].warehouse_id):
             raise NotFoundError("No query of this id is running; GET /queries lists those that are.")
         return {"status": "CANCELLED"}
 

@@ -108,9 +108,8 @@ class ReplayOperations:
 
     async def _runs(self, asked: Asked, destination_id: str | None) -> list[dict[str, Any]]:
         mine = await asyncio.to_thread(self._control.destinations.all, asked.caller.workspace_id)
-        ids = {destination.id for destination in mine}
-        found = await self._pipeline.replays(destination_id)
-        return [run for run in found["replays"] if run["destinationId"] in ids]
+        found = await self._pipeline.replays(destination_id, among=[destination.id for destination in mine])
+        return list(found["replays"])
 
 
 def instant(given: datetime | UnsetType, field: str) -> datetime | None:

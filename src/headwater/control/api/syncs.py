@@ -108,18 +108,22 @@ class SyncOperations:
         return await self._pipeline.sync(entry.id, wait=asked.body.wait)
 
     async def sync_all(self, asked: Asked) -> Answer:
-        """Load what is waiting for all warehouses now."""
-        return await self._pipeline.sync(None, wait=asked.body.wait)
+        """Load what is waiting for all warehouses of the workspace now."""
+        return await self._pipeline.sync(None, wait=asked.body.wait, among=await self._mine(asked))
 
     async def states(self, asked: Asked) -> Answer:
         """Return where every warehouse stands and the newest loads of all, as the engine tells them."""
-        mine = {each.id for each in await asyncio.to_thread(self._control.warehouses.all, asked.caller.workspace_id)}
+        mine = await self._mine(asked)
         found = await self._pipeline.warehouses()
-        runs = await self._pipeline.syncs(None, asked.whole("pagination.count", 50, 1, 1_000))
+        runs = await self._pipeline.syncs(None, asked.whole("pagination.count", 50, 1, 1_000), among=mine)
         return {
             "warehouses": [each for each in found["warehouses"] if each["warehouseId"] in mine],
-            "reports": [each for each in runs["syncs"] if each["warehouseId"] in mine],
+            "reports": runs["syncs"],
         }
+
+    async def _mine(self, asked: Asked) -> list[str]:
+        """Return the ids of the workspace's warehouses."""
+        return [each.id for each in await asyncio.to_thread(self._control.warehouses.all, asked.caller.workspace_id)]
 
     def schedule(self, asked: Asked) -> Answer:
         """Return the hours at which a warehouse is loaded, where it is loaded at times of day."""

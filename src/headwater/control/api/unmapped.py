@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from typing import Final
 
 import msgspec
@@ -45,7 +46,8 @@ class UnmappedOperations:
     async def list(self, asked: Asked) -> Answer:
         """Return webhooks that could not be mapped, newest first."""
         count = asked.whole("count", 50, 1, 500)
-        return await self._pipeline.unmapped(await self._source_id(asked, asked.query.get("sourceId")), count)
+        source_id = await self._source_id(asked, asked.query.get("sourceId"))
+        return await self._pipeline.unmapped(source_id, count, among=await self._mine(asked))
 
     async def show(self, asked: Asked) -> Answer:
         """Return one with its body as it came."""
@@ -59,9 +61,12 @@ class UnmappedOperations:
     async def retry(self, asked: Asked) -> Answer:
         """Map them once more."""
         wanted = asked.body.sourceId
-        return await self._pipeline.retry_unmapped(
-            await self._source_id(asked, None if isinstance(wanted, UnsetType) else wanted)
-        )
+        source_id = await self._source_id(asked, None if isinstance(wanted, UnsetType) else wanted)
+        return await self._pipeline.retry_unmapped(source_id, among=await self._mine(asked))
+
+    async def _mine(self, asked: Asked) -> Sequence[str]:
+        """Return the ids of the workspace's sources."""
+        return [each.id for each in await asyncio.to_thread(self._control.sources.all, asked.caller.workspace_id)]
 
     async def _source_id(self, asked: Asked, key: str | None) -> str | None:
         if key is None:

@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import msgspec
 
+from headwater.control.api.models import Pagination
+
+from headwater.control.api.models import Pagination
+
 
 class Workspace(msgspec.Struct, rename="camel"):
     """Holds everything else; its region is fixed."""
@@ -18,6 +22,25 @@ class OneWorkspace(msgspec.Struct, rename="camel"):
     """One workspace."""
 
     workspace: Workspace
+
+
+class WorkspaceOfSeveral(Workspace, rename="camel"):
+    """A workspace as it is listed beside others."""
+
+    created_at: str
+
+
+class OneWorkspaceOfSeveral(msgspec.Struct, rename="camel"):
+    """One workspace of several."""
+
+    workspace: WorkspaceOfSeveral
+
+
+class Workspaces(msgspec.Struct, rename="camel"):
+    """A page of workspaces."""
+
+    workspaces: list[WorkspaceOfSeveral]
+    pagination: Pagination
 
 
 class Echo(msgspec.Struct, rename="camel"):
