@@ -129,7 +129,7 @@ def test_what_is_over_names_nobody_and_knows_the_hashes(running):
 
 
 def test_one_source_and_object_ids(running):
-    source = running.control.sources.create(running.workspace.id, "http-api", "site")
+    source = running.control.sources.create(running.workspace.id, "site", "http-api")
     regulation = made(running, SUPPRESS, "u1", path=f"/regulations/sources/{source.id}")
     (entry,) = running.api("GET", f"/regulations/sources/{source.slug}")["regulations"]
     assert (entry["id"], entry["sourceId"]) == (regulation, source.id)
@@ -147,7 +147,7 @@ def test_a_preview_asks_the_pipeline(running):
 
 
 def test_a_person_is_exported_with_what_is_linked_and_nobody_else(running):
-    source = running.control.sources.create(running.workspace.id, "http-api", "site")
+    source = running.control.sources.create(running.workspace.id, "site", "http-api")
     events = [
         {"messageId": "m1", "type": "identify", "userId": "ann", "anonymousId": "a1", "traits": {"email": "ann@x.org"}},
         {"messageId": "m2", "type": "track", "event": "=cmd()", "anonymousId": "a1"},
