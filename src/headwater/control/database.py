@@ -101,6 +101,8 @@ sources = Table(
     Column("created_at", String(40), nullable=False),
     Column("former_webhook_secret", Text, nullable=False, server_default=""),
     Column("former_until", String(40)),
+    Column("retention_days", Integer),
+    Column("retention_bytes", BigInteger),
     UniqueConstraint("workspace_id", "slug"),
     UniqueConstraint("workspace_id", "schema_name"),
 )

@@ -54,6 +54,8 @@ class Source:
         type: slug of the catalog entry, such as `activecampaign` or `http-api`.
         schema_name: its schema in every warehouse, from the slug at creation and fixed.
         webhook_secret: last part of its webhook address; "" where it receives no webhooks.
+        retention_days: how long its events stay in the log; None for as long as the installation keeps them.
+        retention_bytes: how many bytes of them stay at most, the oldest go first; None for any number.
         former_webhook_secret: the one before, "" when there is none that still works; it works until `former_until`.
         settings: secrets are `MASKED` here; the snapshot has them.
         region_allowed: False where the workspace's region is outside the type's; its door answers 403.
@@ -73,6 +75,8 @@ class Source:
     region_allowed: bool = True
     former_webhook_secret: str = field(default="", repr=False)
     former_until: datetime | None = None
+    retention_days: int | None = None
+    retention_bytes: int | None = None
 
     def webhook_secrets(self, now: datetime) -> tuple[str, ...]:
         """Return the secrets that work at an instant, the present one first; () where it receives no webhooks."""

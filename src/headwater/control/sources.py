@@ -26,9 +26,14 @@ from headwater.control.models import Source
 from headwater.control.moments import moment, text_of
 from headwater.control.secrets import SecretBox
 from headwater.errors import ConflictError, InvalidRequestError, NotFoundError
+from headwater.limits import MIB
 
 _WRITE_KEYS_MAX: Final = 20  # ours
 _SOURCES_MAX: Final = 1_000  # ours: a snapshot holds all of them
+RETENTION_DAYS_MAX: Final = 36_500  # ours: as of the installation's own setting
+RETENTION_BYTES_MIN: Final = MIB  # ours: what is kept is told by segments, so that less means nothing
+RETENTION_BYTES_MAX: Final = 2**50  # ours: more than any disk under a log
+_CAMEL: Final = {"retention_days": "retentionDays", "retention_bytes": "retentionBytes"}
 
 
 class Sources:
@@ -119,8 +124,17 @@ class Sources:
         name: str | None = None,
         enabled: bool | None = None,
         settings: Mapping[str, Any] | None = None,
+        retention: Mapping[str, int | None] | None = None,
     ) -> Source:
         """Change what is not None and return the source.
+
+        Args:
+            workspace_id: where.
+            source_id: its id or slug.
+            name: what people see.
+            enabled: whether it accepts anything.
+            settings: of the type; those that are not named stay.
+            retention: `retention_days` and `retention_bytes`, in it None for no limit of its own; as above.
 
         Raises:
             NotFoundError, InvalidRequestError: as in `create`.
@@ -130,6 +144,7 @@ class Sources:
         with changing(self._engine) as connection:
             row = rows.one(connection, sources, workspace_id, source.id)
             change = columns_of(row, entry.settings_class, self._box, name=name, enabled=enabled, settings=settings)
+            change |= _checked_retention(retention or {})
             if change:
                 connection.execute(update(sources).where(sources.c.id == source.id).values(change))
         return self.get(workspace_id, source.id)
@@ -250,8 +265,23 @@ def _source(row: Row, keys: Sequence[str], box: SecretBox, catalog: Catalog, *, 
         created_at=moment(row.created_at),
         settings=settings,
         region_allowed=allowed,
+        retention_days=row.retention_days,
+        retention_bytes=row.retention_bytes,
         **webhook_secrets.read(row, box),
     )
+
+
+def _checked_retention(wanted: Mapping[str, int | None]) -> dict[str, int | None]:
+    bounds = {
+        "retention_days": (1, RETENTION_DAYS_MAX, "days"),
+        "retention_bytes": (RETENTION_BYTES_MIN, 2**62, "bytes"),
+    }
+    for name, value in wanted.items():
+        least, most, unit = bounds[name]
+        if value is not None and not least <= value <= most:
+            told = f"{least:,} to {most:,} {unit}, or null to keep events as long as the installation does"
+            raise InvalidRequestError(f"a source keeps its events for {told}", field=_CAMEL[name])
+    return dict(wanted)
 
 
 def _region(connection: Connection, workspace_id: str) -> str:

@@ -53,7 +53,7 @@ class Terms:
     Attributes:
         keys_of: what stays of a line.
         free_bytes_min: space that has to be left while the old file and the new one are there.
-        pause: called about every millisecond of work; it may raise to give up, and the old segment stays.
+        pause: called within every millisecond of work; it may raise to give up, and the old segment stays.
     """
 
     keys_of: KeysOf
@@ -87,11 +87,12 @@ def spans_of(sequences: Iterable[int | range]) -> list[Span]:
 def within(spans: Sequence[Span], first: int, behind: int) -> list[Span]:
     """Return what ascending spans have of the sequences `first .. behind - 1`."""
     found: list[Span] = []
-    for span in spans[max(bisect_left(spans, (first, first)) - 1, 0) :]:
-        if span.first >= behind:
-            break
+    place = max(bisect_left(spans, (first, first)) - 1, 0)
+    while place < len(spans) and spans[place].first < behind:
+        span = spans[place]
         if span.behind > first:
             found.append(Span(max(span.first, first), min(span.behind, behind)))
+        place += 1
     return found
 
 

@@ -69,7 +69,7 @@ class SegmentLog:
         self._readers = {topic: TopicReader(directory / topic, self._mark_of(topic)) for topic in Topic}
         self._committers: dict[Topic, Committer] = {}
         self._waiting: dict[Topic, list[tuple[int, asyncio.Future[bool]]]] = {topic: [] for topic in Topic}
-        self._erasing, self._closing = asyncio.Lock(), threading.Event()
+        self._erasing, self._closing, self._breathed_at = asyncio.Lock(), threading.Event(), 0.0
 
     @classmethod
     def open(
@@ -232,7 +232,9 @@ class SegmentLog:
         """Let the event loop have the interpreter; give up what is half done when the log closes."""
         if self._closing.is_set():
             raise LogUnavailableError("The event log closes; what was not erased yet is erased when it is asked again.")
-        time.sleep(_PAUSE_S)
+        if time.monotonic() - self._breathed_at >= _PAUSE_S:
+            time.sleep(_PAUSE_S)
+            self._breathed_at = time.monotonic()
 
     async def close(self) -> None:
         """Store what was submitted, then close the files and give the right to write back."""

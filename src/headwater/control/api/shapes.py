@@ -47,6 +47,8 @@ def source(value: Source, catalog: Catalog, caller: Caller) -> Shape:
         "schemaName": value.schema_name,
         "regionAllowed": value.region_allowed,
         "createdAt": text_of(value.created_at),
+        "retentionDays": value.retention_days,
+        "retentionBytes": value.retention_bytes,
     }
 
 

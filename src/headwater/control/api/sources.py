@@ -21,8 +21,9 @@ from headwater.control.connecting import Connecting
 from headwater.control.models import Role, Source
 from headwater.control.moments import text_of
 from headwater.control.service import Control
-from headwater.errors import InvalidRequestError
+from headwater.errors import ForbiddenError, InvalidRequestError
 
+_RETENTION: Final = {"retentionDays": "retention_days", "retentionBytes": "retention_bytes"}
 _NOW: Final = Query("now", "Ends the present address at once.", {"type": "boolean"})
 
 
@@ -38,12 +39,17 @@ class CreateSource(msgspec.Struct, forbid_unknown_fields=True):
 
 
 class UpdateSource(msgspec.Struct, forbid_unknown_fields=True):
-    """What `PATCH /sources/{sourceId}` takes; `slug` only as it is."""
+    """What `PATCH /sources/{sourceId}` takes; `slug` only as it is.
+
+    `retentionDays` and `retentionBytes` bound what the log keeps of its events; null ends a bound.
+    """
 
     name: str | UnsetType = UNSET
     enabled: bool | UnsetType = UNSET
     slug: str | UnsetType = UNSET
     settings: dict[str, Any] | UnsetType = UNSET
+    retentionDays: int | UnsetType | None = UNSET  # noqa: N815
+    retentionBytes: int | UnsetType | None = UNSET  # noqa: N815
 
 
 class SourceOperations:
@@ -116,13 +122,18 @@ class SourceOperations:
         return {"source": self._shape(asked, self._source(asked))}
 
     def update(self, asked: Asked) -> Answer:
-        """Change name, settings, or whether it accepts anything."""
+        """Change name, settings, whether it accepts anything, or, as an owner, how long its events are kept."""
         wanted: UpdateSource = asked.body
         refuse_empty(wanted)
         source = self._source(asked)
         if wanted.slug is not UNSET and wanted.slug != source.slug:
             raise InvalidRequestError("the slug is fixed: it is the schema in your warehouses", field="slug")
-        changed = self._control.sources.update(source.workspace_id, source.id, **given(wanted, "slug"))
+        named = given(wanted, "slug", *_RETENTION)
+        if retention := {_RETENTION[name]: value for name, value in given(wanted).items() if name in _RETENTION}:
+            if not asked.caller.may(Role.OWNER, "sources:write", source.id):
+                raise ForbiddenError("How long events are kept is for an owner to say: what is older is deleted.")
+            named["retention"] = retention
+        changed = self._control.sources.update(source.workspace_id, source.id, **named)
         return {"source": self._shape(asked, changed)}
 
     async def delete(self, asked: Asked) -> Answer:

@@ -18,7 +18,10 @@ class Label(msgspec.Struct, rename="camel"):
 
 
 class Source(msgspec.Struct, rename="camel"):
-    """A source; write keys are shown to those who may change it."""
+    """A source; write keys are shown to those who may change it.
+
+    `retentionDays` and `retentionBytes` are what its events are kept for in the log; null for as long as all others.
+    """
 
     id: str
     slug: str
@@ -32,6 +35,8 @@ class Source(msgspec.Struct, rename="camel"):
     schema_name: str
     region_allowed: bool
     created_at: str
+    retention_days: int | None
+    retention_bytes: int | None
 
 
 class OneSource(msgspec.Struct, rename="camel"):

@@ -17,6 +17,8 @@ def upgrade() -> None:
     """Make room for them."""
     _add_suppressions()
     _add_regulations()
+    op.add_column("sources", sa.Column("retention_days", sa.Integer, nullable=True))
+    op.add_column("sources", sa.Column("retention_bytes", sa.BigInteger, nullable=True))
 
 
 def _add_suppressions() -> None:
