@@ -104,28 +104,33 @@ class Users:
                 connection.execute(delete(sessions).where(sessions.c.user_id == user_id))
         return self.get(workspace_id, user_id)
 
-    def remove(self, workspace_id: str, user_id: str) -> Member:
-        """Take somebody out of a workspace and return who it was; their sessions end, and their tokens for it.
+    def remove(self, workspace_id: str, *user_ids: str) -> list[Member]:
+        """Take people out of a workspace, all or none, and return who it was; their sessions and tokens for it end.
 
         Who is in no other workspace, and did not set Headwater up, is forgotten.
 
         Raises:
             NotFoundError: nobody here is called so.
-            ConflictError: they are the last owner.
+            ConflictError: no owner would be left.
         """
-        member = self.get(workspace_id, user_id)
+        gone = [self.get(workspace_id, each) for each in user_ids]
         with changing(self._engine) as connection:
-            row = _membership(connection, workspace_id, user_id)
-            _another_owner(connection, workspace_id, user_id)
-            connection.execute(delete(memberships).where(memberships.c.id == row.id))
-            connection.execute(delete(sessions).where(sessions.c.user_id == user_id))
-            theirs = (tokens.c.workspace_id == workspace_id) & (tokens.c.user_id == user_id)
-            revoking = update(tokens).where(theirs, tokens.c.revoked_at.is_(None))
-            connection.execute(revoking.values(revoked_at=text_of(self._clock())))
-            elsewhere = select(memberships.c.id).where(memberships.c.user_id == user_id).limit(1)
-            if connection.execute(elsewhere).scalar() is None and not member.user.is_operator:
-                connection.execute(delete(users).where(users.c.id == user_id))
-        return member
+            for member in gone:
+                self._remove(connection, member)
+        return gone
+
+    def _remove(self, connection: Connection, member: Member) -> None:
+        workspace_id, user_id = member.workspace_id, member.user.id
+        row = _membership(connection, workspace_id, user_id)
+        _another_owner(connection, workspace_id, user_id)
+        connection.execute(delete(memberships).where(memberships.c.id == row.id))
+        connection.execute(delete(sessions).where(sessions.c.user_id == user_id))
+        theirs = (tokens.c.workspace_id == workspace_id) & (tokens.c.user_id == user_id)
+        revoking = update(tokens).where(theirs, tokens.c.revoked_at.is_(None))
+        connection.execute(revoking.values(revoked_at=text_of(self._clock())))
+        elsewhere = select(memberships.c.id).where(memberships.c.user_id == user_id).limit(1)
+        if connection.execute(elsewhere).scalar() is None and not member.user.is_operator:
+            connection.execute(delete(users).where(users.c.id == user_id))
 
     def rename(self, user_id: str, name: str) -> User:
         """Change what others see.
