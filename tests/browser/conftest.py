@@ -89,7 +89,7 @@ def visitor(chromium, website):
     visitors = []
 
     def enter(role: str = "owner", **options) -> Visitor:
-        visitors.append(Visitor(chromium, website, website.token(role), **options))
+        visitors.append(Visitor(chromium, website, website.token(role) if role else "", **options))
         return visitors[-1]
 
     yield enter
