@@ -29,28 +29,34 @@ class UnreachableError(click.ClickException):
 
 
 def options(command: Callable[..., None]) -> Callable[..., None]:
-    """Give a command `--url`, `--token` and `--data-dir`; it gets the `Server` they lead to as its first argument."""
+    """Give a command `--url`, `--token`, `--data-dir` and `--workspace`; it gets the `Server` they name first."""
 
     @click.option("--url", metavar="URL", help=f"The server (HEADWATER_URL; default {URL}).")
     @click.option("--token", metavar="TOKEN", help="A Public API token (HEADWATER_TOKEN).")
     @click.option("--data-dir", metavar="DIR", help="The server's data directory, on its machine: no token is needed.")
+    @click.option(
+        "--workspace", metavar="SLUG", help="Which one (HEADWATER_WORKSPACE; default: the token's, the oldest)."
+    )
     @functools.wraps(command)
-    def found(*args: Any, url: str | None, token: str | None, data_dir: str | None, **kwargs: Any) -> None:
-        command(find(url, token, data_dir), *args, **kwargs)
+    def found(
+        *args: Any, url: str | None, token: str | None, data_dir: str | None, workspace: str | None, **kwargs: Any
+    ) -> None:
+        command(find(url, token, data_dir, workspace), *args, **kwargs)
 
     return found
 
 
-def find(url: str | None, token: str | None, data_dir: str | None) -> Server:
+def find(url: str | None, token: str | None, data_dir: str | None, workspace: str | None = None) -> Server:
     """Return the server that flags, environment and data directory lead to, in this order."""
+    workspace = workspace or os.environ.get("HEADWATER_WORKSPACE") or ""
     url = url or os.environ.get("HEADWATER_URL") or None
     token = token or os.environ.get("HEADWATER_TOKEN") or None
     directory = Path(data_dir or os.environ.get("HEADWATER_DATA_DIR") or here())
     address = (url or _recorded(directory) or URL).rstrip("/")
     if token is None and (url is None or data_dir is not None or urlsplit(address).hostname in _LOOPBACK):
         # A token made from this machine's secret goes to this machine's server, or to one that was named beside it.
-        return Server(address, functools.partial(_local_token, directory))
-    return Server(address, lambda: token or "")
+        return Server(address, functools.partial(_local_token, directory), workspace)
+    return Server(address, lambda: token or "", workspace)
 
 
 def here() -> str:
@@ -90,10 +96,12 @@ class Server:
 
     Attributes:
         token: asked for each call, because a local token lasts only minutes; "" when there is none.
+        workspace: the slug of the one that is meant; "" is the token's own.
     """
 
     url: str
     token: Callable[[], str] = field(repr=False)
+    workspace: str = ""
 
     def call(
         self, method: str, path: str, body: Any = None, *, query: Mapping[str, Any] | None = None, is_long: bool = False
@@ -153,6 +161,8 @@ class Server:
         asked = {name: value for name, value in (query or {}).items() if value is not None}
         target = f"{parts.path}/api{path}" + (f"?{urlencode(asked)}" if asked else "")
         headers = {"Authorization": f"Bearer {self.token()}", "Accept": "application/json"}
+        if self.workspace:
+            headers["Headwater-Workspace"] = quote(self.workspace)
         if body is not None:
             headers["Content-Type"] = "application/json"
         try:

@@ -31,9 +31,11 @@ from headwater.web import (
     mappings,
     members,
     oidc,
+    plans,
     profile,
     rejected,
     replays,
+    schema,
     settings_pages,
     sign_in,
     sources,
@@ -42,6 +44,7 @@ from headwater.web import (
     warehouse,
     warehouse_settings,
     warehouses,
+    workspaces,
 )
 from headwater.web import alerts as alert_pages
 from headwater.web.access import Door
@@ -123,9 +126,12 @@ def build(  # noqa: PLR0913 - each is a part of its own that the app has made
         *warehouse_settings.routes(desk),
         *console.routes(desk),
         *profile.routes(desk),
+        *workspaces.routes(desk),
         *members.routes(desk),
         *tokens.routes(desk),
         *alert_pages.routes(desk),
+        *schema.routes(desk),
+        *plans.routes(desk),
         *home.routes(desk),
         Route("/{workspace}/{rest:path}", page(desk, _nothing)),
     ]

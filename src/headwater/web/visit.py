@@ -71,13 +71,14 @@ class Desk:
 
 @dataclass(frozen=True, slots=True)
 class Visit:
-    """A request with its session and workspace, and for a POST its form."""
+    """A request with its session and workspace, and for a POST its form; `workspaces` are all that it may see."""
 
     desk: Desk
     request: Request
     session: Session
     workspace: Workspace
     form: Mapping[str, str]
+    workspaces: tuple[Workspace, ...] = ()
 
     def path(self, *parts: str, **query: str) -> str:
         """Return the address of a page of this workspace."""
@@ -125,11 +126,11 @@ def _endpoint(desk: Desk, handler: Handler, needs: Role, *, is_form: bool) -> En
             session = await asyncio.to_thread(desk.door.session, request)
             if session is None:
                 return _sign_in_first(request)
-            workspace = await asyncio.to_thread(_workspace, desk, request, session)
+            workspace, seen = await asyncio.to_thread(_workspaces, desk, request, session)
             form = await _admitted_form(request, session) if is_form else {}
             await asyncio.to_thread(_admit, desk, request, session, needs)
             with acting(actor_of(session.caller, address_of(request))):
-                answer = await handler(Visit(desk, request, session, workspace, form))
+                answer = await handler(Visit(desk, request, session, workspace, form, seen))
         except (HeadwaterError, HTTPException) as error:
             answer = refusal(desk, request, error)
         except Exception:  # noqa: BLE001 - the outermost loop of the pages: one broken page and a line in the log
@@ -167,13 +168,14 @@ def _sign_in_first(request: Request) -> Response:
     return RedirectResponse(f"/sign-in?{query}".rstrip("?"), 303, HEADERS)
 
 
-def _workspace(desk: Desk, request: Request, session: Session) -> Workspace:
-    """Return the workspace of the address; another's looks like one that does not exist."""
+def _workspaces(desk: Desk, request: Request, session: Session) -> tuple[Workspace, tuple[Workspace, ...]]:
+    """Return the workspace of the address and all that the session may see; another's looks like none at all."""
+    seen = desk.control.workspaces.of(session.caller)
     workspace = desk.control.workspaces.get(session.caller.workspace_id)
     slug = request.path_params.get("workspace", workspace.slug)
     if slug != workspace.slug:
         raise NotFoundError(f"There is no workspace {slug[:60]!r}.")
-    return workspace
+    return workspace, tuple(seen)
 
 
 async def _admitted_form(request: Request, session: Session) -> dict[str, str]:

@@ -6,8 +6,6 @@ import msgspec
 
 from headwater.control.api.models import Pagination
 
-from headwater.control.api.models import Pagination
-
 
 class Workspace(msgspec.Struct, rename="camel"):
     """Holds everything else; its region is fixed."""
