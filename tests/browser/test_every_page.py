@@ -1,11 +1,17 @@
 """What holds on every page: accessible, inside the narrow screen, nothing refused by the policy, harmless names."""
 
+from datetime import timedelta
+
 import pytest
 from playwright.sync_api import expect
 from stored import misfit, reload_run, row_trend, sync_run, warehouse_status
 from website import account_run, account_status, compared, connection, dead_letter, opened, replay_run
 
+from headwater.clock import now
+from headwater.control.people.invites import Wanted
 from headwater.control.selection import Override
+
+MONTH = timedelta(days=30)
 
 PAGES = {
     "home": "/default",
@@ -40,6 +46,9 @@ PAGES = {
     "warehouse-settings": "/default/warehouse/{warehouse}/settings",
     "sql": "/default/sql",
     "activecampaign": "/default/apps/activecampaign",
+    "members": "/default/settings/members",
+    "member": "/default/settings/members/{member}",
+    "tokens": "/default/settings/tokens",
     "not-found": "/default/nothing-here/at-all",
 }
 
@@ -123,7 +132,18 @@ def furnished(website):
     website.tables.execute(
         "create table activecampaign.email_opened (id varchar, received_at timestamp, email varchar)"
     )
-    return {name: path.format(destination=destination.id, warehouse=warehouse_id) for name, path in PAGES.items()}
+    places = {"destination": destination.id, "warehouse": warehouse_id, "member": staffed(website, source)}
+    return {name: path.format(**places) for name, path in PAGES.items()}
+
+
+def staffed(website, source):
+    """Return the id of a member; there are an invitation and tokens, too."""
+    control, workspace_id = website.control, website.workspace.id
+    control.users.add(workspace_id, "owner@example.com", "Olivia Owner", "owner")
+    control.invites.invite(workspace_id, [Wanted("an.address.that.is.rather.long@subdomain.example.com", "member")])
+    control.tokens.create(workspace_id, "terraform", "member", only=["sources:write", "destinations:write"])
+    control.tokens.create(workspace_id, "shop", "source-admin", source_ids=[source.id], expires_at=now() + MONTH)
+    return control.users.add(workspace_id, "ann@example.com", "Ann", "source-admin", [source.id]).user.id
 
 
 def settle(page, name):
