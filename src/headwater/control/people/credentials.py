@@ -128,10 +128,28 @@ class Credentials:
                 self.by_password(user.email, present, address)
             except ForbiddenError as error:
                 raise InvalidRequestError("This is not your present password.", field="present") from error
-        hashed = self._passwords.hashed(checked(new, user.email, user.name, field="new"))
+        self._store(user, checked(new, user.email, user.name, field="new"))
+
+    def reset_password(self, email: str, new: str) -> User:
+        """Give whoever has this address another password and end all their sessions: for the machine's own commands.
+
+        Raises:
+            NotFoundError: nobody has this address.
+            InvalidRequestError: nobody may have this password.
+        """
+        user = self._users.by_email(email)
+        if user is None:
+            raise NotFoundError(
+                f"Nobody here has the address {email[:60]!r}; `headwater users list` shows who there is."
+            )
+        self._store(user, checked(new, user.email, user.name))
+        return self._known(user.id)
+
+    def _store(self, user: User, password: str) -> None:
+        hashed = self._passwords.hashed(password)
         with changing(self._engine) as connection:
-            connection.execute(update(users).where(users.c.id == user_id).values(password_hash=hashed))
-            connection.execute(sessions.delete().where(sessions.c.user_id == user_id))
+            connection.execute(update(users).where(users.c.id == user.id).values(password_hash=hashed))
+            connection.execute(sessions.delete().where(sessions.c.user_id == user.id))
 
     def by_identity(self, identity: Identity) -> User:
         """Return whom an identity provider vouches for.
