@@ -15,6 +15,7 @@ from headwater.app.place import Place
 from headwater.app.retention import retain
 from headwater.app.rpc import Caller
 from headwater.app.serving import alongside
+from headwater.app.source_retention import longest
 from headwater.app.suppressing import Following
 from headwater.app.watch import Watch
 from headwater.clock import now
@@ -66,8 +67,12 @@ async def run(place: Place) -> None:
             is_token=lambda text: control.authenticate(text) is not None,
         )
 
+        days = settings.retention_days
+
         async def use(snapshot: Snapshot) -> None:
+            nonlocal days
             following.place(snapshot)
+            days = longest(snapshot, settings.retention_days)
             await known.use(snapshot)
 
         watch = Watch(control, use)
@@ -79,7 +84,7 @@ async def run(place: Place) -> None:
             "watch": watch.run(),
             "suppressions": following.run(),
             "rejections": rejections.run(),
-            "retention": retain(stored, settings),
+            "retention": retain(stored, settings, lambda: days),
         }
         async with alongside(stop.set, **work):
             await serve(probes(collector, health), sock=place.listener, stop=stop)

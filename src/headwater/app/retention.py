@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -24,8 +25,14 @@ _REJECTED_KEPT: Final = timedelta(days=7)
 log = structlog.get_logger()
 
 
-async def retain(stored: SegmentLog, settings: Settings) -> None:
-    """Expire records and ids once an hour, for the first time after an hour."""
+async def retain(stored: SegmentLog, settings: Settings, days: Callable[[], int]) -> None:
+    """Expire records and ids once an hour, for the first time after an hour.
+
+    Args:
+        stored: the log.
+        settings: for how long ids are remembered.
+        days: how long events stay that stay longest.
+    """
     clock = SteadyClock()
     while True:
         await asyncio.sleep(_EVERY_S)
@@ -34,7 +41,7 @@ async def retain(stored: SegmentLog, settings: Settings) -> None:
             log.error("retention.skipped", reason="the clock was set; restart Headwater once it is right")
             continue
         try:
-            await asyncio.to_thread(expire, stored, settings, moment)
+            await asyncio.to_thread(expire, stored, settings, moment, days())
         except CorruptLogError as error:  # a block that cannot be read must not close the door
             log.error("retention.failed", reason=str(error))  # noqa: TRY400 - the message names file and place
 
@@ -73,9 +80,9 @@ async def retain_audit(control: Control) -> None:
             log.info("audit.expired", count=count)
 
 
-def expire(stored: SegmentLog, settings: Settings, moment: datetime) -> None:
-    """Remove what is older than the settings allow, seen from `moment`."""
-    days = timedelta(days=settings.retention_days)
-    for topic, age in {Topic.INBOX: days, Topic.EVENTS: days, Topic.REJECTED: _REJECTED_KEPT}.items():
+def expire(stored: SegmentLog, settings: Settings, moment: datetime, days: int) -> None:
+    """Remove the segments in which nothing is younger than `days`, and ids as the settings say, seen from `moment`."""
+    kept = timedelta(days=days)
+    for topic, age in {Topic.INBOX: kept, Topic.EVENTS: kept, Topic.REJECTED: _REJECTED_KEPT}.items():
         stored.trim(topic, before=moment - age)
     stored.forget_ids(before=moment - timedelta(days=settings.dedupe_days))

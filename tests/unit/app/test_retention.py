@@ -30,7 +30,7 @@ async def test_old_segments_and_old_ids_expire_and_young_ones_stay(tmp_path):
     for day in range(40):
         moment[0] = START + timedelta(days=day)
         await log.append(Topic.EVENTS, "s", moment[0], [Record(f"m{day}", b'{"x":"%s"}' % (b"y" * 500))])
-    expire(log, Settings(retention_days=20, dedupe_days=10), moment[0])
+    expire(log, Settings(retention_days=20, dedupe_days=10), moment[0], 20)
     start = log.start(Topic.EVENTS)
     assert 0 < start <= 20
     young = await log.append(Topic.EVENTS, "s", moment[0], [Record("m38", b"{}")])
