@@ -9,7 +9,6 @@ from datetime import timedelta
 import pytest
 from plane import starting
 
-from headwater.control.models import Role
 from headwater.control.requests import repeats
 from headwater.control.requests.repeats import Given, Key, Repeats
 from headwater.control.requests.tables import answers
@@ -156,11 +155,12 @@ def stored_names(running):
 def test_a_change_elsewhere_is_no_reason_to_refuse(running):
     """Every change counts up one number; only what the ETag is of matters to a condition."""
     running.api("POST", "/sources", SOURCE)
+    running.api("POST", "/sources", SOURCE | {"slug": "other"})
     stop = threading.Event()
 
     def keep_changing():
         while not stop.is_set():
-            running.control.tokens.create(running.workspace.id, "another", Role.READ_ONLY)
+            running.http("POST", "/sources/other/writekey", {}, token="member")
             stop.wait(0.01)
 
     thread = threading.Thread(target=keep_changing)

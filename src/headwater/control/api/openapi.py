@@ -135,7 +135,8 @@ def _name(operation: Operation) -> str:
         if not part.startswith("{")
     ]
     words = [word for part in named for word in part.split("-")]
-    return operation.method.lower() + "".join(word[0].upper() + word[1:] for word in words)
+    made = operation.method.lower() + "".join(word[0].upper() + word[1:] for word in words)
+    return f"{made}ById" if made in segment.OPERATIONS.values() else made
 
 
 def _one_of(plural: str) -> str:

@@ -85,11 +85,12 @@ class Repeats:
         """Keep the answer; None, or one that is too long, frees the key."""
         row = _row(key)
         try:
-            with noting(self._engine) as connection:
-                if given is None or len(given.body) > ANSWER_BYTES_MAX:
+            if given is None or len(given.body) > ANSWER_BYTES_MAX:
+                with noting(self._engine) as connection:
                     connection.execute(delete(answers).where(row))
-                    return
-                sealed = self._seal(key, given.body)
+                return
+            sealed = self._seal(key, given.body)  # before the transaction: the first key of all is stored by one
+            with noting(self._engine) as connection:
                 connection.execute(update(answers).where(row).values(status=given.status, answer=sealed))
         finally:
             self._forget_running((key.workspace_id, key.token_id, key.value))
