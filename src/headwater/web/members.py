@@ -105,7 +105,7 @@ async def _show_member(
     member = await asyncio.to_thread(_found, visit)
     sources = await asyncio.to_thread(control.sources.all, visit.workspace.id)
     sessions = await asyncio.to_thread(control.sessions.all, member.user.id)
-    stored = {"role": str(member.role)} | {f"source.{each}": "on" for each in member.source_ids or ()}
+    stored = grant_form.stored(member.role, member.source_ids)
     return visit.page(
         "member.html",
         member=member,

@@ -33,6 +33,14 @@ def test_somebody_is_invited_gets_another_role_and_is_removed(running, page):
         page(f"/settings/members/{ann}/remove", csrf=form["csrf"])
     assert (refused.value.code, b"last owner" in refused.value.read()) == (409, True)
     control.users.add(workspace, "ben@example.com", "Ben", "owner")
+    with pytest.raises(urllib.error.HTTPError) as unnamed:  # a source that was unticked is not all of them
+        page(f"/settings/members/{ann}/role", csrf=form["csrf"], role="source-admin")
+    assert (unnamed.value.code, control.users.get(workspace, ann).role) == (422, "owner")
+    page(f"/settings/members/{ann}/role", csrf=form["csrf"], role="source-admin", every="on")
+    assert (control.users.get(workspace, ann).role, control.users.get(workspace, ann).source_ids) == (
+        "source-admin",
+        None,
+    )
     secret = control.sessions.open(ann, "127.0.0.1", "test")[0]
     page(f"/settings/members/{ann}/sessions", csrf=form["csrf"])
     assert control.sessions.find(secret) is None
