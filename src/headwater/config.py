@@ -30,6 +30,7 @@ _OIDC: Final = ("oidc_issuer", "oidc_client_id", "oidc_client_secret")  # all of
 _KEY_BYTES_MIN: Final = 16
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+LOOPBACK: Final[tuple[Network, ...]] = (ipaddress.IPv4Network("127.0.0.0/8"), ipaddress.IPv6Network("::1/128"))
 
 
 class Secret:
@@ -68,6 +69,7 @@ class Settings:
     load_every_s: float = 1.0
     api_requests_per_s: int = 50
     allow_networks: tuple[Network, ...] = ()
+    trusted_proxies: tuple[Network, ...] = LOOPBACK
     files_dirs: tuple[Path, ...] = ()
     smtp_url: Secret | None = None
     mail_from: str = ""
@@ -344,6 +346,7 @@ _PARSERS: Final[Mapping[str, Callable[[str], Any]]] = {
     "load_every_s": _seconds,
     "api_requests_per_s": _number(1, 10_000, 50),
     "allow_networks": _networks,
+    "trusted_proxies": _networks,
     "files_dirs": _directories,
     "smtp_url": Secret,
     "oidc_issuer": _issuer,

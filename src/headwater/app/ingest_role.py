@@ -42,7 +42,7 @@ async def run(place: Place) -> None:
         log.error("log.damaged", file=damage.file, offset=damage.offset, first=damage.first, last=damage.last)
     control = Control(database.open_engine(settings.control_url), place.keys, settings.source_regions)
     known = Known(control, place.public_url)
-    forward = Forward(place.web_url)
+    forward = Forward(place.web_url, settings.trusted_proxies)
     rejections = Rejections(stored, clock=now)
     suppressions = Suppressions()
     following = Following(control, suppressions)

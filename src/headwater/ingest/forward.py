@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from typing import Any, Final
 
 import aiohttp
@@ -11,6 +11,7 @@ from multidict import CIMultiDict
 from yarl import URL
 
 from headwater.ingest.answers import ENDLESS, Answer, Headers, Receive, Scope, Send, answer, refusal, reply
+from headwater.ingest.proxies import Network, sender
 from headwater.limits import CONNECT_DEADLINE_S
 
 _HOP_BY_HOP: Final = frozenset(
@@ -26,7 +27,7 @@ _HOP_BY_HOP: Final = frozenset(
         b"upgrade",
     )
 )
-# ours to say: a stranger's word about where a request came from counts nothing
+# ours to say: a stranger's word about where a request came from counts nothing, only that of the operator's proxies
 _FORWARDED: Final = frozenset((b"forwarded", b"x-forwarded-for", b"x-forwarded-proto", b"x-forwarded-host"))
 _CONNECTIONS_MAX: Final = 256
 _RETRY_AFTER_S: Final = 2
@@ -39,9 +40,9 @@ _DOWN_PAGE: Final = f"""<!doctype html><html lang="en"><meta charset="utf-8"><ti
 class Forward:
     """The ASGI application that stands for the web process; close it when done."""
 
-    def __init__(self, url: str) -> None:
-        """Take the address of the web process on loopback, such as http://127.0.0.1:8081."""
-        self._url = url.rstrip("/")
+    def __init__(self, url: str, trusted: Sequence[Network] = ()) -> None:
+        """Take the address of the web process on loopback, and where proxies are whose word on senders counts."""
+        self._url, self._trusted = url.rstrip("/"), trusted
         self._session: aiohttp.ClientSession | None = None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -72,7 +73,7 @@ class Forward:
             upstream = await self._opened().request(
                 scope["method"],
                 url,
-                headers=_request_headers(scope),
+                headers=_request_headers(scope, self._trusted),
                 data=body.parts() if _has_body(scope) else None,
                 allow_redirects=False,
             )
@@ -134,14 +135,15 @@ def _has_body(scope: Scope) -> bool:
     return any(name in {b"content-length", b"transfer-encoding"} and value != b"0" for name, value in scope["headers"])
 
 
-def _request_headers(scope: Scope) -> CIMultiDict[str]:
+def _request_headers(scope: Scope, trusted: Sequence[Network]) -> CIMultiDict[str]:
     headers: CIMultiDict[str] = CIMultiDict()
     dropped = _HOP_BY_HOP | _FORWARDED | _named_by_connection(scope["headers"])
     for name, value in scope["headers"]:
         if name not in dropped and name != b"expect":
             headers.add(name.decode("latin-1"), value.decode("latin-1"))
     if scope.get("client"):
-        headers["X-Forwarded-For"] = scope["client"][0]
+        forwarded = (value for name, value in scope["headers"] if name == b"x-forwarded-for")
+        headers["X-Forwarded-For"] = sender(scope["client"][0], forwarded, trusted)
     headers["X-Forwarded-Proto"] = scope["scheme"]
     headers["X-Forwarded-Host"] = headers.get("Host", "")
     return headers
