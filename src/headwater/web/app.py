@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Final
+
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
@@ -51,6 +54,35 @@ from headwater.web import alerts as alert_pages
 from headwater.web.access import Door
 from headwater.web.rendering import HEADERS, Assets, Renderer
 from headwater.web.visit import Desk, Visit, page
+
+_ROOMS: Final[tuple[Callable[[Desk], list[Route]], ...]] = (
+    sources.routes,
+    debugger.routes,
+    rejected.routes,
+    audit.routes,
+    privacy.routes,
+    settings_pages.routes,
+    destinations.routes,
+    delivery.routes,
+    replays.routes,
+    filters.routes,
+    mappings.routes,
+    tester.routes,
+    accounts.routes,
+    warehouses.routes,
+    warehouse.routes,
+    warehouse_settings.routes,
+    console.routes,
+    profile.routes,
+    workspaces.routes,
+    members.routes,
+    tokens.routes,
+    alert_pages.routes,
+    schema.routes,
+    plans.routes,
+    home.routes,
+)
+"""The pages inside a workspace; what matches first counts, so home, which is a workspace's bare name, is last."""
 
 
 def build(  # noqa: PLR0913 - each is a part of its own that the app has made
@@ -110,31 +142,7 @@ def build(  # noqa: PLR0913 - each is a part of its own that the app has made
         *joining.routes(desk),
         *oidc.routes(desk, session_secret),
         Route("/", page(desk, _start)),
-        *sources.routes(desk),
-        *debugger.routes(desk),
-        *rejected.routes(desk),
-        *audit.routes(desk),
-        *privacy.routes(desk),
-        *settings_pages.routes(desk),
-        *destinations.routes(desk),
-        *delivery.routes(desk),
-        *replays.routes(desk),
-        *filters.routes(desk),
-        *mappings.routes(desk),
-        *tester.routes(desk),
-        *accounts.routes(desk),
-        *warehouses.routes(desk),
-        *warehouse.routes(desk),
-        *warehouse_settings.routes(desk),
-        *console.routes(desk),
-        *profile.routes(desk),
-        *workspaces.routes(desk),
-        *members.routes(desk),
-        *tokens.routes(desk),
-        *alert_pages.routes(desk),
-        *schema.routes(desk),
-        *plans.routes(desk),
-        *home.routes(desk),
+        *(route for room in _ROOMS for route in room(desk)),
         Route("/{workspace}/{rest:path}", page(desk, _nothing)),
     ]
 
