@@ -27,6 +27,8 @@ COMMANDS: Final = {
     "users": "List members, change what they may do, remove them.",
     "invites": "Invite people to the workspace.",
     "sources": "List, add and change sources.",
+    "schema": "See what sources send, and block what they should not.",
+    "plans": "Write down what sources shall send, and hold them to it.",
     "destinations": "List, add and change destinations.",
     "filters": "Choose which events a destination gets, and what of them.",
     "mappings": "Choose what a destination's events look like.",
