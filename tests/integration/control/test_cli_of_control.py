@@ -100,7 +100,7 @@ def test_an_unreachable_server_and_a_refused_token_say_what_to_do(run):
 def test_a_read_only_token_changes_nothing(running, run):
     status, _, err = run("sources", "create", "site", "--type", "http-api", token="read-only")
     assert status == 1
-    assert "member" in err
+    assert "source-admin" in err
     assert running.control.sources.all(running.workspace.id) == []
 
 
