@@ -2,11 +2,59 @@
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Callable
+from typing import Any, Final
+
 import click
 
 from headwater.cli import printing, server
-from headwater.cli.family import Family, Given, add_shared, json_option, settings_options
+from headwater.cli.family import Family, Given, Thing, add_shared, json_option, settings_options
 from headwater.cli.server import Server
+
+_DEFAULT: Final = "default"
+_MIB: Final = 1024 * 1024
+
+
+class _Kept(click.ParamType[int | str]):
+    """A whole number, or `default`."""
+
+    name = "number"
+
+    def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> int | str:
+        if value == _DEFAULT:
+            return value
+        if not (value.isascii() and value.isdecimal() and len(value) < 10):  # noqa: PLR2004 - a longer one is refused
+            self.fail(f"{value[:40]!r} is no whole number; write one, or `{_DEFAULT}`.", param, ctx)
+        return int(value)
+
+
+def _retention_options(command: Callable[..., None]) -> Callable[..., None]:
+    """Give a command what of a source's events stays in the log; it gets it as `more`, members of the API's body."""
+
+    @click.option(
+        "--retention-days", type=_Kept(), metavar="N", help="Erase its events after so many days; or `default`."
+    )
+    @click.option(
+        "--retention-mib", type=_Kept(), metavar="N", help="Keep so many MiB of its newest events; or `default`."
+    )
+    @functools.wraps(command)
+    def packed(*args: Any, retention_days: int | str | None, retention_mib: int | str | None, **kwargs: Any) -> None:
+        more: Thing = {}
+        if retention_days is not None:
+            more["retentionDays"] = None if isinstance(retention_days, str) else retention_days
+        if retention_mib is not None:
+            more["retentionBytes"] = None if isinstance(retention_mib, str) else retention_mib * _MIB
+        command(*args, more=more, **kwargs)
+
+    return packed
+
+
+def _kept(thing: Thing) -> str:
+    days, size = thing["retentionDays"], thing["retentionBytes"]
+    bounds = [f"{days:,} days" if days else "", f"{size // _MIB:,} MiB" if size else ""]
+    return " and ".join(filter(None, bounds)) or "as long as the server keeps events"
+
 
 FAMILY = Family(
     "source",
@@ -21,8 +69,10 @@ FAMILY = Family(
         ("schema", lambda thing: thing["schemaName"]),
         ("write keys", lambda thing: ", ".join(thing["writeKeys"]) or None),
         ("region", lambda thing: None if thing["regionAllowed"] else "refused in this workspace's region"),
+        ("events stay", _kept),
         ("created", lambda thing: thing["createdAt"]),
     ),
+    more=_retention_options,
 )
 
 

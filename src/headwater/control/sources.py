@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any, Final
 
 from sqlalchemy import Connection, Engine, delete, insert, select, update
@@ -22,6 +23,7 @@ from headwater.control.database import (
     workspaces,
     write_keys,
 )
+from headwater.control.labels.labels import read_labels
 from headwater.control.models import Source
 from headwater.control.moments import moment, text_of
 from headwater.control.secrets import SecretBox
@@ -241,7 +243,11 @@ def read_sources(
     )
     if workspace_id is not None:
         found = found.where(sources.c.workspace_id == workspace_id)
-    return [_source(row, keys.get(row.id, []), box, catalog, reveal=reveal) for row in connection.execute(found)]
+    labels = read_labels(connection, workspace_id)
+    return [
+        replace(_source(row, keys.get(row.id, []), box, catalog, reveal=reveal), labels=tuple(labels.get(row.id, ())))
+        for row in connection.execute(found)
+    ]
 
 
 def _source(row: Row, keys: Sequence[str], box: SecretBox, catalog: Catalog, *, reveal: bool) -> Source:
@@ -274,7 +280,7 @@ def _source(row: Row, keys: Sequence[str], box: SecretBox, catalog: Catalog, *, 
 def _checked_retention(wanted: Mapping[str, int | None]) -> dict[str, int | None]:
     bounds = {
         "retention_days": (1, RETENTION_DAYS_MAX, "days"),
-        "retention_bytes": (RETENTION_BYTES_MIN, 2**62, "bytes"),
+        "retention_bytes": (RETENTION_BYTES_MIN, RETENTION_BYTES_MAX, "bytes"),
     }
     for name, value in wanted.items():
         least, most, unit = bounds[name]

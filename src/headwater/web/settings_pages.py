@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import Any, Final
 
 from starlette.responses import Response
 from starlette.routing import Route
@@ -16,8 +16,13 @@ from headwater.control.catalog import Kind
 from headwater.control.connecting import Connecting
 from headwater.control.models import Destination, Role, Source
 from headwater.errors import InvalidRequestError
+from headwater.limits import MIB
 from headwater.web import destinations, forms, sources, standing
 from headwater.web.visit import Desk, Visit, action, page
+
+_DIGITS_MAX: Final = 10  # ours: a longer number is refused before it is one
+_RETENTION: Final = {"retentionDays": ("retention_days", 1), "retentionBytes": ("retention_bytes", MIB)}
+"""The fields of the form, as the API calls them: the column and its unit on the page."""
 
 
 def routes(desk: Desk) -> list[Route]:
@@ -26,6 +31,7 @@ def routes(desk: Desk) -> list[Route]:
     return [
         Route(f"{source}/settings", page(desk, _source), methods=["GET"]),
         Route(f"{source}/settings", action(desk, _save_source, Role.SOURCE_ADMIN), methods=["POST"]),
+        Route(f"{source}/retention", action(desk, _save_retention, Role.OWNER), methods=["POST"]),
         Route(f"{source}/enable", action(desk, _enable_source, Role.SOURCE_ADMIN), methods=["POST"]),
         Route(f"{source}/delete", action(desk, _delete_source, Role.OWNER), methods=["POST"]),
         Route(f"{destination}/settings", page(desk, _destination), methods=["GET"]),
@@ -47,14 +53,16 @@ async def _show_source(
     *,
     error: InvalidRequestError | None = None,
     unconfirmed: bool = False,
+    retention: Mapping[str, str] | None = None,
 ) -> Response:
     entry = await asyncio.to_thread(visit.desk.control.catalog.find, Kind.SOURCE, source.type)
     last = await asyncio.to_thread(visit.desk.volume.last_event, source.id)
     problems = {str(error.field): str(error)} if error else {}
     fields = forms.fields(entry.options, settings, problems)
-    shown_there = {each.name for each in fields} | {"name"}
+    shown_there = {each.name for each in fields} | {"name", *_RETENTION}
     return visit.page(
         "source-settings.html",
+        retention=_retention(source) if retention is None else retention,
         source=source,
         type_name=entry.name,
         state=standing.of_source(source, last),
@@ -80,6 +88,32 @@ async def _save_source(visit: Visit) -> Response:
     except InvalidRequestError as error:
         return await _show_source(visit, source, name, raw, error=error)
     return visit.to("sources", source.slug, "overview")
+
+
+async def _save_retention(visit: Visit) -> Response:
+    source = await asyncio.to_thread(sources.found, visit)
+    texts = {name: visit.form.get(name, "").strip() for name in _RETENTION}
+    try:
+        wanted = {column: _times(texts[name], unit, name) for name, (column, unit) in _RETENTION.items()}
+        await asyncio.to_thread(visit.desk.control.sources.update, visit.workspace.id, source.id, retention=wanted)
+    except InvalidRequestError as error:
+        return await _show_source(visit, source, source.name, source.settings, error=error, retention=texts)
+    return visit.to("sources", source.slug, "settings")
+
+
+def _times(text: str, unit: int, field: str) -> int | None:
+    """Return a whole number of units, None for a blank field."""
+    if not text:
+        return None
+    if not (text.isascii() and text.isdecimal() and len(text) < _DIGITS_MAX):
+        raise InvalidRequestError("This is no whole number.", field=field)
+    return int(text) * unit
+
+
+def _retention(source: Source) -> dict[str, str]:
+    """Return what the fields of a source's retention show."""
+    stored = {name: (getattr(source, column), unit) for name, (column, unit) in _RETENTION.items()}
+    return {name: "" if value is None else str(value // unit) for name, (value, unit) in stored.items()}
 
 
 async def _enable_source(visit: Visit) -> Response:
