@@ -7,6 +7,8 @@ from headwater.delivery.connection import Connection, Filter
 from headwater.delivery.screen import Screen
 from headwater.delivery.selection import Selection
 from headwater.destinations.contract import Card
+from headwater.protocols.gate import Gates
+from headwater.protocols.rules import Kind, Name, Spec
 from headwater.spec.event import Call, Event
 
 CARD = Card("Webhooks", "", calls=frozenset({Call.TRACK}))
@@ -83,3 +85,18 @@ def test_a_replay_asks_selection_type_and_filters():
     assert again(event(event="B")) == "NOT_SELECTED"
     assert again(event(event="A", type="page")) == "UNSUPPORTED_EVENT_TYPE"
     assert again(event(event="A")) == "FILTERED_BY_RULES"
+
+
+def test_what_its_source_blocks_is_not_sent_and_what_it_omits_is_taken_out_for_replays_too():
+    gates = Gates()
+    blocked = frozenset({Name(Kind.TRACK, "No"), Name(Kind.TRACK, "Yes", "secret")})
+    gates.replace({"s1": Spec("s1", blocked=blocked)})
+    held = Screen(Connection("d1", "s1", "webhook", "", enabled=True, settings={}), CARD, gates=gates)
+    again = held.again(Selection())
+    for decide in (held, again):
+        assert decide(event(event="No")) == "event_setting"
+        let = decide(event(event="Yes", properties={"secret": 1, "open": 2}))
+        assert let.body["properties"] == {"open": 2}
+        assert msgspec.json.decode(let.line) == let.body
+    gates.replace({})
+    assert held(event(event="No")).body["event"] == "No"
