@@ -58,7 +58,8 @@ def test_who_may_delete_nothing_may_not_shorten_what_is_kept(running, source):
     assert kept(running) == (None, None)
 
 
-def test_the_page_shows_what_is_kept_and_changes_it(running, page, source):
+@pytest.mark.usefixtures("source")
+def test_the_page_shows_what_is_kept_and_changes_it(running, page):
     shown = page("/sources/website/settings")
     csrf = re.search(r'name="csrf" value="([^"]+)"', shown).group(1)
     saved = page("/sources/website/retention", csrf=csrf, retentionDays="30", retentionBytes="7")
@@ -75,7 +76,8 @@ def test_the_page_shows_what_is_kept_and_changes_it(running, page, source):
     assert kept(running) == (None, None)
 
 
-def test_the_shell_sets_and_ends_bounds(running, source):
+@pytest.mark.usefixtures("source")
+def test_the_shell_sets_and_ends_bounds(running):
     environment = {"HEADWATER_URL": running.url.removesuffix("/api"), "HEADWATER_TOKEN": running.tokens["owner"]}
 
     def run(*arguments):
