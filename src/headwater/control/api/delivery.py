@@ -113,18 +113,7 @@ class DeliveryOperations:
         }
 
     async def _figures(self, destination: Destination, asked: Asked, first: str, last: str) -> dict[str, Any]:
-        granularity = asked.query.get("granularity", "hour").lower()
-        if granularity not in _BOUNDS:
-            raise InvalidRequestError("granularity is MINUTE, HOUR or DAY", field="granularity")
-        longest, oldest = _BOUNDS[granularity]
-        moment = self._clock()
-        until = _instant(asked, last) or moment
-        since = _instant(asked, first) or until - _SPANS[granularity]
-        if not since < until:
-            raise InvalidRequestError(f"{first} is not before {last}", field=first)
-        if until - since > longest + _SLACK or since < moment - oldest - _SLACK:
-            told = f"by the {granularity}, at most {_said(longest)} at a time, {_said(oldest)} back"
-            raise InvalidRequestError(f"{told}; choose a coarser granularity or a later {first}", field=first)
+        granularity, since, until = span(asked, self._clock(), first, last)
         return await self._pipeline.metrics(
             destination.id, since=since.isoformat(), until=until.isoformat(), granularity=granularity
         )
@@ -154,6 +143,32 @@ def _chosen(wanted: TryEvent) -> dict[str, Any]:
     if wanted.sample not in SAMPLES:
         raise InvalidRequestError(f"a sample is one of {', '.join(SAMPLES)}", field="sample")
     return dict(SAMPLES[str(wanted.sample)])
+
+
+def span(asked: Asked, moment: datetime, first: str, last: str) -> tuple[str, datetime, datetime]:
+    """Return granularity, beginning and end of what is asked, as far as Segment's Public API lets it reach.
+
+    Args:
+        asked: holds `granularity` and the parameters that are named `first` and `last`.
+        moment: now.
+        first: such as `startTime`.
+        last: such as `endTime`.
+
+    Raises:
+        InvalidRequestError: no such granularity, no time, or too long or too far back for it.
+    """
+    granularity = asked.query.get("granularity", "hour").lower()
+    if granularity not in _BOUNDS:
+        raise InvalidRequestError("granularity is MINUTE, HOUR or DAY", field="granularity")
+    longest, oldest = _BOUNDS[granularity]
+    until = _instant(asked, last) or moment
+    since = _instant(asked, first) or until - _SPANS[granularity]
+    if not since < until:
+        raise InvalidRequestError(f"{first} is not before {last}", field=first)
+    if until - since > longest + _SLACK or since < moment - oldest - _SLACK:
+        told = f"by the {granularity}, at most {_said(longest)} at a time, {_said(oldest)} back"
+        raise InvalidRequestError(f"{told}; choose a coarser granularity or a later {first}", field=first)
+    return granularity, since, until
 
 
 def _instant(asked: Asked, name: str) -> datetime | None:
