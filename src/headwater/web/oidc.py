@@ -45,6 +45,7 @@ class Away:
     async def leave(self, request: Request) -> Response:
         """Send the browser to the provider."""
         try:
+            self._desk.door.admit_host(request)
             url, begun = await self._provider().begin(self._back)
         except HeadwaterError as error:
             return refusal(self._desk, request, error)
@@ -61,6 +62,7 @@ class Away:
     async def come_back(self, request: Request) -> Response:
         """Let in whom the provider vouches for."""
         try:
+            self._desk.door.admit_host(request)
             begun, target = self._kept(request)
             identity = await self._provider().finish(begun, dict(request.query_params), self._back)
             user = await asyncio.to_thread(_user, self._desk, identity, address_of(request))

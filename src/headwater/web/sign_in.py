@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any, Final
 
 import structlog
+from starlette.background import BackgroundTask
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
@@ -93,11 +94,12 @@ async def _by_password(desk: Desk, request: Request, email: str, password: str, 
     try:
         user = await desk.hashing.run(desk.control.credentials.by_password, email, password, address)
     except (ForbiddenError, RequestError) as error:
-        await asyncio.to_thread(_note_refusal, desk, email, address)
         status = error.status if isinstance(error, RequestError) else 403
         answer = await _page(desk, target, email=email, problem=str(error), status=status)
         if isinstance(error, RequestError) and error.retry_after_s is not None:
             answer.headers["retry-after"] = str(error.retry_after_s)
+        # Once the answer is out: how long it took would tell whether there is such a person.
+        answer.background = BackgroundTask(_note_refusal, desk, email, address)
         return answer
     return await let_in(desk, request, user, target)
 

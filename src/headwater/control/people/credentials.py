@@ -7,7 +7,7 @@ from typing import Final
 from sqlalchemy import Connection, Engine, select, update
 
 from headwater.clock import Clock
-from headwater.control import grants, local_token
+from headwater.control import grants, local_token, naming
 from headwater.control.database import changing, workspaces
 from headwater.control.keyring import Keyring
 from headwater.control.models import Role
@@ -191,7 +191,7 @@ class Credentials:
                 connection,
                 workspace_id,
                 address,
-                identity.name[:_NAME_CHARS_MAX],
+                _name(identity, address),
                 role=role,
                 source_ids=source_ids,
                 at=at,
@@ -205,6 +205,14 @@ class Credentials:
         if found is None:
             raise NotFoundError("There is no such user; they were removed a moment ago.")
         return found
+
+
+def _name(identity: Identity, address: str) -> str:
+    """Return a name that others may see: the provider's, or what stands before the @ where that is no name."""
+    try:
+        return naming.checked_name(identity.name[:_NAME_CHARS_MAX])
+    except InvalidRequestError:
+        return address.partition("@")[0][:_NAME_CHARS_MAX]
 
 
 def _invited(connection: Connection, address: str, at: str) -> list[tuple[str, str, list[str] | None]]:
