@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator
 from typing import Final
-from urllib.parse import unquote_plus
+from urllib.parse import unquote, unquote_plus
 
 import msgspec
 
@@ -29,6 +29,7 @@ _BEFORE: Final = re.compile(r"[^\s\"<>()\[\],;:\\]*$")
 _BEHIND: Final = re.compile(r"[a-z0-9]([a-z0-9.-]*[a-z0-9])?")
 _ADDRESS_CHARS_MAX: Final = 320  # RFC 3696, errata: the local part 64, the domain 255
 _INNER: Final = re.compile(r"%[0-9a-f]{2}|[^a-z0-9._%+\-\u0080-\U0010ffff]")
+_ESCAPE: Final = re.compile(r"\\(u[0-9a-f]{4}|[nrtbf])")
 _ALNUM: Final = re.compile(r"[A-Za-z0-9]")
 
 
@@ -89,8 +90,14 @@ def addresses(text: str) -> Iterator[str]:
             continue
         local, domain = before.group(), behind.group()
         yield f"{local}@{domain}"
+        start = at.start() - len(local)
+        if escape := _ESCAPE.match(lowered, start - 1) if start else None:  # a letter of `\\n` is none of the address
+            yield f"{lowered[escape.end() : at.start()]}@{domain}"
+        plain = unquote(local)
+        if plain != local:  # in the address of a page a `+` may be `%2B`
+            yield f"{plain}@{domain}"
         for inner in _INNER.finditer(local):
-            yield f"{local[inner.end() :]}@{domain}"
+            yield f"{unquote(local[inner.end() :])}@{domain}"
 
 
 def long_enough(person: Person) -> Iterable[str]:

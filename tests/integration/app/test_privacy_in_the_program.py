@@ -5,6 +5,7 @@ import json
 import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Thread
+from typing import ClassVar
 
 import pytest
 
@@ -18,7 +19,7 @@ WAIT_S = 60
 class Refusing(BaseHTTPRequestHandler):
     """Refuses every event with an answer that repeats it, and takes deletions."""
 
-    deletions: list = []
+    deletions: ClassVar[list] = []
 
     def do_POST(self):
         body = self.rfile.read(int(self.headers["content-length"]))
@@ -87,17 +88,8 @@ def test_t118_g2_a_person_is_erased_everywhere_and_stays_away(tmp_path, receiver
             "POST", "/sources", {"slug": "site", "enabled": True, "metadataId": "http-api", "settings": {}}
         )["source"]
         key = source["writeKeys"][0]
-        program.api(
-            "POST",
-            "/destinations",
-            {
-                "sourceId": source["id"],
-                "metadataId": "webhook",
-                "name": "refuses",
-                "enabled": True,
-                "settings": {"url": receiver},
-            },
-        )
+        hook = {"sourceId": source["id"], "metadataId": "webhook", "name": "refuses", "enabled": True}
+        program.api("POST", "/destinations", hook | {"settings": {"url": receiver}})
         others = [{"type": "track", "event": "Seen", "userId": f"other{n}", "messageId": f"o{n}"} for n in range(20)]
         assert send(program, key, *canary(), *others)[0] == 200
         until(lambda: len(program.api("GET", "/dead-letters?count=100")["deadLetters"]) == 28, "dead letters")

@@ -60,6 +60,12 @@ def test_an_address_that_contains_another_is_somebody_else(text):
     assert not goes("ann@x.org", text)
 
 
+def test_a_plus_is_found_as_urls_write_it():
+    assert goes("ann+news@x.org", "https://x.test/?to=ann%2Bnews%40x.org")
+    assert goes("ann+news@x.org", "ann+news@x.org")
+    assert not goes("ann+news@x.org", "ann.news@x.org")
+
+
 @pytest.mark.parametrize("email", ["a_b%c@x.org", "o'neil@x.org", r"a\b@x.org", "a.*@x.org"])
 def test_an_address_is_taken_as_it_is(email):
     assert goes(email, f"to {email}")

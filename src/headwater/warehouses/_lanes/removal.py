@@ -33,7 +33,7 @@ def condition(
     """Return the condition of the rows that go, None when no row of such a table can be meant.
 
     An e-mail address is looked for in every text, whatever its case: it stands in traits, in context, in addresses of
-    pages (where `@` may be `%40`) and in `_overflow`. It must be the whole address.
+    pages (where `@` may be `%40`, `+` `%2B`) and in `_overflow`. It must be the whole address.
 
     Args:
         removal: whose rows, or from when.
@@ -53,7 +53,8 @@ def condition(
 
 def address(email: str) -> str:
     """Return the regular expression of a text in lower case that has this address in it."""
-    return f"{_BEFORE}{re.escape(email.lower()).replace('@', '(@|%40)')}{_AFTER}"
+    spelled = re.escape(email.lower()).replace("@", "(@|%40)").replace(r"\+", r"(\+|%2b)")
+    return f"{_BEFORE}{spelled}{_AFTER}"
 
 
 def _ids(names: Iterable[str], wanted: frozenset[str], columns: Columns, quote: Callable[[str], str]) -> Iterable[str]:
@@ -77,5 +78,5 @@ def _emails(removal: Person, columns: Columns, quote: Callable[[str], str], matc
 
 
 def _plain(text: str) -> str:
-    """Return a pattern for LIKE in which nothing has to be escaped: what would is any one character."""
-    return re.sub(r"[%_\\]", "_", text)
+    """Return a pattern for LIKE in which nothing has to be escaped: what would is any one character, `+` is any."""
+    return re.sub(r"[%_\\]", "_", text).replace("+", "%")
