@@ -20,6 +20,7 @@ from headwater.app.regulating import People, Regulating
 from headwater.app.retention import retain_dead_letters
 from headwater.app.rpc import serving
 from headwater.app.serving import Server, alongside
+from headwater.app.source_retention import SourceRetention, Standing
 from headwater.app.suppressing import Following
 from headwater.app.watch import Watch
 from headwater.budget import Budgets
@@ -41,7 +42,9 @@ from headwater.ingest.carrying import HowMapped
 from headwater.ingest.inbox import InboxMapper
 from headwater.ingest.server import collect_seldom
 from headwater.loading.engine import Loading, Target
+from headwater.observing.observer import Observer
 from headwater.privacy.suppression import Suppressions
+from headwater.protocols.gate import Gates
 
 _LAST_BATCH_S: Final = 5.0  # ours: the log may refuse it, and then it is mapped after the next start
 
@@ -81,6 +84,7 @@ class Parts:
         settings = self._settings = place.settings
         self._control = control
         self.suppressions = Suppressions()
+        self.gates = Gates()
         settings.state_dir.mkdir(parents=True, exist_ok=True)
         cursors = settings.state_dir / "cursors.db"
         self.reader = SegmentReader(settings.log_dir)
@@ -96,19 +100,26 @@ class Parts:
         self._feed = IdentifyFeed(
             self.reader, Cursors(cursors), workers.workspace_of, workers.saw, lambda: workers.has_accounts
         )
-        outside = Outside(
-            self._http,
-            settings.state_dir / "destinations",
-            budgets,
-            reach=self._reach,
-            directories=settings.files_dirs,
-            runtime=self._runtime,
+        self.delivery = Delivery(
+            self.reader, settings.state_dir, self._outside(budgets), suppressed=self.suppressions, gates=self.gates
         )
-        self.delivery = Delivery(self.reader, settings.state_dir, outside, suppressed=self.suppressions)
         self.loading = Loading(
-            self.reader, settings.data_dir, every_s=settings.load_every_s, suppressions=self.suppressions
+            self.reader,
+            settings.data_dir,
+            every_s=settings.load_every_s,
+            suppressions=self.suppressions,
+            gates=self.gates,
         )
+        own = SegmentReader(settings.log_dir)  # it may lag
+        self.observer = Observer(own, settings.state_dir, self.gates, self._appender)
         self._eraser = RemoteEraser(place.ingest_url, place.token)
+        self.retention = SourceRetention(
+            SegmentReader(settings.log_dir),  # of its own, likewise
+            settings.log_dir,
+            self._eraser,
+            settings.retention_days,
+            self._standings,
+        )
         self.regulating = Regulating(
             SegmentReader(settings.log_dir),  # of its own: it reads the log from the beginning
             self._eraser,
@@ -120,12 +131,24 @@ class Parts:
         self._delivered_to: set[str] | None = None
         self._is_mapped = asyncio.Event()
 
+    def _outside(self, budgets: Budgets) -> Outside:
+        return Outside(
+            self._http,
+            self._settings.state_dir / "destinations",
+            budgets,
+            reach=self._reach,
+            directories=self._settings.files_dirs,
+            runtime=self._runtime,
+        )
+
     def _mapping_of(self, source_id: str) -> HowMapped | None:
         return self.workers.mapping_of(source_id)
 
     async def use(self, snapshot: Snapshot) -> None:
         """Take over a new configuration."""
+        self.gates.replace(snapshot.protocols)
         self.regulating.use(snapshot)
+        self.retention.use(snapshot)
         self.workers.apply(snapshot)
         self.loading.apply(targets(snapshot))
         self.delivery.apply(connections(snapshot, self._control.stable_key("destination revisions")))
@@ -151,9 +174,19 @@ class Parts:
             "loading": self.loading.run(),
             "workers": self.workers.run(),
             "identify feed": self._feed.run(),
+            "observer": self.observer.run(),
+            "retention": self.retention.run(),
             "dead letters": retain_dead_letters(self.delivery, self._settings),
             "accounting": account(self.delivery, self.loading),
         }
+
+    async def _standings(self) -> list[Standing]:
+        """Return where all who read events stand."""
+        delivered = [
+            Standing(each.destination_id, each.source_id, each.cursor) for each in await self.delivery.status()
+        ]
+        loads = await asyncio.to_thread(self.loading.status)
+        return delivered + [Standing(each.warehouse_id, "", each.cursor) for each in loads if each.cursor is not None]
 
     async def _map(self) -> None:
         try:
@@ -167,6 +200,7 @@ class Parts:
         with suppress(TimeoutError):
             async with asyncio.timeout(_LAST_BATCH_S):
                 await self._is_mapped.wait()  # its last batch still asks the workers who is who
+        await self.observer.stop()
         await asyncio.gather(self.delivery.stop(), self.loading.stop(), self.workers.stop(), self._feed.stop())
 
     async def close(self) -> None:
