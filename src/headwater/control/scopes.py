@@ -17,6 +17,7 @@ FAMILIES: Final[Mapping[str, str]] = {
     "catalog": "What can be added",
     "connections": "How deliveries do",
     "dead-letters": "Events that were given up",
+    "delivery-overview": "What became of events",
     "destinations": "Destinations, their filters and mappings",
     "echo": "Whether one gets through",
     "events": "Events as they arrive",

@@ -18,20 +18,11 @@ SDK = Path(__file__).parents[3] / ".stamps/node-sdk/node_modules/@segment/public
 STILL_MISSING = {
     "DELETE /group/{}/users",
     "DELETE /groups/{}",
-    "DELETE /labels/{}/{}",
     "DELETE /transformations/{}",
-    "GET /delivery-overview/failed-delivery",
-    "GET /delivery-overview/failed-on-ingest",
-    "GET /delivery-overview/filtered-at-destination",
-    "GET /delivery-overview/filtered-at-source",
-    "GET /delivery-overview/successful-delivery",
-    "GET /delivery-overview/successfully-received",
-    "GET /events/volume",
     "GET /groups",
     "GET /groups/{}",
     "GET /groups/{}/invites",
     "GET /groups/{}/users",
-    "GET /labels",
     "GET /transformations",
     "GET /transformations/{}",
     "GET /usage/api-calls/daily",
@@ -44,12 +35,9 @@ STILL_MISSING = {
     "POST /groups",
     "POST /groups/{}/permissions",
     "POST /groups/{}/users",
-    "POST /labels",
-    "POST /sources/{}/labels",
     "POST /transformations",
     "PUT /group/{}/users",
     "PUT /groups/{}/permissions",
-    "PUT /sources/{}/labels",
 }
 
 METHODS = {"get", "post", "put", "patch", "delete"}
