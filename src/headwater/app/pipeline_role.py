@@ -83,8 +83,7 @@ class Parts:
         """Open everything; nothing works yet."""
         settings = self._settings = place.settings
         self._control = control
-        self.suppressions = Suppressions()
-        self.gates = Gates()
+        self.suppressions, self.gates = Suppressions(), Gates()
         settings.state_dir.mkdir(parents=True, exist_ok=True)
         cursors = settings.state_dir / "cursors.db"
         self.reader = SegmentReader(settings.log_dir)
