@@ -97,7 +97,7 @@ class Line:
         self.replayed.append((destination_id, dry_run, wanted))
         return {"count": 12, "replay": replay_run(destination_id)}
 
-    async def replays(self, destination_id=None):
+    async def replays(self, destination_id=None, *, among=None):
         return {"replays": self.replay_runs}
 
     async def cancel_replay(self, replay_id):
@@ -120,10 +120,10 @@ class Line:
         self.tested.append((type_, settings))
         return {"ok": True, "message": "The destination answered."}
 
-    async def sync(self, warehouse_id=None, *, wait=False):
+    async def sync(self, warehouse_id=None, *, wait=False, among=None):
         return {"syncs": self.runs}
 
-    async def syncs(self, warehouse_id=None, count=50):
+    async def syncs(self, warehouse_id=None, count=50, *, among=None):
         return {"syncs": self.runs[:count]}
 
     async def warehouses(self):
