@@ -199,7 +199,7 @@ def _refusal(answer: HTTPResponse, url: str) -> click.ClickException:
         error = json.loads(answer.read())["errors"][0]
     except (ValueError, KeyError, IndexError, TypeError):
         return click.ClickException(f"{url} answered HTTP {answer.status}; check --url, or see the server's log.")
-    if answer.status == 401:  # noqa: PLR2004 - RFC 9110
+    if answer.status == 401 and error.get("type") != "unknown_workspace":  # noqa: PLR2004 - RFC 9110
         return click.ClickException(
             "The server wants a valid token; use --token (`headwater token create` makes one) "
             "or, on its machine, --data-dir."

@@ -301,7 +301,7 @@ class Asking:
         self.wrong = ""
         self.asked, self.open, self.cancelled = [], [], []
 
-    def run(self, warehouse_id, sql, rows_max, **how):
+    def run(self, warehouse_id, sql, rows_max=1, **how):
         self.asked.append((warehouse_id, sql, rows_max, how))
         return Result(("n", "big"), ("BIGINT", "HUGEINT"), ((1, 2**70),), truncated=False, duration_ms=1)
 

@@ -31,7 +31,7 @@ from headwater.control.intent import Intent, meaning
 from headwater.control.models import Caller, Role
 from headwater.control.requests.repeats import Given, Key, Repeats
 from headwater.control.tokens import LOCAL
-from headwater.errors import HeadwaterError, InvalidRequestError, StaleError
+from headwater.errors import HeadwaterError, InvalidRequestError, NotFoundError, StaleError
 
 TRIAL: Final = 10
 """The cost of an operation that asks another service, or a warehouse."""
@@ -190,7 +190,10 @@ class Door:
         caller = None
         if scheme.lower() == "bearer" and token:
             wanted = request.headers.get(WORKSPACE, "")
-            caller = await asyncio.to_thread(self._lobby.authenticate, token.strip(), wanted)
+            try:
+                caller = await asyncio.to_thread(self._lobby.authenticate, token.strip(), wanted)
+            except NotFoundError as error:
+                raise Refusal(401, "unknown_workspace", str(error)) from error
         if caller is None:
             pace = self._lobby.guesses.spend(_address(request))
             if pace.wait_s:

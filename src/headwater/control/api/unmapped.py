@@ -54,8 +54,12 @@ class UnmappedOperations:
         number = asked.path["inboxSeq"]
         if not (number.isascii() and number.isdecimal() and len(number) <= _DIGITS_MAX):
             raise NotFoundError(f"No webhook {number[:_DIGITS_MAX]!r} waits to be mapped; GET /unmapped lists them.")
-        found = await self._pipeline.unmapped_one(int(number))
-        await self._source_id(asked, found["sourceId"])  # refuses what another workspace received
+        try:
+            found = await self._pipeline.unmapped_one(int(number))
+        except NotFoundError:
+            found = {"sourceId": ""}  # sounds like another workspace's
+        if found["sourceId"] not in await self._mine(asked):
+            raise NotFoundError(f"No webhook {number} waits to be mapped; GET /unmapped lists them.")
         return {"unmapped": found}
 
     async def retry(self, asked: Asked) -> Answer:
