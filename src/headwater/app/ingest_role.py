@@ -46,16 +46,7 @@ async def run(place: Place) -> None:
     rejections = Rejections(stored, clock=now)
     suppressions = Suppressions()
     following = Following(control, suppressions)
-    collector = Collector(
-        stored,
-        lambda: known,
-        rejections,
-        clock=now,
-        fallback=forward,
-        unknown_write_key=cast("Literal['reject', 'accept']", settings.unknown_write_key),
-        internal=Internal(stored, place.token),
-        suppressed=suppressions,
-    )
+    collector = _collector(place, stored, known, rejections, forward, suppressions)
     pipeline = Caller(place.pipeline_url, place.token, who="pipeline role")
     async with aiohttp.ClientSession() as session:
         health = Health(
@@ -91,6 +82,26 @@ async def run(place: Place) -> None:
     await forward.close()
     await pipeline.close()
     await stored.close()
+
+
+def _collector(
+    place: Place,
+    stored: SegmentLog,
+    known: Known,
+    rejections: Rejections,
+    forward: Forward,
+    suppressions: Suppressions,
+) -> Collector:
+    return Collector(
+        stored,
+        lambda: known,
+        rejections,
+        clock=now,
+        fallback=forward,
+        unknown_write_key=cast("Literal['reject', 'accept']", place.settings.unknown_write_key),
+        internal=Internal(stored, place.token),
+        suppressed=suppressions,
+    )
 
 
 async def _answers(session: aiohttp.ClientSession, url: str) -> bool:

@@ -119,14 +119,7 @@ class Parts:
             settings.retention_days,
             self._standings,
         )
-        self.regulating = Regulating(
-            SegmentReader(settings.log_dir),  # of its own: it reads the log from the beginning
-            self._eraser,
-            self.delivery,
-            self.loading,
-            workers.by_type,
-            settings.data_dir,
-        )
+        self.regulating = self._regulating()
         self._delivered_to: set[str] | None = None
         self._is_mapped = asyncio.Event()
 
@@ -139,6 +132,11 @@ class Parts:
             directories=self._settings.files_dirs,
             runtime=self._runtime,
         )
+
+    def _regulating(self) -> Regulating:
+        reader = SegmentReader(self._settings.log_dir)  # of its own: it reads the log from the beginning
+        by_type, data_dir = self.workers.by_type, self._settings.data_dir
+        return Regulating(reader, self._eraser, self.delivery, self.loading, by_type, data_dir)
 
     def _mapping_of(self, source_id: str) -> HowMapped | None:
         return self.workers.mapping_of(source_id)
