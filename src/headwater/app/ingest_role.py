@@ -12,13 +12,13 @@ import structlog
 from headwater.app.directory import Known
 from headwater.app.health import Health, probes
 from headwater.app.place import Place
-from headwater.app.retention import retain
+from headwater.app.retention import Retention
 from headwater.app.rpc import Caller
 from headwater.app.serving import alongside
-from headwater.app.source_retention import longest
 from headwater.app.suppressing import Following
 from headwater.app.watch import Watch
 from headwater.clock import now
+from headwater.config import Settings
 from headwater.control import database
 from headwater.control.service import Control
 from headwater.control.snapshot import Snapshot
@@ -37,9 +37,7 @@ log = structlog.get_logger()
 async def run(place: Place) -> None:
     """Accept events until this process is told to stop."""
     settings = place.settings
-    stored = SegmentLog.open(settings.log_dir, disk_free_bytes_min=settings.disk_free_mb * MIB)
-    for damage in stored.damage:
-        log.error("log.damaged", file=damage.file, offset=damage.offset, first=damage.first, last=damage.last)
+    stored = _opened(settings)
     control = Control(database.open_engine(settings.control_url), place.keys, settings.source_regions)
     known = Known(control, place.public_url)
     forward = Forward(place.web_url, settings.trusted_proxies)
@@ -47,6 +45,14 @@ async def run(place: Place) -> None:
     suppressions = Suppressions()
     following = Following(control, suppressions)
     collector = _collector(place, stored, known, rejections, forward, suppressions)
+    retention = Retention(stored, settings)
+
+    async def use(snapshot: Snapshot) -> None:
+        following.place(snapshot)
+        retention.use(snapshot)
+        await known.use(snapshot)
+
+    watch, stop = Watch(control, use), asyncio.Event()
     pipeline = Caller(place.pipeline_url, place.token, who="pipeline role")
     async with aiohttp.ClientSession() as session:
         health = Health(
@@ -57,17 +63,6 @@ async def run(place: Place) -> None:
             web_answers=lambda: _answers(session, f"{place.web_url}/sign-in"),
             is_token=lambda text: control.authenticate(text) is not None,
         )
-
-        days = settings.retention_days
-
-        async def use(snapshot: Snapshot) -> None:
-            nonlocal days
-            following.place(snapshot)
-            days = longest(snapshot, settings.retention_days)
-            await known.use(snapshot)
-
-        watch = Watch(control, use)
-        stop = asyncio.Event()
         await watch.first()
         await following.first()
         collect_seldom()
@@ -75,7 +70,7 @@ async def run(place: Place) -> None:
             "watch": watch.run(),
             "suppressions": following.run(),
             "rejections": rejections.run(),
-            "retention": retain(stored, settings, lambda: days),
+            "retention": retention.run(),
         }
         async with alongside(stop.set, **work):
             await serve(probes(collector, health), sock=place.listener, stop=stop)
@@ -102,6 +97,14 @@ def _collector(
         internal=Internal(stored, place.token),
         suppressed=suppressions,
     )
+
+
+def _opened(settings: Settings) -> SegmentLog:
+    """Return the log, and say what of it cannot be read."""
+    stored = SegmentLog.open(settings.log_dir, disk_free_bytes_min=settings.disk_free_mb * MIB)
+    for damage in stored.damage:
+        log.error("log.damaged", file=damage.file, offset=damage.offset, first=damage.first, last=damage.last)
+    return stored
 
 
 async def _answers(session: aiohttp.ClientSession, url: str) -> bool:

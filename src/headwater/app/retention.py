@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -11,9 +10,11 @@ import structlog
 from sqlalchemy.exc import SQLAlchemyError
 
 from headwater import sqlite
+from headwater.app.source_retention import longest
 from headwater.clock import SteadyClock
 from headwater.config import Settings
 from headwater.control.service import Control
+from headwater.control.snapshot import Snapshot
 from headwater.delivery.engine import Delivery
 from headwater.errors import CorruptLogError
 from headwater.eventlog.contract import Topic
@@ -25,25 +26,29 @@ _REJECTED_KEPT: Final = timedelta(days=7)
 log = structlog.get_logger()
 
 
-async def retain(stored: SegmentLog, settings: Settings, days: Callable[[], int]) -> None:
-    """Expire records and ids once an hour, for the first time after an hour.
+class Retention:
+    """What of the log goes as whole segments; no source may need them any more."""
 
-    Args:
-        stored: the log.
-        settings: for how long ids are remembered.
-        days: how long events stay that stay longest.
-    """
-    clock = SteadyClock()
-    while True:
-        await asyncio.sleep(_EVERY_S)
-        moment = clock.moment()
-        if moment is None:
-            log.error("retention.skipped", reason="the clock was set; restart Headwater once it is right")
-            continue
-        try:
-            await asyncio.to_thread(expire, stored, settings, moment, days())
-        except CorruptLogError as error:  # a block that cannot be read must not close the door
-            log.error("retention.failed", reason=str(error))  # noqa: TRY400 - the message names file and place
+    def __init__(self, stored: SegmentLog, settings: Settings) -> None:
+        self._stored, self._settings, self._days = stored, settings, settings.retention_days
+
+    def use(self, snapshot: Snapshot) -> None:
+        """Take over a new configuration: the source that keeps its events longest decides."""
+        self._days = longest(snapshot, self._settings.retention_days)
+
+    async def run(self) -> None:
+        """Expire records and ids once an hour, for the first time after an hour."""
+        clock = SteadyClock()
+        while True:
+            await asyncio.sleep(_EVERY_S)
+            moment = clock.moment()
+            if moment is None:
+                log.error("retention.skipped", reason="the clock was set; restart Headwater once it is right")
+                continue
+            try:
+                await asyncio.to_thread(expire, self._stored, self._settings, moment, self._days)
+            except CorruptLogError as error:  # a block that cannot be read must not close the door
+                log.error("retention.failed", reason=str(error))  # noqa: TRY400 - the message names file and place
 
 
 async def retain_dead_letters(delivery: Delivery, settings: Settings) -> None:
