@@ -88,7 +88,7 @@ def checked(password: str, email: str, name: str, field: str = "password") -> st
 
 
 def _is_common(plain: str) -> bool:
-    # Imported where somebody sets a password: the lists take 20 MB, which no other start should pay.
+    # Imported where somebody sets a password: the lists take 14 MB, which no other process should pay.
     from zxcvbn.frequency_lists import FREQUENCY_LISTS  # type: ignore[import-untyped]  # noqa: PLC0415
 
     return any(plain in words for words in FREQUENCY_LISTS.values())
