@@ -129,7 +129,7 @@ def test_a_reader_is_offered_no_change(website, visitor):
     guest = visitor("read-only")
     for path in (f"/default/destinations/{made.id}/settings", "/default/sources/activecampaign/settings"):
         page = guest.goto(path)
-        expect(page.get_by_text("This session can only read.")).to_be_visible()
+        expect(page.get_by_text(", and change nothing.")).to_be_visible()
         expect(page.get_by_role("main").get_by_role("button")).to_have_count(0)
 
 
