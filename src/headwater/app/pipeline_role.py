@@ -112,13 +112,8 @@ class Parts:
         own = SegmentReader(settings.log_dir)  # it may lag
         self.observer = Observer(own, settings.state_dir, self.gates, self._appender)
         self._eraser = RemoteEraser(place.ingest_url, place.token)
-        self.retention = SourceRetention(
-            SegmentReader(settings.log_dir),  # of its own, likewise
-            settings.log_dir,
-            self._eraser,
-            settings.retention_days,
-            self._standings,
-        )
+        own = SegmentReader(settings.log_dir)  # likewise
+        self.retention = SourceRetention(own, settings.log_dir, self._eraser, settings.retention_days, self._standings)
         self.regulating = self._regulating()
         self._delivered_to: set[str] | None = None
         self._is_mapped = asyncio.Event()
