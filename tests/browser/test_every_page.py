@@ -45,6 +45,8 @@ PAGES = {
     "warehouse-reload": "/default/warehouse/{warehouse}/reload",
     "warehouse-settings": "/default/warehouse/{warehouse}/settings",
     "sql": "/default/sql",
+    "audit": "/default/audit",
+    "audit-none": "/default/audit?actor=nobody",
     "activecampaign": "/default/apps/activecampaign",
     "members": "/default/settings/members",
     "member": "/default/settings/members/{member}",
