@@ -22,7 +22,7 @@ from headwater.control.live import Live
 from headwater.control.models import Caller, Role
 from headwater.control.pipeline import Pipeline
 from headwater.control.scopes import FAMILIES
-from headwater.control.tokens import PREFIX
+from headwater.control.tokens import LOCAL, PREFIX
 from headwater.eventlog.contract import Topic
 from headwater.web import app as pages
 from headwater.web.access import Session
@@ -40,6 +40,8 @@ OPEN_TO_ALL = {
     "/sign-in/oidc/back",
 }
 """What nobody has to be signed in for; each is a decision of its own."""
+OF_OPERATORS = {"/default/settings/workspace/new"}
+"""Pages that need more than a role: only who set Headwater up, and the machine's own command line, make workspaces."""
 BODIES = {"POST", "PUT", "PATCH"}
 AGENT = ("127.0.0.1", "test")
 
@@ -350,7 +352,10 @@ def test_each_page_and_form_needs_the_role_that_it_declares(plane, site, address
     assert [each for each in visits(site, weak, control) if each[1] != 403] == []
     opened = [(method, path, *sessions[needs], (method, path)) for method, path, needs in addresses if method == "GET"]
     assert [each for each in visits(site, opened, control) if each[1] in {303, 403} and "sign-in" in each[2]] == []
-    assert [each[0] for each in visits(site, opened, control) if each[1] == 403] == []
+    assert {path for (_, path), status, _ in visits(site, opened, control) if status == 403} == OF_OPERATORS
+    operator = signed_in(control, LOCAL, workspace)
+    made = [("GET", path, *operator, path) for path in OF_OPERATORS]
+    assert [each[1] for each in visits(site, made, control)] == [200]
 
 
 def test_a_source_admin_gets_no_form_of_another_source(plane, site, addresses):
