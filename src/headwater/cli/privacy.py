@@ -259,6 +259,27 @@ def undo(at: Server, regulation: str) -> None:
     click.echo("Taken back; nothing was deleted.")
 
 
+@command.command()
+@json_option
+@server.options
+def reapply(at: Server, *, json_: bool) -> None:
+    """Delete again whom a restored backup brought back: those whose deletion was carried out before.
+
+    \b
+    Example:
+      headwater privacy reapply
+    """
+    told = at.call("POST", "/regulations/reapply", is_long=True)
+    if json_:
+        printing.as_json(told)
+    elif not told["regulateIds"]:
+        click.echo("Nobody of them is in the log.")
+    else:
+        click.echo(
+            f"Deleting {told['subjectCount']:,} identifiers again; `headwater privacy list` shows how far it is."
+        )
+
+
 def _ask(at: Server, kind: str, whom: dict[str, Any], source: str | None, *, json_: bool) -> None:
     made = [_one(at, _made(at, kind, named, source, whom)) for named in _named(whom)]
     if json_:

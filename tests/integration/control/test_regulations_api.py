@@ -161,3 +161,19 @@ def test_a_person_is_exported_with_what_is_linked_and_nobody_else(running):
     _, table, _ = running.raw("POST", "/people/export", body | {"format": "csv"})
     assert b"'=cmd()" in table
     assert running.refused("POST", "/people/export", body | {"format": "xml"}) == (422, "invalid_field", "format")
+
+
+def test_g3_who_was_deleted_is_found_again_in_a_restored_log(running):
+    source = running.control.sources.create(running.workspace.id, "site", "http-api")
+    regulation = made(running, DELETE, "ann@x.org", about="EMAIL")
+    assert running.api("POST", "/regulations/reapply") == {"regulateIds": [], "subjectCount": 0}
+    running.control.regulations.note(regulation, Status.FINISHED, {})
+    events = [
+        {"messageId": "m1", "type": "identify", "userId": "ann", "traits": {"email": "Ann@X.org"}},
+        {"messageId": "m2", "type": "track", "event": "E", "userId": "bob"},
+    ]
+    asyncio.run(running.append(source.id, *events))
+    found = running.api("POST", "/regulations/reapply")
+    assert found["subjectCount"] == 1
+    (task,) = running.control.regulations.due(datetime.now(UTC))
+    assert (task.regulation.id, task.subjects) == (found["regulateIds"][0], {subject(Kind.EMAIL, "ann@x.org")})

@@ -23,6 +23,7 @@ from headwater.control.moments import text_of
 from headwater.control.pipeline import Pipeline
 from headwater.control.privacy.asking import WORDS, people, preview
 from headwater.control.privacy.export import FORMATS, PersonExport, checked_format
+from headwater.control.privacy.reapplying import reapply
 from headwater.control.privacy.regulations import Regulation
 from headwater.control.privacy.suppressions import Entry
 from headwater.control.service import Control
@@ -79,6 +80,7 @@ class RegulationOperations:
 
     def __init__(self, control: Control, pager: Pager, pipeline: Pipeline, live: Live) -> None:
         self._control, self._pager, self._pipeline = control, pager, pipeline
+        self._live = live
         self._export_of = PersonExport(control, live.reader)
 
     def operations(self) -> list[Operation]:
@@ -90,6 +92,7 @@ class RegulationOperations:
             Operation("POST", "/regulations", owner, self.create, NewRegulation, answer=models.Regulated),
             Operation("POST", of_source, owner, self.create, NewRegulation, answer=models.Regulated),
             Operation("POST", of_cloud, owner, self.create, NewCloudSourceRegulation, answer=models.Regulated),
+            Operation("POST", "/regulations/reapply", owner, self.reapply, answer=models.Reapplied),
             Operation("GET", "/regulations", member, self.all, answer=listed, paged=True),
             Operation("GET", of_source, member, self.all, answer=listed, paged=True),
             Operation("GET", _ONE, member, self.one, answer=models.OneRegulation),
@@ -123,6 +126,13 @@ class RegulationOperations:
         )
         await begin(self._pipeline)
         return {"regulateId": made.id}
+
+    async def reapply(self, asked: Asked) -> Answer:
+        """Delete again whom earlier regulations deleted and an old backup brought back; found by hash."""
+        reader, workspace_id = self._live.reader, asked.caller.workspace_id
+        made = await asyncio.to_thread(reapply, self._control, reader, workspace_id)
+        await begin(self._pipeline)
+        return {"regulateIds": [each.id for each in made], "subjectCount": sum(each.count for each in made)}
 
     def all(self, asked: Asked) -> Answer:
         """Return a page of the regulations, newest first."""

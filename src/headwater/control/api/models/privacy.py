@@ -111,6 +111,13 @@ class Regulated(msgspec.Struct, rename="camel"):
     regulate_id: str
 
 
+class Reapplied(msgspec.Struct, rename="camel"):
+    """The regulations that were made, and for how many identifiers."""
+
+    regulate_ids: list[str]
+    subject_count: int
+
+
 class Suppressed(msgspec.Struct, rename="camel"):
     """A suppressed identifier, as its keyed hash."""
 
