@@ -23,6 +23,7 @@ from headwater.control.audit.entry import deed
 from headwater.control.database import metadata, noting
 from headwater.control.keyring import Keyring
 from headwater.control.moments import text_of
+from headwater.control.schema import identity
 from headwater.control.secrets import SEALED, SecretBox, key_id_of, replaced
 from headwater.errors import ConfigError
 
@@ -157,7 +158,8 @@ class Rotation:
             if anew == text:
                 continue
             table = metadata.tables[name]
-            connection.execute(update(table).where(table.c.id == row_id).values({column: anew}))
+            named = table.c[identity(table) or ""]
+            connection.execute(update(table).where(named == row_id).values({column: anew}))
             count += 1
         return count
 
@@ -181,9 +183,10 @@ def _sealed(connection: Connection) -> Iterator[tuple[tuple[str, str, str], str]
             for name in columns:
                 text = row[name]
                 if isinstance(text, str) and _key_ids(name, text):
-                    if "id" not in row:
+                    named = identity(table)
+                    if named is None:
                         raise ConfigError(f"{table.name}.{name} holds a sealed secret without an id; report this.")
-                    yield (table.name, str(row["id"]), name), text
+                    yield (table.name, str(row[named]), name), text
 
 
 def _key_ids(column: str, text: str) -> list[str]:
@@ -199,6 +202,6 @@ def _key_ids(column: str, text: str) -> list[str]:
 
 
 def _rows(connection: Connection, table: Table, columns: list[str]) -> list[Any]:
-    wanted = [table.c[name] for name in dict.fromkeys([*(["id"] if "id" in table.c else []), *columns])]
+    wanted = [table.c[name] for name in dict.fromkeys((identity(table), *columns)) if name]
     has_mark = or_(false(), *(table.c[name].like("%v1:%") for name in columns))
     return list(connection.execute(select(*wanted).where(has_mark)).mappings())

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from sqlalchemy import Column, ForeignKey, MetaData, String
+from sqlalchemy import Column, ForeignKey, MetaData, String, Table
 
 metadata = MetaData(
     naming_convention={
@@ -24,3 +24,11 @@ UNAUDITED: Final = {"audited": False}
 def parent(table: str) -> Column[str]:
     """Return the column that names the row of `table` to which a row belongs, and with which it goes."""
     return Column(f"{table[:-1]}_id", ID, ForeignKey(f"{table}.id", ondelete="CASCADE"), nullable=False, index=True)
+
+
+def identity(table: Table) -> str | None:
+    """Return the column that names a row: `id`, or the only column of its key; None where it takes several."""
+    key = [column.name for column in table.primary_key]
+    if "id" in table.c:
+        return "id"
+    return key[0] if len(key) == 1 else None

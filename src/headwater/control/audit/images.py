@@ -14,6 +14,7 @@ from sqlalchemy import Connection, Engine, Insert, Table, event, select, tuple_
 from sqlalchemy.sql import Delete, TextClause, Update
 
 from headwater.clock import Clock
+from headwater.control.schema import identity
 from headwater.control.secrets import SEALED, SecretBox
 from headwater.errors import ConfigError, ConflictError
 
@@ -188,10 +189,11 @@ def _means_the_same(table: Table, before: Image, after: Image, name: str, box: A
     old, new = before[name], after[name]
     if old == new or box is None or not isinstance(old, str) or not isinstance(new, str):
         return bool(old == new)
-    if not SEALED.search(old) or not SEALED.search(new) or "id" not in table.c:
+    named = identity(table)
+    if not SEALED.search(old) or not SEALED.search(new) or named is None:
         return False
     try:
-        return bool(box.opened_in(after["id"], name, old) == box.opened_in(after["id"], name, new))
+        return bool(box.opened_in(after[named], name, old) == box.opened_in(after[named], name, new))
     except ConfigError:  # the key of the former value is lost: whatever it was, it is another now
         return False
 

@@ -22,6 +22,12 @@ _KINDS: Final[Mapping[str, Mapping[str, str]]] = {
     },
     "memberships": {"created": "User Added", "modified": "User Role Changed", "deleted": "User Removed"},
     "invitations": {"created": "User Invited", "modified": "Invitation Modified", "deleted": "Invitation Revoked"},
+    "source_labels": {"created": "Source Label Added", "deleted": "Source Label Removed"},
+    "tracking_plan_sources": {
+        "created": "Tracking Plan Connected",
+        "modified": "Tracking Plan Connected",
+        "deleted": "Tracking Plan Disconnected",
+    },
     "function_versions": {"created": "Function Code Saved", "modified": "Function Deployed"},
 }
 """What became of a row of these tables."""
@@ -42,6 +48,7 @@ _NOUNS: Final[Mapping[str, str]] = {
     "destination_subscriptions": "destination subscription",
     "warehouse_sources": "warehouse source",
     "warehouse_exclusions": "selective sync",
+    "tracking_plan_rules": "tracking plan rule",
 }
 
 
