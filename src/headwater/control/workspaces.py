@@ -14,7 +14,7 @@ from headwater.control import naming
 from headwater.control.database import Row, changing, sources, warehouses, workspaces
 from headwater.control.models import Caller, Role, Workspace
 from headwater.control.moments import moment, text_of
-from headwater.control.people.tables import memberships
+from headwater.control.people.tables import memberships, users
 from headwater.errors import ConflictError, InvalidRequestError, NotFoundError
 
 DEFAULT_SLUG: Final = "default"
@@ -92,7 +92,8 @@ class Workspaces:
     def delete(self, workspace_id: str, confirm: str = "") -> None:
         """Delete a workspace with all that is configured in it: keys and tokens are worth nothing from now on.
 
-        Its events leave the log as they get old; the tables of its warehouses stay where they are.
+        Its events leave the log as they get old; the tables of its warehouses stay where they are. Who was a member of
+        this one alone, and did not set Headwater up, is forgotten.
 
         Args:
             workspace_id: which.
@@ -112,7 +113,12 @@ class Workspaces:
             if confirm != found.slug and connection.execute(held).scalar() is not None:
                 told = f"It has sources, which go with it: confirm with its slug, {found.slug}"
                 raise InvalidRequestError(told, field="confirm")
+            members = select(memberships.c.user_id).where(memberships.c.workspace_id == found.id)
+            theirs = list(connection.execute(members).scalars())
             connection.execute(delete(workspaces).where(workspaces.c.id == found.id))
+            elsewhere = select(memberships.c.user_id)
+            nobody = users.c.id.in_(theirs) & users.c.id.not_in(elsewhere) & users.c.is_operator.is_(False)
+            connection.execute(delete(users).where(nobody))
 
     def all(self) -> list[Workspace]:
         """Return all workspaces, oldest first: for the machine itself, never for who asks from outside."""

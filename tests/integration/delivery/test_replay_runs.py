@@ -73,6 +73,8 @@ async def test_one_runs_and_the_next_waits_for_its_turn(log, receiver, deliverin
         await until(lambda: _passed(delivery, first.id, 2))
         states = {each.id: each.state for each in await delivery.replays("d1")}
         (running,) = [each for each in await delivery.replays() if each.id == first.id]
+        assert {each.id for each in await delivery.replays(among=["d2", "d1"])} == {first.id, second.id}
+        assert await delivery.replays(among=["d2"]) == []
         await delivery.cancel_replay(first.id)
         cancelled, done = await finished(delivery, first.id), await finished(delivery, second.id)
         await delivery.cancel_replay(second.id)

@@ -333,6 +333,8 @@ async def test_what_one_warehouse_could_not_remove_hides_nothing_of_the_others(l
     log, engine = loading
     engine.apply([memory("w1"), memory("w2")])
     await append(log, event(1, userId="u1"))
+    assert await engine.sync(None, 1, among=[]) == []
+    assert {run.warehouse_id for run in await engine.sync(None, 1, among=["w2", "nobodys"])} == {"w2"}
     await engine.sync(None, 1)
     stores["w1"].fuse = 0
     removed = await engine.orders.remove(Person(frozenset({"u1"})))

@@ -215,14 +215,14 @@ async def test_what_was_quarantined_is_mapped_after_a_fix_and_leaves_the_list(lo
     await arrive(log, "z", source_id="s2")
     async with mapping(log, tmp_path, lambda _: (events, {})) as mapper:
         await mapper.drain(4)
-        assert [(each.inbox_seq, each.reason) for each in await mapper.quarantined("s1")] == [(2, "no y"), (0, "no x")]
+        assert [(each.inbox_seq, each.reason) for each in await mapper.quarantined(["s1"])] == [(2, "no y"), (0, "no x")]
         found, webhook = await mapper.quarantined_at(2)
         assert (found.reason, webhook.body) == ("no y", b"y")
         with pytest.raises(NotFoundError):
             await mapper.quarantined_at(1)  # it was mapped
-        assert await mapper.retry_quarantined("s1") == {"mapped": 0, "stillQuarantined": 2}
+        assert await mapper.retry_quarantined(["s1"]) == {"mapped": 0, "stillQuarantined": 2}
         is_fixed = True
-        assert await mapper.retry_quarantined("s1") == {"mapped": 2, "stillQuarantined": 0}
+        assert await mapper.retry_quarantined(["s1"]) == {"mapped": 2, "stillQuarantined": 0}
         assert [each.source_id for each in await mapper.quarantined()] == ["s2"]
         assert await mapper.quarantined(count=0) == []
     async with mapping(log, tmp_path, lambda _: (events, {})) as mapper:

@@ -77,3 +77,21 @@ def test_no_more_run_at_once_than_memory_is_there_for(queries, monkeypatch):
 def test_a_result_is_saved(queries, tmp_path):
     assert queries.export("w1", "select 1 as n", tmp_path / "out.csv", Format.CSV) == 1
     assert (tmp_path / "out.csv").read_text() == "n\n1\n"
+
+
+def test_ids_and_places_of_questions_belong_to_a_workspace(tmp_path, monkeypatch):
+    monkeypatch.setattr(query, "_RUNNING_OF_ONE_MAX", 1)
+    for name in ("w1", "w9"):
+        warehouse = Warehouse(Settings(), tmp_path / name)
+        warehouse.open()
+        warehouse.close()
+    configured = {"w1": ("embedded", {}), "w9": ("embedded", {})}
+    several = Queries(tmp_path, configured.__getitem__, owner_of={"w1": "a", "w9": "b"}.__getitem__)
+    thread, ended = asked_forever(several, "same")
+    with pytest.raises(QueryError, match="1 queries are running"):
+        several.run("w1", "select 1")
+    assert several.run("w9", "select 1", query_id="same").rows == ((1,),)
+    assert not several.cancel("same", "w9")
+    assert several.cancel("same", "w1")
+    thread.join(30)
+    assert ended == ["The query was cancelled."]
