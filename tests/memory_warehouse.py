@@ -116,10 +116,12 @@ class MemoryWarehouse:
         self.store.finished.append(reload)
         self.store.burn()
 
-    def remove(self, removal):
+    def remove(self, removal, schemas=None):
         self.store.burn()
         removed = {}
         for table, rows in self.store.rows.items():
+            if schemas is not None and table.schema not in schemas:
+                continue
             if isinstance(removal, Expired):
                 before = removal.before.replace(tzinfo=None)
                 kept = [row for row in rows if row["received_at"] >= before]

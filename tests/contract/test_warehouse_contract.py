@@ -376,6 +376,13 @@ class TestRemoval:
         assert under_test.ask("select id from site.users") == [("joann",)]
         assert of_calls(warehouse.remove(self.ANN)) == {}
 
+    def test_a_person_goes_from_one_schema_only_where_that_is_asked(self, warehouse, staging, under_test):
+        self.load_people(warehouse, staging)
+        warehouse.tidy()
+        assert of_calls(warehouse.remove(self.ANN, frozenset({"other"}))) == {}
+        assert under_test.ask("select count(*) from site.tracks") == [(8,)]
+        assert of_calls(warehouse.remove(self.ANN, frozenset({"site", "other"}))) == {TRACKS: 5, IDENTIFIES: 1}
+
     def test_what_comes_after_it_is_loaded_as_ever(self, warehouse, staging, under_test):
         self.load_people(warehouse, staging)
         warehouse.tidy()

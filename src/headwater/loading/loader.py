@@ -154,13 +154,13 @@ class Loader:
             self.book.end(now, ReloadState.DONE, self._clock())
         return run
 
-    def remove(self, removal: Removal) -> dict[str, int]:
-        """Delete rows for good; return how many of each `schema.table`.
+    def remove(self, removal: Removal, schemas: frozenset[str] | None = None) -> dict[str, int]:
+        """Delete rows for good, in some schemas or in all; return how many of each `schema.table`.
 
         Raises:
             DeliveryError: the warehouse did not do it, or not all of it.
         """
-        found = self.open().remove(removal)
+        found = self.open().remove(removal, schemas)
         return {f"{table.schema}.{table.name}": rows for table, rows in found.items() if rows}
 
     def tidy(self) -> None:

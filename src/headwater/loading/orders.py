@@ -136,10 +136,12 @@ class Orders:
 
         return await asyncio.to_thread(read)
 
-    async def remove(self, person: Person, warehouse_id: str | None = None) -> list[Removed]:
-        """Delete a person's rows from one warehouse, or from all, also from disabled ones."""
+    async def remove(
+        self, person: Person, warehouse_id: str | None = None, schemas: frozenset[str] | None = None
+    ) -> list[Removed]:
+        """Delete a person's rows from one warehouse, or from all, also from disabled ones; all schemas or some."""
         lines = list(self._lines.values()) if warehouse_id is None else [self._line(warehouse_id)]
-        return list(await asyncio.gather(*(line.in_thread(partial(_remove, line, person)) for line in lines)))
+        return list(await asyncio.gather(*(line.in_thread(partial(_remove, line, person, schemas)) for line in lines)))
 
     async def check(self, type_: str, settings: Mapping[str, Any]) -> str:
         """Return why a warehouse with these settings does not work, "" when it does."""
@@ -183,10 +185,10 @@ class Orders:
         return self._lines[warehouse_id]
 
 
-def _remove(line: Line, person: Person) -> Removed:
+def _remove(line: Line, person: Person, schemas: frozenset[str] | None) -> Removed:
     """Delete a person's rows from one warehouse; never raises for what that does."""
     try:
-        found = line.loader.remove(person)
+        found = line.loader.remove(person, schemas)
     except Exception as error:  # noqa: BLE001 - one warehouse must not hide what the others did
         line.loader.close()
         return Removed(line.target.id, {}, _sentence(error))

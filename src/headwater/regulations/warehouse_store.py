@@ -11,7 +11,7 @@ from typing import Any, Final
 import msgspec
 
 from headwater import shelf
-from headwater.errors import DeliveryError, QueryError, RetryableError
+from headwater.errors import QueryError, RetryableError
 from headwater.loading.orders import Removed
 from headwater.privacy.person import Person
 from headwater.regulations.stores import Reach
@@ -26,8 +26,8 @@ _QUESTION_S: Final = 600.0  # ours: one table, read through
 _TABLES_AT_ONCE: Final = 50  # ours: counted in one statement
 _LATEST: Final = frozenset({"users", "accounts"})  # made of other tables, whose rows are counted
 
-Remove = Callable[[Person, str], Awaitable[Sequence[Removed]]]
-"""Deletes a person's rows from the warehouse of this id."""
+Remove = Callable[[Person, str, frozenset[str] | None], Awaitable[Sequence[Removed]]]
+"""Deletes a person's rows from the warehouse of this id, in some schemas or in all."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,11 +62,8 @@ class WarehouseStore:
         Raises:
             DeliveryError: it did not do it.
         """
-        if not reach.is_whole:
-            raise DeliveryError(
-                "Rows of one source alone cannot be removed yet; ask for the whole workspace, or delete them by SQL."
-            )
-        removed = await self._remove(person, self._place.id)
+        schemas = None if reach.is_whole else frozenset(reach.sources.values())
+        removed = await self._remove(person, self._place.id, schemas)
         for each in removed:
             if each.error:
                 raise RetryableError(each.error)

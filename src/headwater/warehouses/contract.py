@@ -269,8 +269,13 @@ class Warehouse(Protocol):
         """Make a reload visible whose batches are all loaded; doing it twice changes nothing."""
         ...
 
-    def remove(self, removal: Removal) -> Mapping[Table, int]:
-        """Delete rows for good and return how many of each table; done twice, the second finds nothing."""
+    def remove(self, removal: Removal, schemas: frozenset[str] | None = None) -> Mapping[Table, int]:
+        """Delete rows for good and return how many of each table; done twice, the second finds nothing.
+
+        Args:
+            removal: which rows.
+            schemas: in these only; None for all.
+        """
         ...
 
     def publish(self, views: Sequence[View]) -> None:

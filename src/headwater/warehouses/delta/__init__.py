@@ -136,12 +136,12 @@ class Warehouse:
     def finish(self, reload: str) -> None:
         """Do nothing: rows of a reload are visible with their batch."""
 
-    def remove(self, removal: Removal) -> Mapping[Table, int]:
+    def remove(self, removal: Removal, schemas: frozenset[str] | None = None) -> Mapping[Table, int]:
         """Delete rows, then the files they were in."""
         removed: dict[Table, int] = {}
         with told():
             for table, columns in self._head.columns().items():
-                if rows := self._delete(table, columns, removal):
+                if (schemas is None or table.schema in schemas) and (rows := self._delete(table, columns, removal)):
                     removed[table] = rows
             self._erase()
         return removed

@@ -160,11 +160,11 @@ class Warehouse:
             self._show()
         self._copy()
 
-    def remove(self, removal: Removal) -> Mapping[Table, int]:
+    def remove(self, removal: Removal, schemas: frozenset[str] | None = None) -> Mapping[Table, int]:
         """Write every file that holds such a row again; a person's rows wait for no reader."""
         with _retryable():
             self._parts.remove_retired()
-            removed = erasing.remove(self._parts, removal, self._tables)
+            removed = erasing.remove(self._parts, removal, self._tables, schemas)
             self._show()
             self._parts.remove_retired()
         self._copy(at_once=isinstance(removal, Person))

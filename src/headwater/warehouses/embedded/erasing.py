@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
 from duckdb import DuckDBPyConnection
 
@@ -26,17 +26,27 @@ _TYPES: Final = {kind.value.upper(): kind for kind in ColumnType}
 _FILES_MAX: Final = 200  # asked in one statement
 
 
-def remove(parts: Parts, removal: Removal, known: Mapping[Table, Columns]) -> dict[Table, int]:
-    """Take the rows out of every file; return how many users could see before, by table."""
+class _Taken(NamedTuple):
+    """A removal, and the schemas that it is about; None is all."""
+
+    removal: Removal
+    schemas: frozenset[str] | None
+
+
+def remove(
+    parts: Parts, removal: Removal, known: Mapping[Table, Columns], schemas: frozenset[str] | None = None
+) -> dict[Table, int]:
+    """Take the rows out of every file, or of those of some schemas; return how many users could see, by table."""
+    meant = {table: columns for table, columns in known.items() if schemas is None or table.schema in schemas}
     seen = parts.directories()
     collected = [reload / each.name for reload in parts.layout.reloads.iterdir() for each in stretches(reload)]
     replaced = parts.replaced() if isinstance(removal, Person) else []
-    held = _held(parts, [*seen, *collected, *replaced], removal, known)
+    held = _held(parts, [*seen, *collected, *replaced], removal, meant)
     for file in held:
         if file.parents[1] in collected:
             _rewrite(parts, file, removal)
     if any(file.parents[1] in seen for file in held):
-        _replace(parts, removal, {file.parents[1] for file in held}, known)
+        _replace(parts, _Taken(removal, schemas), {file.parents[1] for file in held}, known)
     elif any(file.parents[1] in replaced for file in held):
         parts.end_replaced()
     removed: Counter[Table] = Counter()
@@ -69,14 +79,14 @@ def _counted(connection: DuckDBPyConnection, files: Sequence[Path], removal: Rem
     return {Path(file): int(count) for file, count in rows}
 
 
-def _replace(parts: Parts, removal: Removal, concerned: set[Path], known: Iterable[Table]) -> None:
+def _replace(parts: Parts, taken: _Taken, concerned: set[Path], known: Iterable[Table]) -> None:
     """Write the parts that are concerned again, and live batches as a part; commit it."""
     kept: list[str | None] = []
     for name in parts.state.parts:
         directory, stretch = parts.layout.merged / name, stretch_of(name)
         if directory in concerned and stretch:
             files = {table: [file_of(directory, table)] for table in tables_of(directory)}
-            kept.append(parts.write(stretch, _contents(parts, files, removal)))
+            kept.append(parts.write(stretch, _contents(parts, files, taken)))
         else:
             kept.append(name)
     pending = parts.pending()
@@ -84,20 +94,21 @@ def _replace(parts: Parts, removal: Removal, concerned: set[Path], known: Iterab
     merging = not concerned.isdisjoint(live)
     if merging:
         files = {table: found for table in known if (found := files_of(live, table))}
-        kept.append(parts.write(compaction.hull(pending), _contents(parts, files, removal)))
+        kept.append(parts.write(compaction.hull(pending), _contents(parts, files, taken)))
     parts.commit(
         [name for name in kept if name],
         before=pending[-1].next if merging else 0,
         live=[stretch.name for stretch in pending] if merging else (),
-        at_once=isinstance(removal, Person),
+        at_once=isinstance(taken.removal, Person),
     )
 
 
-def _contents(parts: Parts, files: Mapping[Table, Sequence[Path]], removal: Removal) -> dict[Table, str | Path]:
+def _contents(parts: Parts, files: Mapping[Table, Sequence[Path]], taken: _Taken) -> dict[Table, str | Path]:
     """Return what a part consists of without the rows of a removal."""
     contents: dict[Table, str | Path] = {}
     for table, each in files.items():
-        where = condition(removal, _columns(parts.connection, each))
+        meant = taken.schemas is None or table.schema in taken.schemas
+        where = condition(taken.removal, _columns(parts.connection, each)) if meant else None
         contents[table] = f"from {read(each)}" + (f" where ({where}) is not true" if where else "")
     return contents
 

@@ -147,7 +147,7 @@ class Warehouse:
     def finish(self, reload: str) -> None:
         """Do nothing: each batch of a reload is visible with its commit."""
 
-    def remove(self, removal: Removal) -> Mapping[Table, int]:
+    def remove(self, removal: Removal, schemas: frozenset[str] | None = None) -> Mapping[Table, int]:
         """Delete table by table, compute users and accounts anew, and free the space for new rows."""
         if isinstance(removal, Person):
             removal = _storable(removal)
@@ -155,7 +155,7 @@ class Warehouse:
         left: list[DeliveryError] = []
         for table, columns in self.columns().items():
             asked = condition(removal, columns)
-            if asked is None:
+            if asked is None or (schemas is not None and table.schema not in schemas):
                 continue
             try:
                 if count := self._delete(table, asked):

@@ -193,13 +193,13 @@ class Lane:
     def finish(self, reload: str) -> None:
         """Do nothing: rows of a reload are visible with their batch."""
 
-    def remove(self, removal: Removal) -> Mapping[Table, int]:
+    def remove(self, removal: Removal, schemas: frozenset[str] | None = None) -> Mapping[Table, int]:
         """Delete rows, then what is left of their bytes."""
         removed: dict[Table, int] = {}
         with self._asked() as connection, transaction(connection):
             for table, columns in tables_of(connection).items():
                 where = condition(removal, columns)
-                if where is None:
+                if where is None or (schemas is not None and table.schema not in schemas):
                     continue
                 row = connection.execute(f"delete from {stored(table)} where {where}").fetchone()
                 if row and row[0]:

@@ -140,11 +140,13 @@ class Lane(ABC):
         with self._told():
             self._renew({table.schema for table in self._known().tables})
 
-    def remove(self, removal: Removal) -> Mapping[Table, int]:
+    def remove(self, removal: Removal, schemas: frozenset[str] | None = None) -> Mapping[Table, int]:
         """Delete rows, and make each newest state anew that they were part of."""
         removed: dict[Table, int] = {}
         with self._told():
             for table, columns in self._known().of_events().items():
+                if schemas is not None and table.schema not in schemas:
+                    continue
                 target = self.engine.named(*table)
                 for where in removals(self.engine, removal, target, columns, self._shipping.client().execute_query):
                     count = self._ask(f"select count(*) from {target} where {where}")
