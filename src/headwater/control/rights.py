@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Final
 
 from sqlalchemy import ColumnElement, Engine, Table, select
 
 from headwater.control.database import accounts, destinations, sources
-from headwater.errors import NotFoundError
+from headwater.control.models import Caller
+from headwater.errors import ForbiddenError, NotFoundError
 
 # The parameters of paths, of the API and of the pages, that lead to a source; the first that a path has decides.
 _BY_SOURCE: Final = ("sourceId", "source")
@@ -42,6 +43,23 @@ class Rights:
                     table.c.source_id, table, workspace_id, table.c.id == path[name], f"{noun} {path[name][:60]!r}"
                 )
         return ""
+
+    def admit_connecting(self, caller: Caller, wanted: Iterable[str], present: Collection[str]) -> None:
+        """Return when a caller may let one source lead to others: who administers some needs the right to both ends.
+
+        Args:
+            caller: who asks.
+            wanted: the sources that it shall lead to, ids or slugs; "" is none.
+            present: ids of those that it leads to already.
+
+        Raises:
+            ForbiddenError: one is not theirs.
+            NotFoundError: the workspace has no such source.
+        """
+        for key in filter(None, wanted):
+            source_id = self.source_of(caller.workspace_id, {"sourceId": key})
+            if source_id not in present and not caller.administers(source_id):
+                raise ForbiddenError("Leading events to another source needs the rights of its source admin, too.")
 
     def _one(
         self, wanted: ColumnElement[str], table: Table, workspace_id: str, is_meant: ColumnElement[bool], called: str

@@ -13,7 +13,7 @@ from starlette.routing import Route
 from headwater.control.api.schema import KINDS, csv_of
 from headwater.control.models import Role, Source
 from headwater.control.protocols import seen as shown
-from headwater.control.protocols.settings import COMMON, omitting, shape
+from headwater.control.protocols.settings import COMMON, FORWARDING, omitting, shape
 from headwater.errors import InvalidRequestError
 from headwater.protocols.rules import NAMED, Kind, Name
 from headwater.web import charts, sources, standing
@@ -179,6 +179,9 @@ async def _save(visit: Visit) -> Response:
     }
     given |= {each: form.get(each, "") for each in ("forwardingViolationsTo", "forwardingBlockedEventsTo")}
     controls, seen = visit.desk.control.schema_controls, visit.desk.seen
+    present = shape(await asyncio.to_thread(controls.settings, visit.workspace.id, source.id))
+    ends = [given[each] for each in FORWARDING], {present[each] for each in FORWARDING}
+    await asyncio.to_thread(visit.desk.control.rights.admit_connecting, visit.session.caller, *ends)
     try:
         await asyncio.to_thread(
             controls.change, visit.workspace.id, source.id, given, lambda: shown.names_seen(seen, source.id)

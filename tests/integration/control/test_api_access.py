@@ -111,3 +111,17 @@ def test_a_source_admin_changes_what_is_theirs_by_id_slug_and_what_hangs_on_it(r
     assert control.sources.get(workspace, "shop").name == "shop"
     made = {"slug": "new", "enabled": True, "metadataId": "http-api"}
     assert running.api("POST", "/sources", made, token="source-admin")["source"]["slug"] == "new"
+
+
+def test_a_source_admin_leads_events_to_no_source_that_is_not_theirs(running):
+    control, workspace = running.control, running.workspace.id
+    _, shop = (control.sources.create(workspace, slug, "http-api") for slug in ("site", "shop"))
+    running.tokens["admin"] = control.tokens.create(workspace, "a", "source-admin", source_ids=["site"])[0]
+    path, wanted = "/sources/site/settings", {"forwardingBlockedEventsTo": shop.id}
+    assert running.refused("PATCH", path, wanted, token="admin")[:2] == (403, "forbidden")
+    assert running.api("GET", path)["settings"]["forwardingBlockedEventsTo"] == ""
+    running.api("PATCH", path, wanted, token="member")
+    kept = running.api("PATCH", path, {**wanted, "track": {"allowUnplannedEvents": False}}, token="admin")
+    assert kept["settings"]["forwardingBlockedEventsTo"] == shop.id
+    assert running.api("PATCH", path, {"forwardingBlockedEventsTo": ""}, token="admin")
+    assert running.refused("PATCH", path, {"forwardingBlockedEventsTo": "none"}, token="admin")[0] == 404

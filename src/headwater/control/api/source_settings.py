@@ -68,6 +68,9 @@ class SourceSettingsOperations:
         """Change the schema settings of a source; in force within two seconds."""
         source = self._control.sources.get(asked.caller.workspace_id, asked.path["sourceId"])
         given: dict[str, Any] = msgspec.to_builtins(asked.body)
+        present = settings.shape(self._control.schema_controls.settings(source.workspace_id, source.id))
+        wanted = [given.get(name, "") for name in settings.FORWARDING]
+        self._control.rights.admit_connecting(asked.caller, wanted, {present[name] for name in settings.FORWARDING})
         found = self._control.schema_controls.change(
             asked.caller.workspace_id, source.id, given, lambda: names_seen(self._seen, source.id)
         )
