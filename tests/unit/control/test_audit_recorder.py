@@ -1,8 +1,12 @@
 """A change leaves one entry in its own transaction: what was there before, who did it, and nothing that is secret."""
 
+import re
+from pathlib import Path
+
 import pytest
 from sqlalchemy import insert, select, text, update
 
+from headwater import control as control_package
 from headwater.control.acting import Actor, Kind, acting
 from headwater.control.audit.tables import entries
 from headwater.control.audit.trail import Wanted
@@ -12,6 +16,7 @@ from headwater.control.service import open_control
 from headwater.errors import ConflictError
 
 KEY = b"k" * 32
+CONTROL = Path(control_package.__file__).parent
 ANA = Actor(Kind.USER, "u1", "Ana", "ana@example.com", "192.0.2.7")
 HEADERS = {"X-Api-Key": "canary-6b1f0c"}
 HOOK = {"url": "https://example.com/hook"}
@@ -190,3 +195,13 @@ def test_a_change_that_was_sealed_with_a_key_that_is_gone_meanwhile_is_refused(c
     with pytest.raises(ConflictError, match="once more"), changing(control._engine) as connection:
         connection.execute(update(destinations).values(settings=f'{{"headers":"{sealed}"}}'))
     assert trail() == []
+
+
+def test_nobody_opens_a_transaction_that_the_trail_does_not_see():
+    """`changing` and `noting` are the only ways to write; the migrations run before there is a trail."""
+    found = [
+        path.relative_to(CONTROL).as_posix()
+        for path in CONTROL.rglob("*.py")
+        if re.search(r"writes=True|\"writes\": True|engine\.begin\(", path.read_text())
+    ]
+    assert found == ["database.py"]
