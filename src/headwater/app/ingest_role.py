@@ -20,6 +20,7 @@ from headwater.app.watch import Watch
 from headwater.clock import now
 from headwater.config import Settings
 from headwater.control import database
+from headwater.control.models import Role
 from headwater.control.service import Control
 from headwater.control.snapshot import Snapshot
 from headwater.eventlog.segments import SegmentLog
@@ -61,7 +62,7 @@ async def run(place: Place) -> None:
             counts=lambda: _counts(collector, rejections),
             pipeline=pipeline,
             web_answers=lambda: _answers(session, f"{place.web_url}/sign-in"),
-            is_token=lambda text: control.authenticate(text) is not None,
+            is_token=lambda text: _reads_metrics(control, text),
         )
         await watch.first()
         await following.first()
@@ -105,6 +106,11 @@ def _opened(settings: Settings) -> SegmentLog:
     for damage in stored.damage:
         log.error("log.damaged", file=damage.file, offset=damage.offset, first=damage.first, last=damage.last)
     return stored
+
+
+def _reads_metrics(control: Control, token: str) -> bool:
+    caller = control.authenticate(token)
+    return caller is not None and caller.may(Role.READ_ONLY, "workspace:read")
 
 
 async def _answers(session: aiohttp.ClientSession, url: str) -> bool:
