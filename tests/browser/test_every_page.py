@@ -1,5 +1,7 @@
 """What holds on every page: accessible, inside the narrow screen, nothing refused by the policy, harmless names."""
 
+import asyncio
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 
 import pytest
@@ -9,7 +11,11 @@ from website import account_run, account_status, compared, connection, dead_lett
 
 from headwater.clock import now
 from headwater.control.people.invites import Wanted
+from headwater.control.protocols.rules import Draft, RuleKey
 from headwater.control.selection import Override
+from headwater.eventlog.reader import SegmentReader
+from headwater.observing.observer import Observer
+from headwater.protocols.gate import Gates
 
 MONTH = timedelta(days=30)
 
@@ -24,6 +30,11 @@ PAGES = {
     "debugger-empty": "/default/sources/website/debugger",
     "rejected": "/default/sources/activecampaign/rejected",
     "rejected-none": "/default/sources/website/rejected",
+    "source-schema": "/default/sources/activecampaign/schema",
+    "source-schema-properties": "/default/sources/activecampaign/schema?type=TRACK&name=Email+Opened",
+    "source-schema-none": "/default/sources/website/schema?type=GROUP",
+    "tracking-plans": "/default/tracking-plans",
+    "tracking-plan": "/default/tracking-plans/emails",
     "source-settings": "/default/sources/activecampaign/settings",
     "destinations": "/default/destinations",
     "destination-catalog": "/default/destinations/catalog",
@@ -48,6 +59,8 @@ PAGES = {
     "audit": "/default/audit",
     "audit-none": "/default/audit?actor=nobody",
     "activecampaign": "/default/apps/activecampaign",
+    "workspace": "/default/settings/workspace",
+    "workspace-new": "/default/settings/workspace/new",
     "members": "/default/settings/members",
     "member": "/default/settings/members/{member}",
     "tokens": "/default/settings/tokens",
@@ -110,6 +123,7 @@ def furnished(website):
     names = ("Email Delivered", "Email Opened", "Email Opened", "Email Link Clicked", "Email Bounced")
     website.send(source, *(opened(number, names[number % 5]) for number in range(240)))
     refused = {"code": "event_not_string", "message": "event must be a string.", "sample": '{"event": 7}'}
+    planned(website, source)
     website.reject(source, refused, {"code": "malformed_json", "message": "The body is no JSON.", "sample": "{{{"})
     account = website.account(source)
     website.line.accounts[account.id] = account_status(
@@ -138,9 +152,33 @@ def furnished(website):
     return {name: path.format(**places) for name, path in PAGES.items()}
 
 
+def planned(website, source):
+    """Let a plan be broken, and everything that was sent be seen."""
+    rule = Draft(RuleKey("TRACK", "Email Opened", 1), {"required": ["campaign that no event has"]})
+    plan = website.control.tracking_plans.create(website.workspace.id, "Emails", "What is sent", drafts=[rule])
+    website.control.tracking_plans.connect(website.workspace.id, plan.id, source.id)
+    observed(website)
+
+
+def observed(website):
+    """Look at everything that was sent so far."""
+
+    async def looked():
+        gates = Gates()
+        gates.replace(website.control.snapshot().protocols)
+        observer = Observer(SegmentReader(website.directory / "log"), website.directory, gates)
+        while await observer.step():
+            pass
+        observer.close()
+
+    with ThreadPoolExecutor(1) as thread:  # in this one, the browser has a loop
+        thread.submit(lambda: asyncio.run(looked())).result()
+
+
 def staffed(website, source):
     """Return the id of a member; there are an invitation and tokens, too."""
     control, workspace_id = website.control, website.workspace.id
+    control.workspaces.create("A shop with a name that is rather long", "shop", "eu")
     control.users.add(workspace_id, "owner@example.com", "Olivia Owner", "owner")
     control.invites.invite(workspace_id, [Wanted("an.address.that.is.rather.long@subdomain.example.com", "member")])
     control.tokens.create(workspace_id, "terraform", "member", only=["sources:write", "destinations:write"])
@@ -194,6 +232,7 @@ def test_naughty_strings_stay_text(furnished, website, visitor):
         website.destination(source, text)
     events = [{"event": text, "userId": text, "properties": {text: text, "campaign_name": text}} for text in NAUGHTY]
     website.send(source, *events)
+    observed(website)
     website.line.letters = [
         {**letter, "event": NAUGHTY[0], "reason": NAUGHTY[1], "answer": NAUGHTY[5], "body": events[0]}
         for letter in website.line.letters
