@@ -177,3 +177,16 @@ def test_g3_who_was_deleted_is_found_again_in_a_restored_log(running):
     assert found["subjectCount"] == 1
     (task,) = running.control.regulations.due(datetime.now(UTC))
     assert (task.regulation.id, task.subjects) == (found["regulateIds"][0], {subject(Kind.EMAIL, "ann@x.org")})
+
+
+def test_names_are_sealed_while_they_wait(running):
+    made(running, DELETE, "ann")
+    former = running.control._box
+    (task,) = running.control.regulations.due(datetime.now(UTC))
+    assert former.open(task.regulation.id, "subjects", sealed_of(running)) == '[["user","ann"]]'
+    assert "ann" not in sealed_of(running)
+
+
+def sealed_of(running):
+    with running.control._engine.connect() as connection:
+        return connection.exec_driver_sql("select subjects from regulation_work").scalar_one()
