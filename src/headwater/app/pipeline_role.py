@@ -131,7 +131,7 @@ class Parts:
     def _regulating(self) -> Regulating:
         reader = SegmentReader(self._settings.log_dir)  # of its own: it reads the log from the beginning
         by_type, data_dir = self.workers.by_type, self._settings.data_dir
-        return Regulating(reader, self._eraser, self.delivery, self.loading, by_type, data_dir)
+        return Regulating(reader, self._eraser, self.delivery, self.loading, by_type, data_dir, book=self.observer.book)
 
     def _mapping_of(self, source_id: str) -> HowMapped | None:
         return self.workers.mapping_of(source_id)

@@ -16,12 +16,14 @@ from headwater.delivery.engine import Delivery
 from headwater.errors import NotFoundError
 from headwater.eventlog.contract import Eraser, Reader, Topic
 from headwater.loading.engine import Loading
+from headwater.observing.book import Book
 from headwater.privacy.person import Person
 from headwater.privacy.regulation import Status
 from headwater.privacy.subjects import Kind, Subject, subject
 from headwater.regulations.account_store import AccountStore, Remembers
 from headwater.regulations.delivery_store import DeliveryStore
 from headwater.regulations.log_store import LogStore
+from headwater.regulations.observed_store import ObservedStore
 from headwater.regulations.runner import Ground, Runner, Target, Work
 from headwater.regulations.stores import Reach, Store
 from headwater.regulations.warehouse_store import Place, WarehouseStore
@@ -93,8 +95,10 @@ class Regulating:
         loading: Loading,
         workers: Mapping[str, Worker],
         data_dir: Path,
+        *,
+        book: Book,
     ) -> None:
-        self._reader, self._eraser = reader, eraser
+        self._reader, self._eraser, self._book = reader, eraser, book
         self._delivery, self._loading, self._workers, self._data_dir = delivery, loading, workers, data_dir
         self._snapshot = Snapshot(0, (), (), ())
 
@@ -133,7 +137,7 @@ class Regulating:
     def _stores(self, reach: Reach) -> Sequence[Store]:
         """Return the places, in the order in which they are emptied: first what others are made of."""
         stores: list[Store] = [LogStore(self._reader, self._eraser, topic) for topic in Topic]
-        stores.append(DeliveryStore(self._delivery.forgetting))
+        stores += [DeliveryStore(self._delivery.forgetting), ObservedStore(self._book)]
         remembering: dict[str, Remembers] = dict(self._workers)
         stores += [AccountStore(name, worker) for name, worker in remembering.items()]
         stores += [

@@ -78,27 +78,21 @@ class Book:
             )
         return bool(found.rowcount)
 
-    def names_holding(self, texts: Iterable[str]) -> int:
-        """Return how many kept names hold one of these texts, such as somebody's id."""
+    def names_holding(self, source_ids: Iterable[str], texts: Iterable[str]) -> int:
+        """Return how many kept names of some sources hold one of these texts, such as somebody's address."""
         with self._lock:
-            asked = [
-                self._database.execute(f"select count(*) from {table} where {_holds(columns)}", {"text": text})  # noqa: S608
-                for text in texts
-                if text
-                for table, columns in _HOLDING.items()
-            ]
-            return sum(int(found.fetchone()[0]) for found in asked)
+            return sum(
+                self._database.execute(f"select count(*) {about}", asked).fetchone()[0]
+                for about, asked in _holding(source_ids, texts)
+            )
 
-    def forget_names(self, texts: Iterable[str]) -> int:
-        """Forget every name that holds one of these texts; return how many there were."""
-        wanted = [text for text in texts if text]
-        count = self.names_holding(wanted)
-        if count:
-            with self._lock, sqlite.transaction(self._database):
-                for table, columns in _HOLDING.items():
-                    for text in wanted:
-                        self._database.execute(f"delete from {table} where {_holds(columns)}", {"text": text})  # noqa: S608
-        return count
+    def forget_names(self, source_ids: Iterable[str], texts: Iterable[str]) -> int:
+        """Forget every name of some sources that holds one of these texts; return how many there were."""
+        with self._lock, sqlite.transaction(self._database):
+            return sum(
+                self._database.execute(f"delete {about}", asked).rowcount
+                for about, asked in _holding(source_ids, texts)
+            )
 
     def close(self) -> None:
         """Close the file."""
@@ -223,5 +217,19 @@ _HOLDING: Final[Mapping[str, tuple[str, ...]]] = {
 }
 
 
-def _holds(columns: Iterable[str]) -> str:
+def _holding(source_ids: Iterable[str], texts: Iterable[str]) -> list[tuple[str, dict[str, str]]]:
+    """Return the end of a statement, and its values, for each table, source and text."""
+    wanted = [text for text in texts if text]
+    return [
+        (
+            f"from {table} where source_id = :source and ({_any_of(columns)})",
+            {"source": source_id, "text": text},
+        )
+        for source_id in source_ids
+        for text in wanted
+        for table, columns in _HOLDING.items()
+    ]
+
+
+def _any_of(columns: Iterable[str]) -> str:
     return " or ".join(f"instr({column}, :text) > 0" for column in columns)
