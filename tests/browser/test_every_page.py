@@ -60,7 +60,6 @@ PAGES = {
     "audit-none": "/default/audit?actor=nobody",
     "activecampaign": "/default/apps/activecampaign",
     "workspace": "/default/settings/workspace",
-    "workspace-new": "/default/settings/workspace/new",
     "members": "/default/settings/members",
     "member": "/default/settings/members/{member}",
     "tokens": "/default/settings/tokens",
