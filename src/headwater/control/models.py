@@ -46,6 +46,15 @@ class Workspace:
     created_at: datetime
 
 
+@dataclass(frozen=True, slots=True, order=True)
+class Label:
+    """A key with a value, which sorts sources."""
+
+    key: str
+    value: str
+    description: str = ""
+
+
 @dataclass(frozen=True, slots=True)
 class Source:
     """A source instance.
@@ -74,6 +83,7 @@ class Source:
     settings: Mapping[str, Any] = field(default_factory=dict, repr=False)
     region_allowed: bool = True
     former_webhook_secret: str = field(default="", repr=False)
+    labels: tuple[Label, ...] = ()
     former_until: datetime | None = None
     retention_days: int | None = None
     retention_bytes: int | None = None

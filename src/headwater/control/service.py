@@ -25,6 +25,7 @@ from headwater.control.filters import Filters
 from headwater.control.functions import Functions
 from headwater.control.insert_functions import InsertFunctions
 from headwater.control.keyring import Keyring, fixed
+from headwater.control.labels.labels import Labels
 from headwater.control.models import Caller
 from headwater.control.people.credentials import Credentials
 from headwater.control.people.invites import Invites, Post
@@ -83,6 +84,7 @@ class Control:
         self.accounts = Accounts(engine, box, self.catalog, clock)
         self.alert_rules = AlertRules(engine, clock)
         self.alert_channels = AlertChannels(engine, box, clock, policy)
+        self.labels = Labels(engine, clock)
         self.tokens = Tokens(engine, keys, clock)
         self.users = Users(engine, clock)
         self.sessions = Sessions(engine, clock)

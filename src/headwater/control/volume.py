@@ -214,6 +214,22 @@ class Volume:
         starts = range(first, last + 1, _HOUR_S)
         return [Hour(datetime.fromtimestamp(at, UTC), accepted.get(at, 0), refused.get(at, 0)) for at in starts]
 
+    def accepted(self, source_id: str, since: datetime, until: datetime) -> list[tuple[int, str, str, int]]:
+        """Return (hour, type, name, count) of what was accepted; hours are epoch seconds, ascending."""
+        return self._rows(
+            "select hour, type, name, accepted from hours where source_id = :source and hour >= :since"
+            " and hour < :until order by hour",
+            {"source": source_id, "since": _hour(since), "until": until.timestamp()},
+        )
+
+    def refused(self, source_id: str, since: datetime, until: datetime) -> list[tuple[int, str, int]]:
+        """Return (hour, code, count) of what was refused, likewise."""
+        return self._rows(
+            "select hour, code, count from refused where source_id = :source and hour >= :since and hour < :until"
+            " order by hour",
+            {"source": source_id, "since": _hour(since), "until": until.timestamp()},
+        )
+
     def collections(self, source_id: str) -> list[Collection]:
         """Return the kinds of event a source has sent, most frequent first."""
         rows = self._rows(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Sequence
 from typing import Any, Final
 
@@ -181,8 +182,9 @@ class _OfDestination(Family):
     many: str
     label: str
 
+    @abstractmethod
     def _shown(self, each: Item) -> Item:
-        raise NotImplementedError
+        """Return one as the document has it."""
 
     def read(self, world: World) -> dict[Key, Item]:
         """Return those of every destination."""

@@ -25,6 +25,8 @@ from headwater.control.api.filters import FilterOperations
 from headwater.control.api.functions import FunctionOperations
 from headwater.control.api.insert_functions import InsertFunctionOperations
 from headwater.control.api.invites import InviteOperations
+from headwater.control.api.labels import LabelOperations
+from headwater.control.api.overview import OverviewOperations
 from headwater.control.api.paging import Pager
 from headwater.control.api.published import Published
 from headwater.control.api.queries import QueryOperations
@@ -85,15 +87,42 @@ class Parts:
 
 def build(parts: Parts, speeds: Speeds | None = None) -> list[Route]:
     """Return the API's routes, whole paths under `/api`; each endpoint is a `Door`, which lets nobody in unasked."""
+    control, operations = parts.control, _operations(parts)
+    by_path: dict[str, list[Operation]] = {}
+    for operation in operations:
+        by_path.setdefault(operation.path, []).append(operation)
+    # A path with fewer parameters first: /dead-letters/retry is no dead letter called "retry".
+    paths = sorted(by_path, key=lambda path: path.count("{"))
+    speeds = speeds or Speeds()
+    lobby = Lobby(
+        authenticate=control.authenticate,
+        source_of=control.rights.source_of,
+        version=control.version,
+        repeats=control.repeats,
+        rates=speeds.of_tokens(time.monotonic),
+        guesses=speeds.of_guesses(time.monotonic),
+    )
+    door = partial(Door, lobby=lobby)
+    described = Route(f"{BASE}/openapi.json", Published(openapi.document(operations)).answer, methods=["GET"])
+    routes = [described, *(Route(BASE + path, door(by_path[path])) for path in paths)]
+    routes.append(Route(BASE, door(by_path["/"])))
+    routes.append(Route(BASE + "/{rest:path}", door([])))  # the token is asked for here too
+    return routes
+
+
+def _operations(parts: Parts) -> list[Operation]:
+    """Return what the API can do, family by family."""
     control, pipeline, asking = parts.control, parts.pipeline, parts.asking
     pager = Pager(control.stable_key("page cursors"))
     pipeline = witnessed(pipeline, control.audit)
     connecting = Connecting(control, pipeline)
-    operations = [
+    return [
         *WorkspaceOperations(control, pager).operations(),
         *WorkspacesOperations(control, pager).operations(),
         *SourceOperations(control, pager, connecting).operations(),
         *AccountOperations(control, pager, pipeline, connecting).operations(),
+        *LabelOperations(control).operations(),
+        *OverviewOperations(control, pager, pipeline, parts.volume, parts.seen).operations(),
         *DestinationOperations(control, pager, pipeline).operations(),
         *WarehouseOperations(control, pager, pipeline).operations(),
         *SyncOperations(control, pipeline).operations(),
@@ -120,26 +149,6 @@ def build(parts: Parts, speeds: Speeds | None = None) -> list[Route]:
         *SchemaOperations(control, pager, parts.seen).operations(),
         *TrackingPlanOperations(control, pager, parts.seen).operations(),
     ]
-    by_path: dict[str, list[Operation]] = {}
-    for operation in operations:
-        by_path.setdefault(operation.path, []).append(operation)
-    # A path with fewer parameters first: /dead-letters/retry is no dead letter called "retry".
-    paths = sorted(by_path, key=lambda path: path.count("{"))
-    speeds = speeds or Speeds()
-    lobby = Lobby(
-        authenticate=control.authenticate,
-        source_of=control.rights.source_of,
-        version=control.version,
-        repeats=control.repeats,
-        rates=speeds.of_tokens(time.monotonic),
-        guesses=speeds.of_guesses(time.monotonic),
-    )
-    door = partial(Door, lobby=lobby)
-    described = Route(f"{BASE}/openapi.json", Published(openapi.document(operations)).answer, methods=["GET"])
-    routes = [described, *(Route(BASE + path, door(by_path[path])) for path in paths)]
-    routes.append(Route(BASE, door(by_path["/"])))
-    routes.append(Route(BASE + "/{rest:path}", door([])))  # the token is asked for here too
-    return routes
 
 
 def described(routes: Iterable[Route]) -> dict[str, Any]:

@@ -1,0 +1,1 @@
+"""Labels: a key with a value, which sorts sources."""
