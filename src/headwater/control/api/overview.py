@@ -15,7 +15,7 @@ from typing import Any, Final
 
 from headwater.clock import Clock, now
 from headwater.control.api import delivery
-from headwater.control.api.door import Answer, Asked, Operation, Query
+from headwater.control.api.door import Answer, Asked, Operation, Query, Run
 from headwater.control.api.models import overview as models
 from headwater.control.api.paging import Pager
 from headwater.control.api.parameters import choice, moment
