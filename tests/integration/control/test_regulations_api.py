@@ -70,6 +70,14 @@ def test_a_regulation_is_kept_listed_and_told_to_the_pipeline(running):
     assert running.refused("GET", "/regulations/nothing")[:2] == (404, "not_found")
 
 
+def test_5000_long_ids_are_one_request_and_few_such_are_taken_at_once(running):
+    ids = [f"{number:04}{'x' * 790}" for number in range(5_000)]
+    for _ in range(4):
+        made(running, SUPPRESS, *ids)
+    tasks = running.control.regulations.due(datetime.now(UTC))
+    assert [len(task.subjects) for task in tasks] == [5_000] * 3
+
+
 def test_only_owners_ask_for_it(shared):
     for path in ("/regulations", "/people/preview", "/people/export"):
         assert shared.refused("POST", path, asked(), token="member")[0] == 403

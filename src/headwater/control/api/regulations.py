@@ -12,7 +12,7 @@ import msgspec
 from msgspec import UNSET, UnsetType
 from starlette.responses import StreamingResponse
 
-from headwater.control.api.door import Answer, Asked, Operation, Query
+from headwater.control.api.door import Answer, Asked, Operation, Query, Run
 from headwater.control.api.models import Done
 from headwater.control.api.models import privacy as models
 from headwater.control.api.paging import Pager
@@ -28,10 +28,12 @@ from headwater.control.privacy.regulations import Regulation
 from headwater.control.privacy.suppressions import Entry
 from headwater.control.service import Control
 from headwater.errors import HeadwaterError, InvalidRequestError
+from headwater.limits import MIB
 from headwater.privacy.regulation import KINDS, SubjectType
 from headwater.privacy.subjects import subject
 
 _ONE: Final = "/regulations/{regulationId}"
+_PEOPLE_BYTES_MAX: Final = 4 * MIB  # Segment Public API, regulations: up to 5,000 ids in a request
 _TYPES: Final = [kind.value for kind in KINDS]
 _SUPPRESSIONS: Final = (
     choice("subjectType", "With `subjectId`: what it is.", _TYPES),
@@ -89,9 +91,9 @@ class RegulationOperations:
         of_source, of_cloud = "/regulations/sources/{sourceId}", "/regulations/cloudsources/{sourceId}"
         owner, member = Role.OWNER, Role.MEMBER
         return [
-            Operation("POST", "/regulations", owner, self.create, NewRegulation, answer=models.Regulated),
-            Operation("POST", of_source, owner, self.create, NewRegulation, answer=models.Regulated),
-            Operation("POST", of_cloud, owner, self.create, NewCloudSourceRegulation, answer=models.Regulated),
+            _naming("/regulations", self.create, NewRegulation, models.Regulated),
+            _naming(of_source, self.create, NewRegulation, models.Regulated),
+            _naming(of_cloud, self.create, NewCloudSourceRegulation, models.Regulated),
             Operation("POST", "/regulations/reapply", owner, self.reapply, answer=models.Reapplied),
             Operation("GET", "/regulations", member, self.all, answer=listed, paged=True),
             Operation("GET", of_source, member, self.all, answer=listed, paged=True),
@@ -106,8 +108,8 @@ class RegulationOperations:
                 query=_SUPPRESSIONS,
                 paged=True,
             ),
-            Operation("POST", "/people/preview", owner, self.preview, Whom, answer=models.Preview),
-            Operation("POST", "/people/export", owner, self.export, Export, files=tuple(FORMATS.values())),
+            _naming("/people/preview", self.preview, Whom, models.Preview),
+            _naming("/people/export", self.export, Export, None, tuple(FORMATS.values())),
         ]
 
     async def create(self, asked: Asked) -> Answer:
@@ -188,6 +190,11 @@ class RegulationOperations:
         lines = self._export_of.lines(workspace_id, subjects, file_format, follows_links=wanted.followLinks)
         headers = {"content-disposition": f'attachment; filename="person.{file_format}"'}
         return StreamingResponse(lines, media_type=FORMATS[file_format], headers=headers)
+
+
+def _naming(path: str, run: Run, body: type[msgspec.Struct], answer: Any, files: tuple[str, ...] = ()) -> Operation:
+    """Return an operation whose request names people, up to 5,000 of them."""
+    return Operation("POST", path, Role.OWNER, run, body, answer=answer, files=files, body_bytes_max=_PEOPLE_BYTES_MAX)
 
 
 async def begin(pipeline: Pipeline) -> None:

@@ -5,10 +5,11 @@ The identifiers are sealed while they are needed and gone once a regulation is o
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
+from itertools import islice
 from typing import Any, Final, TypeVar
 
 import msgspec
@@ -25,6 +26,7 @@ from headwater.control.privacy.tables import regulation_work as work
 from headwater.control.privacy.tables import regulations
 from headwater.control.secrets import SecretBox
 from headwater.errors import ConflictError, InvalidRequestError, NotFoundError
+from headwater.limits import MIB
 from headwater.privacy.regulation import (
     KINDS,
     SUBJECT_CHARS_MAX,
@@ -41,6 +43,8 @@ UNDO_TIME: Final = timedelta(minutes=10)
 SHOWN_MAX: Final = 100  # ours: hashes of subjects that one entry shows
 _Choice = TypeVar("_Choice", bound=StrEnum)
 _OPEN_MAX: Final = 1_000  # ours, a workspace: regulations that wait; each holds up to 5,000 people
+_DUE_MAX: Final = 100  # ours: regulations that the runner takes at once
+_DUE_BYTES_MAX: Final = 16 * MIB  # ours: of their sealed identifiers; one has up to 6 MB
 _SEALED: Final = "subjects"
 
 
@@ -216,8 +220,10 @@ class Regulations:
         """Return what is to be carried out now, oldest first; what has begun before a restart is among it."""
         wanted = _joined().where(work.c.subjects.is_not(None), regulations.c.begins_at <= text_of(now))
         with self._engine.connect() as connection:
-            rows = connection.execute(wanted.order_by(regulations.c.created_at, regulations.c.id).limit(100)).all()
-        return [Task(_regulation(row), self._subjects(row)) for row in rows]
+            rows = connection.execution_options(yield_per=1).execute(
+                wanted.order_by(regulations.c.created_at, regulations.c.id)
+            )
+            return [Task(_regulation(row), self._subjects(row)) for row in _first(rows)]
 
     def note(
         self,
@@ -294,6 +300,16 @@ class Regulations:
 
 def _joined() -> Select[Any]:
     return select(regulations, work).join(work, work.c.regulation_id == regulations.c.id)
+
+
+def _first(rows: Iterable[Row]) -> Iterator[Row]:
+    """Yield rows until what they name is more than is taken at once; at least one."""
+    total = 0
+    for row in islice(rows, _DUE_MAX):
+        total += len(row.subjects)
+        if total > _DUE_BYTES_MAX and total > len(row.subjects):
+            return
+        yield row
 
 
 def _one(connection: Connection, workspace_id: str, regulation_id: str) -> Row:
