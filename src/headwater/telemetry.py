@@ -6,11 +6,13 @@ secret. Figures are plain numbers that the rooms keep; `exposition` turns a snap
 
 from __future__ import annotations
 
+import contextlib
+import io
 import logging
 import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, TextIO, cast
 
 import structlog
 from prometheus_client import CollectorRegistry, generate_latest
@@ -32,11 +34,29 @@ def configure(level: str, role: str) -> None:
             renderer,
         ],
         wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelNamesMapping()[level.upper()]),
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        logger_factory=structlog.PrintLoggerFactory(cast("TextIO", Lossy(sys.stderr))),
         cache_logger_on_first_use=True,
     )
     structlog.contextvars.bind_contextvars(role=role)
     logging.basicConfig(level=logging.WARNING, stream=sys.stderr, format="%(levelname)s %(name)s %(message)s")
+
+
+class Lossy(io.TextIOBase):
+    """A stream that loses lines rather than fail whoever writes them: the disk that they go to may be full."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def write(self, text: str) -> int:
+        """Write the text, or what there is room for."""
+        with contextlib.suppress(OSError, ValueError):  # full, its reader has left, or it is closed
+            self._stream.write(text)
+        return len(text)
+
+    def flush(self) -> None:
+        """Hand on what was written, if that can be done."""
+        with contextlib.suppress(OSError, ValueError):
+            self._stream.flush()
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +83,7 @@ METRICS: Final = {
         Metric("headwater_log_damaged_records", "gauge", (), "Stored records that cannot be read any more."),
         Metric("headwater_inbox_cursor", "gauge", (), "Where the inbox mapper stands."),
         Metric("headwater_inbox_records_total", "counter", ("outcome",), "Webhooks and report records by their end."),
-        Metric("headwater_inbox_events_total", "counter", ("outcome",), "Events that came of them: new or duplicate."),
+        Metric("headwater_inbox_events_total", "counter", ("outcome",), "Events of them: new, duplicate or suppressed."),
         Metric("headwater_account_state", "gauge", ("account", "state"), "1 for the state that a connection is in."),
         Metric("headwater_account_api_calls_total", "counter", ("account",), "Calls to an account's API."),
         Metric("headwater_account_api_throttled_total", "counter", ("account",), "Those that were answered with 429."),
@@ -97,6 +117,9 @@ METRICS: Final = {
         Metric("headwater_warehouse_lag_events", "gauge", ("warehouse",), "Events not yet in a warehouse."),
         Metric("headwater_warehouse_failures", "gauge", ("warehouse",), "Loads that failed in a row."),
         Metric("headwater_warehouse_reloads", "gauge", ("warehouse",), "Reloads that have something left to do."),
+        Metric(
+            "headwater_warehouse_events_total", "counter", ("warehouse", "outcome"), "Events by how loading ended."
+        ),
         Metric("headwater_warehouse_unaccounted", "gauge", ("warehouse",), "Events in no count or in two; a fault."),
     )
 }
