@@ -14,6 +14,7 @@ import msgspec
 
 from headwater.errors import InvalidRequestError
 from headwater.limits import KIB, MIB
+from headwater.protocols import references
 from headwater.protocols.rules import Violation
 from headwater.spec.event import Body
 from headwater.spec.paths import Names
@@ -101,7 +102,7 @@ def checked(schema: Any, field: str) -> str:
         field: where it stands in the request.
 
     Raises:
-        InvalidRequestError: it is no schema of draft 7, or too large.
+        InvalidRequestError: it is no schema of draft 7, or too large, as it is or once its references are written out.
     """
     if not isinstance(schema, dict):
         raise InvalidRequestError("jsonSchema is an object: a JSON Schema of draft 7.", field=field)
@@ -111,6 +112,7 @@ def checked(schema: Any, field: str) -> str:
     if _depth(schema) > DEPTH_MAX * 2:  # a level of the event takes two of the schema
         raise InvalidRequestError(f"A schema describes at most {DEPTH_MAX} levels.", field=field)
     try:
+        references.check(schema)
         Validator(schema)
     except InvalidRequestError as error:
         raise InvalidRequestError(str(error), field=f"{field}.{error.field}".rstrip(".")) from None
