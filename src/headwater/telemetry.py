@@ -83,7 +83,9 @@ METRICS: Final = {
         Metric("headwater_log_damaged_records", "gauge", (), "Stored records that cannot be read any more."),
         Metric("headwater_inbox_cursor", "gauge", (), "Where the inbox mapper stands."),
         Metric("headwater_inbox_records_total", "counter", ("outcome",), "Webhooks and report records by their end."),
-        Metric("headwater_inbox_events_total", "counter", ("outcome",), "Events of them: new, duplicate or suppressed."),
+        Metric(
+            "headwater_inbox_events_total", "counter", ("outcome",), "Events of them, by their end."
+        ),
         Metric("headwater_account_state", "gauge", ("account", "state"), "1 for the state that a connection is in."),
         Metric("headwater_account_api_calls_total", "counter", ("account",), "Calls to an account's API."),
         Metric("headwater_account_api_throttled_total", "counter", ("account",), "Those that were answered with 429."),
@@ -117,9 +119,7 @@ METRICS: Final = {
         Metric("headwater_warehouse_lag_events", "gauge", ("warehouse",), "Events not yet in a warehouse."),
         Metric("headwater_warehouse_failures", "gauge", ("warehouse",), "Loads that failed in a row."),
         Metric("headwater_warehouse_reloads", "gauge", ("warehouse",), "Reloads that have something left to do."),
-        Metric(
-            "headwater_warehouse_events_total", "counter", ("warehouse", "outcome"), "Events by how loading ended."
-        ),
+        Metric("headwater_warehouse_events_total", "counter", ("warehouse", "outcome"), "Events by how loading ended."),
         Metric("headwater_warehouse_unaccounted", "gauge", ("warehouse",), "Events in no count or in two; a fault."),
     )
 }

@@ -56,7 +56,7 @@ def warehouse_status(website: Any, **changes: Any) -> dict[str, Any]:
         "state": "idle",
         "cursor": 1_000_000,
         "lag": 0,
-        "totals": {"events": 47_751, "rows": 95_502, "filtered": 0},
+        "totals": {"events": 47_751, "rows": 95_502, "filtered": 0, "suppressed": 0},
         "lastSync": datetime.now(UTC).isoformat(),
         "lastError": "",
         "failures": 0,
@@ -79,6 +79,7 @@ def sync_run(website: Any, number: int, **changes: Any) -> dict[str, Any]:
         "next": 40,
         "events": 40,
         "filtered": 0,
+        "suppressed": 0,
         "rows": {
             "activecampaign.tracks": 40,
             "activecampaign.email_opened": 31,

@@ -274,7 +274,7 @@ def _warehouse(status: dict[str, Any], called: Mapping[str, str]) -> Finding:
 
 
 def _loaded(settings: Settings) -> Iterator[Finding]:
-    """Hold the same law for warehouses: what was passed in the log is loaded, filtered or missed, once.
+    """Hold the same law for warehouses: what was passed in the log is loaded, filtered, suppressed or missed, once.
 
     Those that were deleted are left out: nobody can do anything about them.
     """
@@ -287,7 +287,7 @@ def _loaded(settings: Settings) -> Iterator[Finding]:
     present = [each for each in found if not called or each.warehouse_id in called]
     for each in present:
         advice = "" if each.is_well else "Report this: events were passed uncounted, or counted twice. Then reload."
-        told = f"{each.passed:,} events passed, {each.counted:,} loaded, filtered or missed"
+        told = f"{each.passed:,} events passed, {each.counted:,} loaded, filtered, suppressed or missed"
         name = called.get(each.warehouse_id, each.warehouse_id)
         yield Finding(f"conservation warehouse {name}", told, advice)
     if not present:

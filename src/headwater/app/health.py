@@ -28,6 +28,8 @@ _GAUGES: Final = {
     "unaccounted": "unaccounted",
 }
 """Figures of a connection: the end of the metric's name, and the member that holds it."""
+_ENDS_OF_LOADING: Final = {"loaded": "events", "filtered": "filtered", "suppressed": "suppressed", "missed": "missed"}
+"""How an event ends at a warehouse: the metric's label, and the member of the totals."""
 _LOOPBACK: Final = frozenset({"127.0.0.1", "::1"})
 
 
@@ -94,8 +96,9 @@ def _of_mapper(mapper: dict[str, Any]) -> list[Sample]:
         "ignored": sum(mapper["ignored"].values()),
         "quarantined": sum(mapper["quarantined"].values()),
         "damaged": mapper["damaged"],
+        "erased": mapper["erased"],
     }
-    events = {"new": mapper["events"], "duplicate": mapper["duplicates"]}
+    events = {"new": mapper["events"], "duplicate": mapper["duplicates"], "suppressed": mapper["suppressed"]}
     return [
         ("headwater_inbox_cursor", {}, mapper["cursor"]),
         *(("headwater_inbox_records_total", {"outcome": outcome}, count) for outcome, count in ends.items()),
@@ -154,6 +157,10 @@ def _of_warehouses(statuses: list[dict[str, Any]], end: int) -> list[Sample]:
         samples.append(("headwater_warehouse_failures", label, each["failures"]))
         samples.append(("headwater_warehouse_reloads", label, each["reloads"]))
         samples.append(("headwater_warehouse_unaccounted", label, each["unaccounted"]))
+        samples += [
+            ("headwater_warehouse_events_total", {**label, "outcome": outcome}, each["totals"][member])
+            for outcome, member in _ENDS_OF_LOADING.items()
+        ]
     return samples
 
 

@@ -20,6 +20,7 @@ _RULES: Final = {
     "caps": "Whether tables and columns beyond a number go to _overflow.",
 }
 _WHOLE: Final = "whole"
+_LEFT_OUT: Final = ("filtered", "suppressed", "missed")  # ends of events that are not loaded
 
 
 class _Chars(click.ParamType[int | str]):
@@ -200,6 +201,8 @@ def show_states(found: Sequence[Thing]) -> None:
             click.echo(f"{name}: {printing.text_of(each['lastError'], None)}{times}")
         if each.get("unaccounted"):
             click.echo(f"{name}: {each['unaccounted']:,} events are in no count, or in two; run `headwater doctor`.")
+        if left := [f"{each['totals'].get(end, 0):,} {end}" for end in _LEFT_OUT if each["totals"].get(end)]:
+            click.echo(f"{name}: of the events it has passed {', '.join(left)}.")
         for notice in each.get("notices") or ():
             click.echo(f"{name}: {printing.text_of(notice, None)}")
 

@@ -36,7 +36,8 @@ class Built:
         misfits: the same for machines; of every table, `tracks` left out, since its rows stand in others too.
         wider: existing columns that would take their misfits with these types; only under `Conflicts.WIDEN`. After
             `Warehouse.widen` this schema is built anew with what `Warehouse.columns` says then, once.
-        filtered: events that their sender kept out of this warehouse by `integrations.Warehouses`.
+        filtered: events that their sender kept out of this warehouse by `integrations.Warehouses`, or their source.
+        suppressed: events of people who are suppressed.
     """
 
     staged: list[Staged] = field(default_factory=list)
@@ -45,6 +46,7 @@ class Built:
     misfits: list[Misfit] = field(default_factory=list)
     wider: dict[Table, dict[str, ColumnType]] = field(default_factory=dict)
     filtered: int = 0
+    suppressed: int = 0
 
 
 def build(  # noqa: PLR0913, PLR0917 - all that decides what a batch becomes, each a value of its own
@@ -85,7 +87,7 @@ def build(  # noqa: PLR0913, PLR0917 - all that decides what a batch becomes, ea
         engine,
     )
     read = staging.read(frames, warehouse_id)
-    built = Built(filtered=read.filtered)
+    built = Built(filtered=read.filtered, suppressed=read.suppressed)
     if read.unreadable:
         built.notices.append(f"{schema}: {read.unreadable} stored lines are no JSON and were left out.")
     if read.rows:

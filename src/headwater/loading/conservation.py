@@ -1,7 +1,7 @@
 """The law of conservation, held against the journal: what a warehouse has passed is counted once, also after a crash.
 
 Sequences of the log have no gaps, so that what was passed can be told without reading it: events stored are those that
-were loaded, filtered or missed, and those that are still to come.
+were loaded, filtered, suppressed or missed, and those that are still to come.
 """
 
 from __future__ import annotations

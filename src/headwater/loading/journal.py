@@ -22,8 +22,9 @@ _LATER: Final = {
         "filtered": "integer not null default 0",
         "missed": "integer not null default 0",
         "reload": "text not null default ''",
+        "suppressed": "integer not null default 0",
     },
-    "totals": {"missed": "integer not null default 0"},
+    "totals": {"missed": "integer not null default 0", "suppressed": "integer not null default 0"},
 }
 """Columns that files of the first version do not have."""
 

@@ -14,7 +14,8 @@ create table if not exists runs (
     error text not null,
     filtered integer not null default 0,
     missed integer not null default 0,
-    reload text not null default ''
+    reload text not null default '',
+    suppressed integer not null default 0
 );
 create index if not exists runs_of_warehouse on runs (warehouse_id, id);
 
@@ -23,14 +24,15 @@ create table if not exists totals (
     events integer not null,
     rows integer not null,
     filtered integer not null,
-    missed integer not null default 0
+    missed integer not null default 0,
+    suppressed integer not null default 0
 );
 
 -- Where the line of new events stands.
 create table if not exists standings (
     warehouse_id text primary key,
     since integer not null, -- where counting began
-    counted integer not null, -- events, filtered and missed since then
+    counted integer not null, -- events, filtered, suppressed and missed since then
     position integer not null, -- what is passed, with stretches that brought no row
     committed integer not null, -- where the warehouse itself stood then
     plan text not null default '', -- JSON: the batch that is on its way, "" for none

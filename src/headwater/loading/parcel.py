@@ -28,7 +28,8 @@ class Parcel:
         added: the columns that it has to make before.
         misfits: of these tables.
         widened: names for which columns have become wider.
-        filtered: events that their sender kept out.
+        filtered: events that their sender, or their source, kept out.
+        suppressed: events of people who are suppressed.
         refused: tables that the batch goes without, and why.
     """
 
@@ -38,6 +39,7 @@ class Parcel:
     misfits: tuple[Misfit, ...] = ()
     widened: tuple[Misfit, ...] = ()
     filtered: int = 0
+    suppressed: int = 0
     refused: Mapping[Table, str] = field(default_factory=dict)
 
     @property
@@ -163,6 +165,7 @@ def _parcel(built: Sequence[Built], widened: Sequence[Misfit], notices: Sequence
         misfits=tuple(misfit for part in built for misfit in part.misfits),
         widened=tuple(widened),
         filtered=sum(part.filtered for part in built),
+        suppressed=sum(part.suppressed for part in built),
     )
 
 

@@ -16,7 +16,7 @@ RUNS_MAX: Final = 1_000  # ours, a warehouse: older runs are forgotten, the tota
 
 _COLUMNS: Final = (
     "id, warehouse_id, status, started_at, duration_ms, first, next, events, rows, notices, error, filtered, missed, "
-    "reload"
+    "reload, suppressed"
 )
 
 
@@ -35,7 +35,8 @@ class SyncRun:
     Attributes:
         first, next: the sequences `first .. next - 1`.
         events: how many of them were loaded.
-        filtered: how many stay out: their source is not connected, or their sender wanted it so.
+        filtered: how many stay out: their source is not connected or blocks them, or their sender wanted it so.
+        suppressed: how many are of people who are suppressed, or were erased from the log.
         missed: how many the log cannot give any more: damaged, or taken by retention.
         rows: loaded rows by `schema.table`.
         notices: sentences: what did not fit a column, what could not be read.
@@ -57,12 +58,13 @@ class SyncRun:
     notices: tuple[str, ...] = ()
     error: str = ""
     reload: str = ""
+    suppressed: int = 0
     id: int = 0
 
     @property
     def counted(self) -> int:
         """How many events of the stretch this run answers for; all of them, or something is wrong."""
-        return self.events + self.filtered + self.missed
+        return self.events + self.filtered + self.suppressed + self.missed
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,17 +75,18 @@ class Totals:
     rows: int = 0
     filtered: int = 0
     missed: int = 0
+    suppressed: int = 0
 
 
 def add(connection: Connection, run: SyncRun) -> None:
     """Store a run, forget the oldest, count."""
     connection.execute(
         "insert into runs (warehouse_id, status, started_at, duration_ms, first, next, events, rows, notices, error, "
-        "filtered, missed, reload) values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        "filtered, missed, reload, suppressed) values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         (
             *(run.warehouse_id, run.status.value, run.started_at.isoformat(), run.duration_ms),
             *(run.first, run.next, run.events, _json(run.rows), _json(run.notices), run.error),
-            *(run.filtered, run.missed, run.reload),
+            *(run.filtered, run.missed, run.reload, run.suppressed),
         ),
     )
     connection.execute(
@@ -96,12 +99,13 @@ def add(connection: Connection, run: SyncRun) -> None:
 def count(connection: Connection, run: SyncRun) -> None:
     """Add a run to the totals."""
     is_new = not run.reload
-    events, filtered, missed = (n * is_new for n in (run.events, run.filtered, run.missed))
+    events, *others = (n * is_new for n in (run.events, run.filtered, run.missed, run.suppressed))
     connection.execute(
-        "insert into totals (warehouse_id, events, rows, filtered, missed) values (?, ?, ?, ?, ?) "
+        "insert into totals (warehouse_id, events, rows, filtered, missed, suppressed) values (?, ?, ?, ?, ?, ?) "
         "on conflict (warehouse_id) do update set events = events + excluded.events, rows = rows + excluded.rows, "
-        "filtered = filtered + excluded.filtered, missed = missed + excluded.missed",
-        (run.warehouse_id, events, sum(run.rows.values()), filtered, missed),
+        "filtered = filtered + excluded.filtered, missed = missed + excluded.missed, "
+        "suppressed = suppressed + excluded.suppressed",
+        (run.warehouse_id, events, sum(run.rows.values()), *others),
     )
 
 
@@ -116,7 +120,7 @@ def latest(connection: Connection, warehouse_id: str, number: int) -> list[SyncR
 def totals(connection: Connection, warehouse_id: str) -> Totals:
     """Return what a warehouse has got so far."""
     row = connection.execute(
-        "select events, rows, filtered, missed from totals where warehouse_id = ?", (warehouse_id,)
+        "select events, rows, filtered, missed, suppressed from totals where warehouse_id = ?", (warehouse_id,)
     ).fetchone()
     return Totals(*row) if row else Totals()
 

@@ -48,13 +48,14 @@ class Read:
     Attributes:
         rows: those, in log order.
         unreadable: lines that could not be read at all.
-        filtered: events that their sender kept out of this warehouse, that are of people who are suppressed, or that
-            their source blocks.
+        filtered: events that their sender kept out of this warehouse, or that their source blocks.
+        suppressed: events of people who are suppressed.
     """
 
     rows: int
     unreadable: int
     filtered: int = 0
+    suppressed: int = 0
 
 
 class Staging:
@@ -86,9 +87,10 @@ class Staging:
             self.connection.execute("delete from raw where type is null")
         if blocked:
             self.connection.execute("delete from raw where type = ?", [BLOCKED])
-        filtered = (self._leave_out(warehouse_id) if chosen else 0) + self._withhold(frames) + blocked
+        filtered = (self._leave_out(warehouse_id) if chosen else 0) + blocked
+        suppressed = self._withhold(frames)
         self._lines.unlink(missing_ok=True)  # of people who may ask to be forgotten; it is in `raw` now
-        return Read(rows - unread - filtered, unread, filtered)
+        return Read(rows - unread - filtered - suppressed, unread, filtered, suppressed)
 
     def shapes(self, document: str) -> list[Shape]:
         """Return the distinct shapes of a JSON column of `raw`, in the order of their first rows."""

@@ -29,7 +29,7 @@ class Standing:
 
     Attributes:
         since: the sequence at which counting began.
-        counted: how many events were loaded, filtered or missed since then.
+        counted: how many events were loaded, filtered, suppressed or missed since then.
         position: what is passed; behind `committed` when the newest stretches brought no row.
         committed: where the warehouse itself stood then.
         plan: None when no batch was on its way.

@@ -30,7 +30,8 @@ class Stretch:
     Attributes:
         frames: to load, by schema.
         events: how many they hold.
-        filtered: events of sources that are not connected, or that nobody knows, or that were erased from the log.
+        filtered: events of sources that are not connected, or that nobody knows.
+        suppressed: events that were erased from the log.
         unknown: how many of the second, by source.
         expired: how many had left the log.
         held: the next frame waits for its source to be known.
@@ -42,6 +43,7 @@ class Stretch:
     events: int = 0
     size: int = 0
     filtered: int = 0
+    suppressed: int = 0
     unknown: dict[str, int] = field(default_factory=dict)
     damage: list[Damage] = field(default_factory=list)
     expired: int = 0
@@ -64,7 +66,7 @@ class Stretch:
             self.frames.setdefault(schema, []).extend(parts)
         self.events += frame.count - erased
         self.size += len(frame.lines)
-        self.filtered += erased
+        self.suppressed += erased
 
     def notices(self) -> list[str]:
         """Return what is to be said of a stretch before any table."""

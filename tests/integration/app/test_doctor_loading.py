@@ -38,14 +38,14 @@ def found(settings):
 
 
 def test_what_was_passed_is_what_was_counted(settings):
-    told = "3 events passed, 3 loaded, filtered or missed"
+    told = "3 events passed, 3 loaded, filtered, suppressed or missed"
     assert found(settings) == [("conservation warehouse w1", told, True)]
 
 
 def test_an_event_that_was_passed_over_is_found(settings):
     with contextlib.closing(sqlite3.connect(settings.data_dir / "loading.sqlite")) as journal, journal:
         journal.execute("update standings set counted = 2")
-    told = "3 events passed, 2 loaded, filtered or missed"
+    told = "3 events passed, 2 loaded, filtered, suppressed or missed"
     assert found(settings) == [("conservation warehouse w1", told, False)]
 
 

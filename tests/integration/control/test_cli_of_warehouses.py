@@ -210,7 +210,7 @@ def test_how_warehouses_do_and_what_they_loaded_is_told(running, run, source):
             "state": "failing",
             "cursor": 10,
             "lag": 5,
-            "totals": {"events": 10, "rows": 20, "filtered": 0},
+            "totals": {"events": 7, "rows": 20, "filtered": 0, "suppressed": 2, "missed": 1},
             "lastSync": "2026-11-23T08:00:00+00:00",
             "lastError": "The disk is full.",
             "failures": 3,
@@ -224,10 +224,11 @@ def test_how_warehouses_do_and_what_they_loaded_is_told(running, run, source):
     first = load(1, warehouse.id, rows={"site.tracks": 4}, notices=["A value did not fit."])
     running.pipeline.loads = [again, first]
     lines = run("status")[1].splitlines()
-    assert lines[1].split()[:7] == ["Embedded", "embedded", "failing", "20", "10", "5", "1"]
+    assert lines[1].split()[:7] == ["Embedded", "embedded", "failing", "20", "7", "5", "1"]
     assert lines[2:] == [
         "Embedded: The disk is full. (3 times in a row)",
         "Embedded: 2 events are in no count, or in two; run `headwater doctor`.",
+        "Embedded: of the events it has passed 2 suppressed, 1 missed.",
         "Embedded: A value did not fit.",
     ]
     lines = run("syncs", "Embedded", "--source", "site")[1].splitlines()

@@ -156,7 +156,7 @@ class World:
             totals = runs.totals(connection, "w")
         if standing is not None and self.loader._open is not None:
             assert standing.unaccounted == 0
-            assert totals.events + totals.filtered + totals.missed == standing.position
+            assert totals.events + totals.filtered + totals.suppressed + totals.missed == standing.position
 
     def want_everything(self) -> None:
         """Connect and select all, let the warehouse take all, and load until nothing is left."""

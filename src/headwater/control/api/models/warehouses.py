@@ -180,6 +180,7 @@ class SyncRun(msgspec.Struct, rename="camel"):
     next: int
     events: int
     filtered: int
+    suppressed: int
     missed: int
     rows: dict[str, int]
     notices: list[str]
@@ -199,6 +200,7 @@ class Totals(msgspec.Struct, rename="camel"):
     events: int
     rows: int
     filtered: int
+    suppressed: int
     missed: int
 
 
