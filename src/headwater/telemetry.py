@@ -83,9 +83,7 @@ METRICS: Final = {
         Metric("headwater_log_damaged_records", "gauge", (), "Stored records that cannot be read any more."),
         Metric("headwater_inbox_cursor", "gauge", (), "Where the inbox mapper stands."),
         Metric("headwater_inbox_records_total", "counter", ("outcome",), "Webhooks and report records by their end."),
-        Metric(
-            "headwater_inbox_events_total", "counter", ("outcome",), "Events of them, by their end."
-        ),
+        Metric("headwater_inbox_events_total", "counter", ("outcome",), "Events of them, by their end."),
         Metric("headwater_account_state", "gauge", ("account", "state"), "1 for the state that a connection is in."),
         Metric("headwater_account_api_calls_total", "counter", ("account",), "Calls to an account's API."),
         Metric("headwater_account_api_throttled_total", "counter", ("account",), "Those that were answered with 429."),

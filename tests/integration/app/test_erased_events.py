@@ -99,3 +99,35 @@ async def test_no_warehouse_has_it_nor_after_a_reload(erased, tmp_path):
     (finding,) = doctor._loaded(settings)
     told = f"{COUNT} events passed, {COUNT} loaded, filtered, suppressed or missed"
     assert (finding.found, finding.is_well) == (told, True)
+
+
+async def test_no_page_shows_it(erased, tmp_path):
+    _, log = erased
+    live = Live(log)
+    assert [event.message_id for event in live.recent("s1", COUNT)] == KEPT[::-1]
+    stream = live.stream("s1", after_seq=-1)
+    shown = await anext(stream)
+    assert [event.message_id for event in shown.events] == KEPT
+    assert shown.next_seq == COUNT
+    volume = Volume(log, tmp_path / "volume.sqlite")
+    await asyncio.to_thread(volume.catch_up, COUNT)
+    last = await asyncio.to_thread(volume.last_event, "s1")
+    volume.close()
+    assert last.seq == 38
+
+
+async def test_nobody_learns_whose_address_it_was(erased, tmp_path):
+    _, log = erased
+    seen = []
+    feed = IdentifyFeed(
+        log, Cursors(tmp_path / "cursors"), lambda _: "w", lambda _, lines: seen.extend(lines), lambda: True
+    )
+    task = asyncio.create_task(feed.run())
+
+    async def is_read():
+        return len(seen) >= len([name for name in KEPT if int(name[1:]) % 2])
+
+    await until(is_read)
+    await feed.stop()
+    await task
+    assert [msgspec.json.decode(line)["messageId"] for line in seen] == [name for name in KEPT if int(name[1:]) % 2]
