@@ -52,10 +52,9 @@ class Destinations:
         Raises:
             NotFoundError: this workspace has none of this id.
         """
-        for destination in self.all(workspace_id):
-            if destination.id == destination_id:
-                return destination
-        raise NotFoundError(f"There is no destination {destination_id[:60]!r}; GET /destinations lists them.")
+        with self._engine.connect() as connection:
+            row = rows.one(connection, destinations, workspace_id, destination_id)
+            return _destination(row, self._box, self._catalog, reveal=False)
 
     def create(
         self,

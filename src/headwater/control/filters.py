@@ -35,6 +35,11 @@ class Filters:
             rows.one(connection, destinations, workspace_id, destination_id)
             return [each for each in read_filters(connection) if each.destination_id == destination_id]
 
+    def of_workspace(self, workspace_id: str) -> list[FilterEntry]:
+        """Return the filters of all destinations of a workspace, oldest first."""
+        with self._engine.connect() as connection:
+            return [each for each in read_filters(connection) if each.workspace_id == workspace_id]
+
     def get(self, workspace_id: str, destination_id: str, filter_id: str) -> FilterEntry:
         """Return one filter.
 

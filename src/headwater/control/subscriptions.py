@@ -36,6 +36,11 @@ class Subscriptions:
             rows.one(connection, destinations, workspace_id, destination_id)
             return [each for each in read_subscriptions(connection) if each.destination_id == destination_id]
 
+    def of_workspace(self, workspace_id: str) -> list[SubscriptionEntry]:
+        """Return the mappings of all destinations of a workspace, oldest first."""
+        with self._engine.connect() as connection:
+            return [each for each in read_subscriptions(connection) if each.workspace_id == workspace_id]
+
     def get(self, workspace_id: str, destination_id: str, subscription_id: str) -> SubscriptionEntry:
         """Return one mapping.
 

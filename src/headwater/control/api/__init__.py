@@ -36,6 +36,7 @@ from headwater.control.api.reloads import ReloadOperations
 from headwater.control.api.replays import ReplayOperations
 from headwater.control.api.roles import RoleOperations
 from headwater.control.api.schema import SchemaOperations
+from headwater.control.api.schema_decisions import SchemaDecisionOperations
 from headwater.control.api.selective_syncs import SelectiveSyncOperations
 from headwater.control.api.source_settings import SourceSettingsOperations
 from headwater.control.api.sources import SourceOperations
@@ -147,6 +148,7 @@ def _operations(parts: Parts) -> list[Operation]:
         *AuditOperations(control, pager).operations(),
         *SourceSettingsOperations(control, parts.seen).operations(),
         *SchemaOperations(control, pager, parts.seen).operations(),
+        *SchemaDecisionOperations(control, pager).operations(),
         *TrackingPlanOperations(control, pager, parts.seen).operations(),
     ]
 

@@ -39,7 +39,13 @@ WORKSPACE: Final = "headwater-workspace"
 """The header that names the workspace a local token is meant for, by slug; other tokens have one of their own."""
 _log = structlog.get_logger()
 _encode: Final = msgspec.json.Encoder(decimal_format="number").encode
-_FAMILY: Final = {"destination": "destinations", "query": "queries", "replay": "replays", "sync": "syncs"}
+_FAMILY: Final = {
+    "destination": "destinations",
+    "query": "queries",
+    "replay": "replays",
+    "schema-controls": "sources",
+    "sync": "syncs",
+}
 _BODY_METHODS: Final = frozenset({"POST", "PUT", "PATCH"})
 _SHOWING: Final = frozenset({"GET", "PUT", "PATCH"})  # what they answer is what is there now
 _LOOKS_MAX: Final = 5  # ours: so often a condition is looked at again when something else has changed meanwhile

@@ -80,6 +80,7 @@ class FilterOperations:
             Operation("GET", one, Role.READ_ONLY, self.get, answer=models.OneFilter),
             Operation("PATCH", one, Role.SOURCE_ADMIN, self.update, UpdateFilter, answer=models.OneFilter),
             Operation("DELETE", one, Role.SOURCE_ADMIN, self.delete, answer=Done),
+            Operation("GET", "/destination/filters", Role.READ_ONLY, self.all, answer=models.Filters, paged=True),
             Operation(
                 "POST",
                 "/destination/filters/preview",
@@ -96,7 +97,17 @@ class FilterOperations:
         destination_id = asked.path["destinationId"]
         found = self._control.filters.all(asked.caller.workspace_id, destination_id)
         page, pagination = self._pager.page(asked, f"destinations/{destination_id}/filters", found, position)
-        return {"filters": [self._shape(asked, each) for each in page], "pagination": pagination}
+        source_id = self._control.destinations.get(asked.caller.workspace_id, destination_id).source_id
+        return {"filters": [_shape(each, source_id) for each in page], "pagination": pagination}
+
+    def all(self, asked: Asked) -> Answer:
+        """Return a page of the filters of all destinations, oldest first. Ours alone."""
+        workspace_id = asked.caller.workspace_id
+        found = self._control.filters.of_workspace(workspace_id)
+        page, pagination = self._pager.page(asked, "destination/filters", found, position)
+        sources = {each.id: each.source_id for each in self._control.destinations.all(workspace_id)}
+        told = [_shape(each, sources[each.destination_id]) for each in page if each.destination_id in sources]
+        return {"filters": told, "pagination": pagination}
 
     def create(self, asked: Asked) -> Answer:
         """Add a filter to a destination."""
@@ -144,18 +155,22 @@ class FilterOperations:
 
     def _shape(self, asked: Asked, value: FilterEntry) -> Shape:
         destination = self._control.destinations.get(asked.caller.workspace_id, value.destination_id)
-        return {
-            "id": value.id,
-            "sourceId": destination.source_id,
-            "destinationId": value.destination_id,
-            "if": value.condition,
-            "actions": list(value.actions),
-            "title": value.title,
-            "description": value.description,
-            "enabled": value.enabled,
-            "createdAt": text_of(value.created_at),
-            "updatedAt": text_of(value.updated_at),
-        }
+        return _shape(value, destination.source_id)
+
+
+def _shape(value: FilterEntry, source_id: str) -> Shape:
+    return {
+        "id": value.id,
+        "sourceId": source_id,
+        "destinationId": value.destination_id,
+        "if": value.condition,
+        "actions": list(value.actions),
+        "title": value.title,
+        "description": value.description,
+        "enabled": value.enabled,
+        "createdAt": text_of(value.created_at),
+        "updatedAt": text_of(value.updated_at),
+    }
 
 
 def _plain(actions: list[Action]) -> list[dict[str, Any]]:

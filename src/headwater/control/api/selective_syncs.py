@@ -49,6 +49,7 @@ class SelectiveSyncOperations:
         listed = f"{one}/connected-sources/{{sourceId}}/selective-syncs"
         return [
             Operation("GET", listed, Role.READ_ONLY, self.all, answer=models.SelectiveSyncs, paged=True),
+            Operation("GET", f"{one}/left-out", Role.READ_ONLY, self.left_out, answer=models.LeftOut, paged=True),
             Operation(
                 "PATCH", f"{one}/selective-sync", Role.OWNER, self.update, UpdateSelectiveSync, answer=models.Selected
             ),
@@ -68,6 +69,14 @@ class SelectiveSyncOperations:
         name = f"warehouses/{entry.id}/selective-syncs/{source.id}"
         page, pagination = self._pager.page(asked, name, items, lambda item: str(item["collection"]))
         return {"items": page, "pagination": pagination, "warnings": warnings}
+
+    def left_out(self, asked: Asked) -> Answer:
+        """Return a page of what is left out of a warehouse, of all sources; the warehouse is not asked. Ours alone."""
+        entry = self._control.warehouses.get(asked.caller.workspace_id, asked.path["warehouseId"])
+        found = sorted(entry.excluded, key=_place)
+        page, pagination = self._pager.page(asked, f"warehouses/{entry.id}/left-out", found, _place)
+        told = [{"sourceId": each.source_id, "collection": each.collection, "property": each.property} for each in page]
+        return {"items": told, "pagination": pagination}
 
     def update(self, asked: Asked) -> Answer:
         """Choose what is loaded from now on; rows that are there stay. `warnings` names what nobody has seen yet."""
@@ -114,6 +123,10 @@ class SelectiveSyncOperations:
                 names = tuple(name for name, _ in table.columns)
                 there.setdefault(ids[table.schema], {})[table.name] = names
         return there, []
+
+
+def _place(excluded: Excluded) -> str:
+    return f"{excluded.source_id}\0{excluded.collection}\0{excluded.property}"
 
 
 def _items(entry: WarehouseEntry, source: Source, there: _Columns) -> list[dict[str, Any]]:

@@ -68,6 +68,9 @@ class SubscriptionOperations:
         many = "/destinations/{destinationId}/subscriptions"
         one = f"{many}/{{subscriptionId}}"
         return [
+            Operation(
+                "GET", "/destinations/subscriptions", Role.READ_ONLY, self.all, answer=models.Subscriptions, paged=True
+            ),
             Operation("GET", many, Role.READ_ONLY, self.list, answer=models.Subscriptions, paged=True),
             Operation("POST", many, Role.SOURCE_ADMIN, self.create, CreateSubscription, answer=models.MadeSubscription),
             Operation(
@@ -89,6 +92,12 @@ class SubscriptionOperations:
         destination_id = asked.path["destinationId"]
         found = self._control.subscriptions.all(asked.caller.workspace_id, destination_id)
         page, pagination = self._pager.page(asked, f"destinations/{destination_id}/subscriptions", found, position)
+        return {"subscriptions": [_shape(each) for each in page], "pagination": pagination}
+
+    def all(self, asked: Asked) -> Answer:
+        """Return a page of the mappings of all destinations, oldest first. Ours alone."""
+        found = self._control.subscriptions.of_workspace(asked.caller.workspace_id)
+        page, pagination = self._pager.page(asked, "destinations/subscriptions", found, position)
         return {"subscriptions": [_shape(each) for each in page], "pagination": pagination}
 
     def create(self, asked: Asked) -> Answer:

@@ -13,7 +13,7 @@ from typing import Any, Final
 from sqlalchemy import Connection, Engine, delete, func, insert, select, update
 
 from headwater.control import rows
-from headwater.control.database import changing
+from headwater.control.database import changing, sources
 from headwater.control.protocols import settings as shapes
 from headwater.control.protocols.tables import NAME_CHARS, blocks, plan_sources, settings
 from headwater.errors import ConflictError, InvalidRequestError
@@ -23,6 +23,9 @@ from headwater.spec import paths
 CHANGES_MAX: Final = 1_000  # ours, a request
 BLOCKED_MAX: Final = 10_000  # ours, a source: events and properties together
 FIELD_CHARS: Final = 500  # ours
+
+Decided = tuple[Controls, frozenset[Name], frozenset[Name] | None]
+"""Settings, what is blocked by name, and what is planned while new names are blocked and no plan decides."""
 
 Seen = Callable[[], Iterable[Name]]
 """Returns what a source has sent so far, without properties of events."""
@@ -95,6 +98,19 @@ class SchemaControls:
             if planned is not None or stored is None or not _blocks_new(_settings(connection, source_id)):
                 return None
             return read_names(stored)
+
+    def decided(self, workspace_id: str) -> dict[str, Decided]:
+        """Return what is decided of the sources of a workspace, by the source's id; others are not in it."""
+        with self._engine.connect() as connection:
+            mine = set(connection.execute(select(sources.c.id).filter_by(workspace_id=workspace_id)).scalars())
+            planned = set(connection.execute(select(plan_sources.c.source_id)).scalars())
+            stored, blocked = read_settings(connection), _blocked(connection)
+        found = {}
+        for source_id in mine & (stored.keys() | blocked.keys()):
+            controls, known = stored.get(source_id, (Controls(), frozenset()))
+            is_known = _blocks_new(controls) and source_id not in planned
+            found[source_id] = controls, blocked.get(source_id, frozenset()), known if is_known else None
+        return found
 
     def decide(self, workspace_id: str, source_key: str, changes: Sequence[tuple[Name, bool]]) -> bool:
         """Allow or block names, in their order; return whether anything changed.

@@ -98,6 +98,37 @@ class SchemaChanged(msgspec.Struct, rename="camel"):
     status: str
 
 
+class DecidedName(msgspec.Struct, rename="camel"):
+    """An event, or one property or trait; "" where it is the whole event, or its kind of call has no names."""
+
+    type: str
+    name: str
+    property: str
+
+
+class DecidedNames(msgspec.Struct, rename="camel"):
+    """A page of names, by type, name and property."""
+
+    names: list[DecidedName]
+    pagination: Pagination
+
+
+class SchemaControls(msgspec.Struct, rename="camel"):
+    """What is decided of a source: its settings, and of how many names."""
+
+    source_id: str
+    settings: SchemaSettings
+    blocked: int
+    planned: int
+
+
+class AllSchemaControls(msgspec.Struct, rename="camel"):
+    """A page of sources of which anything is decided."""
+
+    controls: list[SchemaControls]
+    pagination: Pagination
+
+
 class Violation(msgspec.Struct, rename="camel"):
     """Something that did not fit; `sampleSeq` is the newest event in the log that has it."""
 

@@ -327,3 +327,18 @@ class Erased(msgspec.Struct, rename="camel"):
 
     rows: dict[str, int]
     error: str
+
+
+class LeftOutItem(msgspec.Struct, rename="camel"):
+    """A collection that is not loaded, or one property of it; "" is the whole collection."""
+
+    source_id: str
+    collection: str
+    property: str
+
+
+class LeftOut(msgspec.Struct, rename="camel"):
+    """A page of what is left out, by source, collection and property."""
+
+    items: list[LeftOutItem]
+    pagination: Pagination
