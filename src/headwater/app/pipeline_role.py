@@ -17,7 +17,7 @@ from headwater.app.desk import Desk
 from headwater.app.identify_feed import IdentifyFeed
 from headwater.app.place import Place
 from headwater.app.regulating import People, Regulating
-from headwater.app.retention import retain_dead_letters
+from headwater.app.retention import retain_dead_letters, sweep_inbox
 from headwater.app.rpc import serving
 from headwater.app.serving import Server, alongside
 from headwater.app.source_retention import SourceRetention, Standing
@@ -162,6 +162,7 @@ class Parts:
         """Return what runs until `stop`, by name."""
         return {
             "mapper": self._map(),
+            "sweeper": sweep_inbox(self.mapper, self._eraser),
             "delivery": self.delivery.run(),
             "loading": self.loading.run(),
             "workers": self.workers.run(),

@@ -16,11 +16,13 @@ from headwater.config import Settings
 from headwater.control.service import Control
 from headwater.control.snapshot import Snapshot
 from headwater.delivery.engine import Delivery
-from headwater.errors import CorruptLogError
-from headwater.eventlog.contract import Topic
+from headwater.errors import CorruptLogError, LogUnavailableError
+from headwater.eventlog.contract import Eraser, Topic
 from headwater.eventlog.segments import SegmentLog
+from headwater.ingest.inbox import InboxMapper
 
 _EVERY_S: Final = 3_600
+_SWEPT_EVERY_S: Final = 1_800  # ours: nothing of suppressed people stays for longer than an hour
 _REJECTED_KEPT: Final = timedelta(days=7)
 
 log = structlog.get_logger()
@@ -66,6 +68,22 @@ async def retain_dead_letters(delivery: Delivery, settings: Settings) -> None:
             log.warning("retention.failed", reason=type(error).__name__)
         else:
             log.info("dead_letters.expired", count=count)
+
+
+async def sweep_inbox(mapper: InboxMapper, eraser: Eraser) -> None:
+    """Take webhooks of people who are suppressed out of the inbox: it stores them before anybody knows whose they are.
+
+    Each time a segment is written anew, so that it is not done for every webhook.
+    """
+    while True:
+        await asyncio.sleep(_SWEPT_EVERY_S)
+        try:
+            count = await mapper.sweep(eraser)
+        except (LogUnavailableError, CorruptLogError, sqlite.Error) as error:  # what is left goes the next time
+            log.warning("inbox.not_swept", reason=type(error).__name__)
+        else:
+            if count:
+                log.info("inbox.swept", count=count)
 
 
 async def retain_audit(control: Control) -> None:

@@ -140,6 +140,8 @@ class Carrier:
         new = [work.rejected[seq] for seq in sorted(work.rejected.keys() - listed)]
         if await self._log.append(Topic.REJECTED, stretch.source_id, work.received_at, new) is None:
             return None
+        if work.withheld:  # known before the cursor moves, so that none is forgotten after a crash
+            await asyncio.to_thread(self._state.withhold, work.withheld)
         self._count_events(stored)
         self.counts.suppressed += work.suppressed
         self._count(work, listed)

@@ -18,7 +18,7 @@ import structlog
 from headwater import sqlite
 from headwater.clock import Clock, now
 from headwater.errors import HeadwaterError, LogUnavailableError, NotFoundError
-from headwater.eventlog.contract import Appender, Reader, Topic
+from headwater.eventlog.contract import Appender, Eraser, Reader, Topic
 from headwater.eventlog.cursors import Cursors
 from headwater.ingest.carrying import Carrier, Counts, EventsOf, HowMapped
 from headwater.ingest.inbox_records import Stretch, report, stretches
@@ -37,6 +37,7 @@ BEHIND_MAX: Final = 100
 
 _WEBHOOKS_MAX: Final = 500  # a batch: mapped in one thread call, appended as one group a source
 _BATCH_BYTES_MAX: Final = 1024 * 1024  # likewise, unless one webhook alone is larger
+_SWEPT_MAX: Final = 100_000  # ours: records that one call erases; some MB of numbers
 _RETRY_MAX: Final = 50  # ours: records that are mapped again at a time
 _NEWS_S: Final = 5.0  # a webhook may be faster than the news of its source: the roles poll the configuration
 _NEWS_PAUSE_S: Final = 0.1
@@ -253,6 +254,18 @@ class InboxMapper:
             answer["mapped"] += len(settled) - len(erased)
             answer["stillQuarantined"] += len(stuck)
         return answer
+
+    async def sweep(self, eraser: Eraser) -> int:
+        """Take webhooks of people who are suppressed out of the inbox, of those that are mapped; return how many.
+
+        Raises:
+            LogUnavailableError, sqlite.Error: not now; the next time goes on.
+        """
+        gone = 0
+        while found := await asyncio.to_thread(self._state.withheld, self._cursor, _SWEPT_MAX):
+            gone += (await eraser.erase(Topic.INBOX, found)).records
+            await asyncio.to_thread(self._state.swept, found[-1])
+        return gone
 
     async def _follow(self) -> None:
         await asyncio.to_thread(self._state.follow, self._reader)

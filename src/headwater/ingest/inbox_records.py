@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Sized
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any, Final
@@ -11,6 +11,7 @@ import msgspec
 import structlog
 
 from headwater.limits import WEBHOOK_EVENT_BYTES_MAX
+from headwater.privacy.matching import addresses
 from headwater.privacy.suppression import Suppressed, nobody
 from headwater.sources.contract import Events, Mapped, Origin, Webhook
 from headwater.spec.event import Frame, Record
@@ -83,6 +84,7 @@ class Work:
         results: one for each webhook, then one for each record that could not be read.
         rejected: what is kept of those that could not be mapped, by place in the inbox.
         suppressed: events that were left out because the person is suppressed.
+        withheld: where webhooks of such people stand in the inbox.
     """
 
     received_at: datetime
@@ -90,6 +92,7 @@ class Work:
     rejected: dict[int, Record] = field(default_factory=dict)
     results: list[Mapped] = field(default_factory=list)
     suppressed: int = 0
+    withheld: list[int] = field(default_factory=list)
 
 
 def stretches(frames: Iterable[Frame]) -> dict[str, Stretch]:
@@ -143,7 +146,10 @@ def work_of(stretch: Stretch, results: Sequence[Mapped], suppressed: Suppressed 
     """Return what is appended for a stretch; `results` are of its webhooks, in order."""
     work = Work(stretch.received_at)
     for webhook, result in zip(stretch.webhooks, results, strict=True):
-        mapped, events = _records(webhook.seq, _kept(result, stretch.source_id, suppressed, work))
+        kept = _kept(result, stretch.source_id, suppressed, work)
+        if len(kept.events) < len(result.events) or (not kept.events and _names(webhook, suppressed)):
+            work.withheld.append(webhook.seq)
+        mapped, events = _records(webhook.seq, kept)
         work.results.append(mapped)
         work.events.extend(events)
         if mapped.quarantined:
@@ -176,6 +182,14 @@ def _kept(mapped: Mapped, source_id: str, suppressed: Suppressed, work: Work) ->
         return mapped
     work.suppressed += len(mapped.events) - len(events)
     return replace(mapped, events=tuple(events))
+
+
+def _names(webhook: Webhook, suppressed: Suppressed) -> bool:
+    """Tell whether a webhook from which no event came, or none yet, holds an address of somebody who is suppressed."""
+    if isinstance(suppressed, Sized) and not len(suppressed):  # nobody is: webhooks are not looked through
+        return False
+    found = addresses(webhook.body.decode("utf-8", "replace"))
+    return any(suppressed(webhook.source_id, {"traits": {"email": each}}) for each in found)
 
 
 def _records(seq: int, mapped: Mapped) -> tuple[Mapped, list[Record]]:

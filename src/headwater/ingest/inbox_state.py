@@ -1,4 +1,4 @@
-"""What the mapper remembers beside its cursor: what could not be mapped, and which sources may hold events back.
+"""What the mapper remembers beside its cursor: what could not be mapped, what is to go, who may hold events back.
 
 The list of what could not be mapped follows the log's `rejected` topic: it can be lost and is read again from there.
 What was mapped later is marked here alone.
@@ -28,6 +28,7 @@ create table if not exists unmapped (
     is_settled integer not null default 0
 ) strict;
 create table if not exists followed (cursor integer not null) strict;
+create table if not exists withheld (inbox_seq integer primary key) strict;
 create table if not exists remembering (source_id text primary key) strict, without rowid;
 """
 
@@ -79,13 +80,32 @@ class InboxState:
     def forget_before(self, inbox_start: int) -> None:
         """Forget records that retention took: their bytes are gone."""
         with self._lock:
-            self._db.execute("delete from unmapped where inbox_seq < ?", (inbox_start,))
+            for table in ("unmapped", "withheld"):
+                self._db.execute(f"delete from {table} where inbox_seq < ?", (inbox_start,))  # noqa: S608 - ours
 
     def forget_all(self) -> None:
         """Begin again with an older copy of the log, in which places of the inbox mean other webhooks."""
         with self._lock:
-            self._db.execute("delete from unmapped")
-            self._db.execute("delete from followed")
+            for table in ("unmapped", "withheld", "followed"):
+                self._db.execute(f"delete from {table}")  # noqa: S608 - our own names
+
+    def withhold(self, seqs: Iterable[int]) -> None:
+        """Remember webhooks of people who are suppressed: they are to leave the inbox."""
+        with self._lock, sqlite.transaction(self._db):
+            self._db.executemany("insert into withheld values (?) on conflict do nothing", [(seq,) for seq in seqs])
+
+    def withheld(self, cursor: int, count: int) -> list[int]:
+        """Return the oldest of those before a place in the inbox."""
+        with self._lock:
+            rows = self._db.execute(
+                "select inbox_seq from withheld where inbox_seq < ? order by inbox_seq limit ?", (cursor, count)
+            ).fetchall()
+        return [seq for (seq,) in rows]
+
+    def swept(self, upto: int) -> None:
+        """Forget those up to a place: they are gone."""
+        with self._lock:
+            self._db.execute("delete from withheld where inbox_seq <= ?", (upto,))
 
     def listed(self, seqs: Collection[int]) -> set[int]:
         """Return which of these are in the list, or were until they were mapped."""

@@ -17,6 +17,8 @@ from headwater.eventlog.contract import Topic
 from headwater.eventlog.cursors import Cursors
 from headwater.eventlog.memory import MemoryLog
 from headwater.ingest.inbox import InboxMapper
+from headwater.privacy.subjects import Hasher, Kind, subject
+from headwater.privacy.suppression import Suppressed, Suppressions, nobody
 from headwater.sources.contract import Mapped, Webhook
 from headwater.spec.event import Record
 
@@ -28,7 +30,9 @@ def echo(webhook: Webhook, settings: Mapping[str, Any]) -> Mapped:  # noqa: ARG0
     text = webhook.body.decode()
     if text.startswith("?"):
         return Mapped(quarantined="a question")
-    return Mapped(events=({"messageId": text, "type": "track"},))
+    if text.startswith("later"):
+        return Mapped()
+    return Mapped(events=({"messageId": text, "type": "track", "userId": text},))
 
 
 async def arrive(log: MemoryLog, *bodies: str) -> None:
@@ -38,9 +42,9 @@ async def arrive(log: MemoryLog, *bodies: str) -> None:
 
 
 @asynccontextmanager
-async def mapping(log: MemoryLog, directory: Path) -> AsyncIterator[InboxMapper]:
+async def mapping(log: MemoryLog, directory: Path, suppressed: Suppressed = nobody) -> AsyncIterator[InboxMapper]:
     cursors = Cursors(directory / "cursors.sqlite")
-    mapper = InboxMapper(log, log, cursors, lambda _: (echo, {}), pause_s=0.001)
+    mapper = InboxMapper(log, log, cursors, lambda _: (echo, {}), pause_s=0.001, suppressed=suppressed)
     running = asyncio.create_task(mapper.run())
     await mapper.drain(log.end(Topic.INBOX))
     try:
@@ -72,3 +76,33 @@ async def test_one_that_waits_to_be_mapped_and_is_erased_waits_no_longer(tmp_pat
             await mapper.quarantined_at(0)
         assert await mapper.retry_quarantined() == {"mapped": 0, "stillQuarantined": 1}
         assert [each.inbox_seq for each in await mapper.quarantined()] == [1]
+
+
+def suppressing(*people: str) -> Suppressions:
+    hasher = Hasher(b"key")
+    list_ = Suppressions(hasher)
+    list_.place({"s": "w"})
+    list_.replace(("w", hasher.digest(subject(Kind.EMAIL if "@" in each else Kind.USER, each))) for each in people)
+    return list_
+
+
+async def test_webhooks_of_people_who_are_suppressed_are_swept_out_once_they_are_mapped(tmp_path: Path) -> None:
+    log = MemoryLog()
+    await arrive(log, "ann", "bob", "?contact%5Bemail%5D=Ann%40x.org", "?bob@x.org", "later ann@x.org", "later bob")
+    async with mapping(log, tmp_path, suppressing("ann", "ann@x.org")) as mapper:
+        assert [event.message_id for event in log.read(Topic.EVENTS, 0).events()] == ["bob"]
+        assert mapper.counts.suppressed == 1
+        assert await mapper.sweep(log) == 3
+        left = b"".join(frame.lines for frame in log.read(Topic.INBOX, 0).frames)
+        assert b"nn" not in left.replace(b"contentType", b"")
+        assert left.count(b"bob") == 3
+        assert await mapper.sweep(log) == 0
+
+
+async def test_what_is_to_be_swept_is_known_after_a_crash(tmp_path: Path) -> None:
+    log = MemoryLog()
+    await arrive(log, "ann", "bob")
+    async with mapping(log, tmp_path, suppressing("ann")):
+        pass
+    async with mapping(log, tmp_path, suppressing()) as mapper:
+        assert await mapper.sweep(log) == 1
