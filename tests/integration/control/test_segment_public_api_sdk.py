@@ -10,6 +10,8 @@ import pytest
 
 SDK = Path(os.environ.get("HEADWATER_TEST_NODE_SDK", Path(__file__).parents[3] / ".stamps" / "node-sdk"))
 PACKAGE = SDK / "node_modules" / "@segment" / "public-api-sdk-typescript"
+ANSWERS = Path(__file__).with_name("sdk_answers.js")
+"""Holds every answer against the model that the SDK declares for it, member by member."""
 
 SCRIPT = """
 const sdk = require('@segment/public-api-sdk-typescript')
@@ -25,6 +27,8 @@ async function main() {
   const wanted = (await of(catalog.getSourcesCatalog({ count: 100 }))).sourcesCatalog
   const metadataId = wanted.find((each) => each.slug === 'http-api').id
   seen.entry = (await of(catalog.getSourceMetadata(metadataId))).sourceMetadata.name
+  const targets = (await of(catalog.getDestinationsCatalog({ count: 100 }))).destinationsCatalog
+  seen.target = (await of(catalog.getDestinationMetadata(targets[0].id))).destinationMetadata.id === targets[0].id
   const { source } = await of(sources.createSource({ slug: 'website', enabled: true, metadataId }))
   const sourceId = source.id
   seen.updated = (await of(sources.updateSource(sourceId, { enabled: false, name: 'Shop' }))).source.name
@@ -35,6 +39,7 @@ async function main() {
     name: 'Hook', enabled: true, settings: { url: 'https://example.com/hook' } }))
   seen.settings = (await of(destinations.getDestination(destination.id))).destination.settings.url
   seen.connected = (await of(sources.listConnectedDestinationsFromSource(sourceId, { count: 10 }))).destinations.length
+  seen.listed = (await of(destinations.listDestinations({ count: 10 }))).destinations[0].id === destination.id
   const renamed = await of(destinations.updateDestination(destination.id, { name: 'Renamed' }))
   seen.renamed = renamed.destination.name
   const [warehouse] = (await of(warehouses.listWarehouses({ count: 10 }))).warehouses
@@ -100,6 +105,7 @@ async function main() {
   seen.hidden = put.encryptedSettings.token !== 'secret-token'
   const moved = functions.updateInsertFunctionInstance(put.id, { enabled: false, settings: {} })
   seen.put = (await of(moved)).insertFunctionInstance.enabled
+  seen.shown = (await of(functions.getInsertFunctionInstance(put.id))).insertFunctionInstance.name
   seen.instances = (await of(functions.listInsertFunctionInstances(page, written.id))).instances.length
   seen.taken = [(await of(functions.deleteInsertFunctionInstance(put.id))).status,
     (await of(functions.deleteFunction(written.id))).status]
@@ -112,11 +118,11 @@ main().catch((error) => { console.error(error.body ? JSON.stringify(error.body) 
 
 
 def driven(running, tmp_path, text):
-    """Return what a script that uses the SDK prints."""
+    """Return what a script that uses the SDK prints; fails where an answer is not as the SDK's model says."""
     script = tmp_path / "drive.js"
     script.write_text(text)
     done = subprocess.run(
-        ["node", script, running.url, running.tokens["owner"]],
+        ["node", "--require", ANSWERS, script, running.url, running.tokens["owner"]],
         env={**os.environ, "NODE_PATH": str(SDK / "node_modules"), "NODE_NO_WARNINGS": "1"},
         capture_output=True,
         text=True,
@@ -133,11 +139,13 @@ def test_the_official_sdk_works_unchanged(running, tmp_path):
         "workspace": "default",
         "echo": "hello",
         "entry": "HTTP API",
+        "target": True,
         "updated": "Shop",
         "keys": 2,
         "keysLeft": 1,
         "settings": "https://example.com/hook",
         "connected": 1,
+        "listed": True,
         "renamed": "Renamed",
         "apart": 0,
         "joined": True,
@@ -166,6 +174,7 @@ def test_the_official_sdk_drives_filters_mappings_and_functions(running, tmp_pat
         "functions": 1,
         "hidden": True,
         "put": False,
+        "shown": "Here",
         "instances": 1,
         "taken": ["SUCCESS", "SUCCESS"],
         "figures": "successes",

@@ -7,14 +7,15 @@ SCRIPT = """
 const sdk = require('@segment/public-api-sdk-typescript')
 const [url, token] = process.argv.slice(2)
 const made = (Api) => { const api = new Api(url); api.accessToken = token; return api }
-const [sources, labels, users, groups, roles, audit, privacy, plans, events, overview, catalog] = ['SourcesApi',
-  'LabelsApi', 'IAMUsersApi', 'IAMGroupsApi', 'IAMRolesApi', 'AuditTrailApi', 'DeletionAndSuppressionApi',
-  'TrackingPlansApi', 'EventsApi', 'DeliveryOverviewApi', 'CatalogApi'].map((name) => made(sdk[name]))
+const [sources, labels, users, roles, audit, privacy, plans, events, overview, catalog, destinations] = ['Sources',
+  'Labels', 'IAMUsers', 'IAMRoles', 'AuditTrail', 'DeletionAndSuppression', 'TrackingPlans', 'Events',
+  'DeliveryOverview', 'Catalog', 'Destinations'].map((name) => made(sdk[`${name}Api`]))
 const of = async (call) => (await call).body.data
 const page = { count: 100 }
 async function main() {
   const seen = {}
-  const metadataId = (await of(catalog.getSourcesCatalog(page))).sourcesCatalog.find((s) => s.slug === 'http-api').id
+  const entry = async (slug) => (await of(catalog.getSourcesCatalog(page))).sourcesCatalog.find((s) => s.slug === slug)
+  const metadataId = (await entry('http-api')).id
   const { source } = await of(sources.createSource({ slug: 'website', enabled: true, metadataId }))
 
   const label = { key: 'environment', value: 'production', description: 'What customers see' }
@@ -50,6 +51,7 @@ async function main() {
   await plans.removeRulesFromTrackingPlan(trackingPlan.id, [{ type: 'TRACK', key: 'Order Cancelled', version: 1 }])
   await plans.addSourceToTrackingPlan(trackingPlan.id, { sourceId: source.id })
   seen.planned = (await of(plans.listSourcesFromTrackingPlan(trackingPlan.id, page))).sources.length
+  seen.held = (await of(sources.getSource(source.id))).trackingPlanId === trackingPlan.id
   const settings = { track: { allowUnplannedEvents: false, commonEventOnViolations: 'ALLOW' } }
   await sources.updateSchemaSettingsInSource(source.id, settings)
   seen.blocks = (await of(sources.listSchemaSettingsInSource(source.id))).settings.track.allowUnplannedEvents
@@ -61,7 +63,13 @@ async function main() {
   seen.regulation = typeof (await of(privacy.getRegulation(regulateId))).regulation.overallStatus
   seen.regulations = (await of(privacy.listWorkspaceRegulations(page))).regulations.length
   seen.suppressed = (await of(privacy.listSuppressions(page))).suppressed.length
+  await privacy.createSourceRegulation(source.id, wanted)
   seen.ofSource = (await of(privacy.listRegulationsFromSource(source.id, page))).regulations.length
+  const cloud = (await of(sources.createSource({ slug: 'mail', enabled: true,
+    metadataId: (await entry('activecampaign')).id }))).source
+  const ofCloud = await of(privacy.createCloudSourceRegulation(cloud.id, { ...wanted, regulationType: 'DELETE_INTERNAL',
+    subjectIds: Array.from({ length: 101 }, (_, each) => `u-${each}`), collection: 'users' }))
+  seen.undone = (await of(privacy.deleteRegulation(ofCloud.regulateId))).status
 
   const [until, since] = [new Date(), new Date(Date.now() - 3600e3)].map((each) => each.toISOString())
   const volume = await of(events.getEventsVolumeFromWorkspace('HOUR', since, until, ['eventName'], [source.id]))
@@ -74,6 +82,13 @@ async function main() {
   seen.blocked = blocked.total
   seen.refused = (await of(overview.getIngressFailedMetricsFromDeliveryOverview(source.id, since, until, 'hour',
     page))).total
+
+  const { destination } = await of(destinations.createDestination({ sourceId: source.id, metadataId: 'webhook',
+    name: 'Hook', enabled: true, settings: { url: 'https://example.com/hook' } }))
+  const span = [source.id, destination.id, since, until, 'hour', page]
+  seen.delivered = [await of(overview.getEgressSuccessMetricsFromDeliveryOverview(...span)),
+    await of(overview.getEgressFailedMetricsFromDeliveryOverview(...span)),
+    await of(overview.getFilteredAtDestinationMetricsFromDeliveryOverview(...span))].map((each) => each.total)
 
   const trail = (await of(audit.listAuditEvents(page))).events
   seen.trail = ['Source Created', 'Tracking Plan Created'].map((type) => trail.filter((e) => e.type === type).length)
@@ -103,7 +118,9 @@ def test_the_official_sdk_drives_the_other_families(running, tmp_path):
         1,
         False,
     )
-    assert (seen["regulation"], seen["regulations"], seen["ofSource"]) == ("string", 1, 0)
+    assert seen["held"]
+    assert (seen["regulation"], seen["regulations"], seen["ofSource"], seen["undone"]) == ("string", 1, 1, "SUCCESS")
     assert seen["suppressed"] >= 0
     assert (seen["volume"], seen["received"], seen["blocked"], seen["refused"]) == ([], [0, 0], 0, 0)
-    assert seen["trail"] == [1, 1]
+    assert seen["delivered"] == [5, 1, 2]
+    assert seen["trail"] == [2, 1]

@@ -64,8 +64,8 @@ class SourceOperations:
         return [
             Operation("GET", "/sources", Role.READ_ONLY, self.list, answer=models.Sources, paged=True),
             Operation("POST", "/sources", Role.SOURCE_ADMIN, self.create, CreateSource, answer=models.OneSource),
-            Operation("GET", one, Role.READ_ONLY, self.get, answer=models.OneSource),
-            Operation("PATCH", one, Role.SOURCE_ADMIN, self.update, UpdateSource, answer=models.OneSource),
+            Operation("GET", one, Role.READ_ONLY, self.get, answer=models.SourceWithPlan),
+            Operation("PATCH", one, Role.SOURCE_ADMIN, self.update, UpdateSource, answer=models.SourceWithPlan),
             Operation("DELETE", one, Role.OWNER, self.delete, answer=Done),
             Operation("POST", f"{one}/writekey", Role.SOURCE_ADMIN, self.add_write_key, answer=models.OneSource),
             Operation(
@@ -119,7 +119,7 @@ class SourceOperations:
 
     def get(self, asked: Asked) -> Answer:
         """Return one source, by id or slug."""
-        return {"source": self._shape(asked, self._source(asked))}
+        return self._with_plan(asked, self._source(asked))
 
     def update(self, asked: Asked) -> Answer:
         """Change name, settings, whether it accepts anything, or, as an owner, how long its events are kept."""
@@ -133,8 +133,7 @@ class SourceOperations:
             if not asked.caller.may(Role.OWNER, "sources:write", source.id):
                 raise ForbiddenError("How long events are kept is for an owner to say: what is older is deleted.")
             named["retention"] = retention
-        changed = self._control.sources.update(source.workspace_id, source.id, **named)
-        return {"source": self._shape(asked, changed)}
+        return self._with_plan(asked, self._control.sources.update(source.workspace_id, source.id, **named))
 
     async def delete(self, asked: Asked) -> Answer:
         """Delete a source with its keys and destinations; an account's webhook is taken down first."""
@@ -184,6 +183,10 @@ class SourceOperations:
 
     def _source(self, asked: Asked) -> Source:
         return self._control.sources.get(asked.caller.workspace_id, asked.path["sourceId"])
+
+    def _with_plan(self, asked: Asked, source: Source) -> Answer:
+        plan = self._control.tracking_plans.of_source(source.workspace_id, source.id)
+        return {"source": self._shape(asked, source), "trackingPlanId": plan.id if plan else None}
 
     def _shape(self, asked: Asked, source: Source) -> shapes.Shape:
         return shapes.source(source, self._control.catalog, asked.caller)

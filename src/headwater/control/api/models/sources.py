@@ -45,6 +45,13 @@ class OneSource(msgspec.Struct, rename="camel"):
     source: Source
 
 
+class SourceWithPlan(msgspec.Struct, rename="camel"):
+    """One source, and the tracking plan that its events are held against; null for none."""
+
+    source: Source
+    tracking_plan_id: str | None
+
+
 class Sources(msgspec.Struct, rename="camel"):
     """A page of sources."""
 
