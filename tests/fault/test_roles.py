@@ -1,8 +1,10 @@
 """The roles live and die together, and one that fails comes back without a missed connection."""
 
+import contextlib
 import json
 import os
 import signal
+import sqlite3
 import subprocess
 import sys
 import time
@@ -100,3 +102,20 @@ def test_a_wrong_setting_stops_the_start_and_says_what_works(tmp_path):
     assert "RETENTION_DAYS" in done.stderr
     assert "COLOUR" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_a_database_of_a_newer_release_is_refused_before_any_role_works_on_it(tmp_path):
+    program = Program(tmp_path / "data")
+    program.data_dir.mkdir()
+    with contextlib.closing(sqlite3.connect(program.data_dir / "control.db")) as newer:
+        newer.execute("create table alembic_version (version_num text)")
+        newer.execute("insert into alembic_version values ('9999')")
+        newer.commit()
+    (program.data_dir / "secret.key").write_text("k" * 43)
+    (program.data_dir / "secret.key").chmod(0o600)
+    command = [sys.executable, "-m", "headwater", *program.command]
+    done = subprocess.run(command, env=program.environment, capture_output=True, text=True, timeout=30, check=False)
+    assert done.returncode == 1
+    assert "written by a newer Headwater (schema 9999); install that version again" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert not (program.data_dir / "log").exists()

@@ -15,6 +15,7 @@ from headwater.app.supervisor import Supervisor
 from headwater.clock import now
 from headwater.config import Settings
 from headwater.control import local_token
+from headwater.control.revision import refuse_newer
 
 
 def serve(
@@ -37,8 +38,13 @@ def serve(
 
 
 def supervised(settings: Settings, flags: dict[str, Any], *, open_access: bool = False) -> Supervisor:
-    """Return a supervisor whose roles get the same flags; it says where people find the program."""
+    """Return a supervisor whose roles get the same flags; it says where people find the program.
+
+    Raises:
+        ConfigError: it cannot start with this data directory.
+    """
     config.secret_key(settings)
+    refuse_newer(_control_file(settings))
     repeated = [f"--{name.replace('_', '-')}={value}" for name, value in flags.items() if value and name != "data_dir"]
     return Supervisor(settings, flags=[*repeated, *(["--open-access"] if open_access else [])], on_ready=_greet)
 
@@ -65,7 +71,7 @@ def is_set_up(settings: Settings) -> bool:
     """Return whether somebody has set Headwater up; read from the file, so that the supervisor stays small."""
     from headwater import sqlite  # noqa: PLC0415
 
-    path = Path(settings.control_url.removeprefix("sqlite:///"))
+    path = _control_file(settings)
     if not path.exists():
         return False
     try:
@@ -73,3 +79,7 @@ def is_set_up(settings: Settings) -> bool:
             return connection.execute("select 1 from users where is_operator limit 1").fetchone() is not None
     except sqlite.Error:  # the roles are about to make the tables
         return False
+
+
+def _control_file(settings: Settings) -> Path:
+    return Path(settings.control_url.removeprefix("sqlite:///"))

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 from pysqlite3 import dbapi2
 from sqlalchemy import (
@@ -36,6 +36,7 @@ from headwater import sqlite
 from headwater.control import intent
 from headwater.control.audit.entry import refuse_changes, write_down
 from headwater.control.audit.images import Recorder, recording, watch
+from headwater.control.revision import SCHEMA, newer
 from headwater.control.schema import ID, UNAUDITED, metadata, parent
 from headwater.errors import ConfigError
 
@@ -66,9 +67,6 @@ __all__ = [
     "workspaces",
     "write_keys",
 ]
-
-SCHEMA: Final = "0011"
-"""The newest migration's revision."""
 
 meta = Table(
     "meta",
@@ -349,10 +347,7 @@ def migrate(engine: Engine) -> None:
     with engine.connect().execution_options(writes=True) as connection, connection.begin():
         found = MigrationContext.configure(connection).get_current_heads()
         if unknown := set(found) - known:
-            raise ConfigError(
-                f"The control database was written by a newer Headwater (schema {', '.join(unknown)}); "
-                "install that version again or restore the backup made before the upgrade."
-            )
+            raise ConfigError(newer(", ".join(unknown)))
         config.attributes["connection"] = connection
         command.upgrade(config, "head")
 
