@@ -408,7 +408,7 @@ def starting(directory):
     """Yield a function that starts a control plane in a region."""
     with contextlib.ExitStack() as stack:
 
-        def started(region="us", requests_per_s=10_000):
+        def started(region="us", requests_per_s=10_000, guesses_per_s=10_000):
             control = open_control(f"sqlite:///{directory}/{region}.db", SECRET, region=region)
             workspace = control.workspaces.get()
             log, pipeline, asking = MemoryLog(), PipelineDesk(), Asking()
@@ -418,7 +418,7 @@ def starting(directory):
             alerts = alerts_of(control, directory / f"alerts-{region}.sqlite")
             seen = Seen(directory)
             parts = api.Parts(control, pipeline, asking, alerts, Live(log), Live(log, Topic.REJECTED), volume, seen)
-            routes = api.build(parts, Speeds(requests_per_s, requests_per_s))
+            routes = api.build(parts, Speeds(requests_per_s, guesses_per_s))
             tokens = {role: control.tokens.create(workspace.id, role, role)[0] for role in Role}
             stack.callback(alerts.book.close)
             stack.callback(control.close)
