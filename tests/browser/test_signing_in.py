@@ -3,6 +3,7 @@
 import threading
 import time
 import urllib.request
+from urllib.parse import urlencode
 
 import pytest
 from cookies import Browser
@@ -223,18 +224,37 @@ def test_an_invitation_makes_a_member_once(website, browser):
     assert again.sign_in("bo@example.com", "quite another one").status == 303
 
 
-def test_an_invitation_lets_a_known_person_join_and_signs_nobody_in(website, browser):
+def test_an_invitation_lets_a_known_person_join_who_is_signed_in(website, browser):
     ann, users, workspace_id = website.owner(), website.control.users, website.workspace.id
     users.add(workspace_id, "bo@example.com", "Bo", "owner")
     users.remove(workspace_id, ann.id)
     (sent,) = website.control.invites.invite(workspace_id, [Wanted("ann@example.com", "read-only")])
     path = "/invitation/" + sent.link.rpartition("/")[2]
-    assert "You have an account already" in browser.ask(path).text
+    assert "This address has an account already" in browser.ask(path).text
     answer = browser.ask(path, {"name": "Eve", "password": "a password of eve", "again": "a password of eve"})
-    assert answer.location == "/sign-in?next=/default"
-    assert browser.cookies == {}
+    assert answer.location == "/sign-in?" + urlencode({"next": path})
+    assert (browser.cookies, users.memberships_of(ann.id)) == ({}, [])
     assert browser.sign_in().status == 303
+    assert "You are signed in to your account" in browser.ask(path).text
+    assert browser.ask(path, {"name": "Eve"}).location == "/default"
     assert users.get(workspace_id, ann.id).user.name == "Ann"
+
+
+def test_who_took_an_address_first_gets_nothing_that_its_owner_is_invited_to(website):
+    """Account pre-hijacking: an owner invites somebody else's address, and takes the link up themselves."""
+    website.owner()
+    control, other = website.control, website.control.workspaces.create("Other", "other", "us")
+    (taken,) = control.invites.invite(website.workspace.id, [Wanted("vic@example.com", "read-only")])
+    eve = Browser(website.url)
+    given = {"name": "Vic", "password": "a password of eve", "again": "a password of eve"}
+    assert eve.ask("/invitation/" + taken.link.rpartition("/")[2], given).location == "/default"
+    (meant,) = control.invites.invite(other.id, [Wanted("vic@example.com", "owner")])
+    vic = Browser(website.url)
+    vic.ask("/invitation/" + meant.link.rpartition("/")[2], {"name": "Vic"})
+    assert eve.ask("/other").status == 404
+    assert [
+        each.workspace_id for each in control.users.memberships_of(control.users.by_email("vic@example.com").id)
+    ] == [website.workspace.id]
 
 
 def test_who_is_in_no_workspace_any_more_is_told_so(website, browser, ann):
@@ -245,6 +265,22 @@ def test_who_is_in_no_workspace_any_more_is_told_so(website, browser, ann):
     assert answer.status == 403
     assert "Ask an owner for an invitation" in answer.text
     assert browser.ask("/sign-in").status == 200
+
+
+def test_passwords_that_are_not_tried_any_more_fill_no_trail(website, browser):
+    ann = website.owner()
+    bo = website.control.users.add(website.workspace.id, "bo@example.com", "Bo", "member").user
+    statuses = [browser.sign_in(password="wrong one").status for _ in range(14)]
+    assert statuses == [403] * 10 + [429] * 4
+    browser.sign_in("bo@example.com", "wrong one")
+    noted = []
+    for _ in range(500):  # it is written down once the answer is out
+        found = website.control.audit.page(trail.Wanted(website.workspace.id, type="Sign In Failed"), 100)
+        noted = [each.resource_id for each in found]
+        if bo.id in noted and noted.count(ann.id) >= 10:
+            break
+        time.sleep(0.02)
+    assert sorted(noted) == sorted([bo.id, *[ann.id] * 10])
 
 
 def test_an_unknown_invitation_is_a_page_that_says_so(browser):

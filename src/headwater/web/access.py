@@ -131,6 +131,11 @@ class Door:
         caller = Caller(workspace.id, Role.OWNER, DEMO, "demo", is_operator=True)
         return Session(caller, secrets.token_urlsafe(32) if is_new else secret, is_new=is_new)
 
+    def user_id(self, request: Request) -> str:
+        """Return who is signed in, of whatever workspaces or none; "" for nobody and for a token."""
+        stored = self._control.sessions.find(self._shown(request))
+        return "" if stored is None else stored.user_id
+
     def is_open(self, session: Session) -> bool:
         """Return whether a session still stands: for answers that last, such as a stream."""
         if session.stored is None:

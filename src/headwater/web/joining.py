@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from functools import partial
 from typing import Any
+from urllib.parse import urlencode
 
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
@@ -62,7 +63,10 @@ async def _make_first(desk: Desk, request: Request) -> Response:
 
 async def _invitation(desk: Desk, request: Request) -> Response:
     found = await asyncio.to_thread(_found, desk, request)
-    return _form(desk, "invitation.html", {}, **_told(*found)) if found else _no_invitation(desk)
+    if found is None:
+        return _no_invitation(desk)
+    is_them = await asyncio.to_thread(_is_them, desk, request, found[2])
+    return _form(desk, "invitation.html", {}, **_told(*found), is_them=is_them)
 
 
 async def _accept(desk: Desk, request: Request) -> Response:
@@ -71,6 +75,8 @@ async def _accept(desk: Desk, request: Request) -> Response:
         return _no_invitation(desk)
     invitation, workspace, known = found
     control, token = desk.control, request.path_params["token"]
+    if not await asyncio.to_thread(_is_them, desk, request, known):
+        return RedirectResponse(f"/sign-in?{urlencode({'next': request.url.path})}", 303, HEADERS)
     form = await read_form(request)
     name = known.name if known else form.get("name", "")
     actor = Actor(Kind.SYSTEM, name=known.name if known else name.strip()[:100], email=invitation.email)
@@ -87,8 +93,8 @@ async def _accept(desk: Desk, request: Request) -> Response:
     except (NotFoundError, ConflictError) as error:
         return _no_invitation(desk, str(error))
     user = await asyncio.to_thread(control.users.find, user_id)
-    if known is not None or user is None:  # the link does not prove who they are; their password does
-        return RedirectResponse(f"/sign-in?next=/{workspace.slug}", 303, HEADERS)
+    if known is not None or user is None:
+        return RedirectResponse(f"/{workspace.slug}", 303, HEADERS)
     return await let_in(desk, request, user, f"/{workspace.slug}")
 
 
@@ -98,6 +104,15 @@ def _found(desk: Desk, request: Request) -> tuple[Invitation, Workspace, User | 
         return None
     workspace = desk.control.workspaces.get(invitation.workspace_id)
     return invitation, workspace, desk.control.users.by_email(invitation.email)
+
+
+def _is_them(desk: Desk, request: Request, known: User | None) -> bool:
+    """Return whether the link is in the right hands: where there is an account already, of who is signed in to it.
+
+    Who chose its password may have come by somebody else's invitation, and who has this link need not know it: either
+    alone would give one of them what the other may do.
+    """
+    return known is None or desk.door.user_id(request) == known.id
 
 
 def _told(invitation: Invitation, workspace: Workspace, known: User | None) -> dict[str, Any]:
@@ -118,6 +133,6 @@ def _form(
     **shown: Any,
 ) -> Response:
     problems = {error.field: str(error)} if error else {}
-    values = {"theme": "", "is_set_up": False, "problem": "", "problems": problems, **shown}
+    values = {"theme": "", "is_set_up": False, "is_them": True, "problem": "", "problems": problems, **shown}
     values |= {"email": form.get("email", ""), "name": form.get("name", "")}  # never a password
     return desk.renderer.page(template, values, status=422 if error else status)

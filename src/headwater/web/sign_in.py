@@ -98,8 +98,9 @@ async def _by_password(desk: Desk, request: Request, email: str, password: str, 
         answer = await _page(desk, target, email=email, problem=str(error), status=status)
         if isinstance(error, RequestError) and error.retry_after_s is not None:
             answer.headers["retry-after"] = str(error.retry_after_s)
-        # Once the answer is out: how long it took would tell whether there is such a person.
-        answer.background = BackgroundTask(_note_refusal, desk, email, address)
+        if isinstance(error, ForbiddenError):  # what is throttled is not tried, and fills no trail
+            # Once the answer is out: how long it took would tell whether there is such a person.
+            answer.background = BackgroundTask(_note_refusal, desk, email, address)
         return answer
     return await let_in(desk, request, user, target)
 

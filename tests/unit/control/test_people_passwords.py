@@ -166,3 +166,11 @@ def test_what_is_remembered_is_bounded():
     for number in range(25_000):
         throttle.wrong(f"p{number}", f"10.{number >> 16}.{number >> 8 & 255}.{number & 255}", NOON)
     assert len(throttle._wrong) <= 20_000
+
+
+def test_an_endless_address_takes_no_more_memory_than_a_short_one():
+    throttle = Throttle()
+    throttle.wrong("a" * 250_000, "192.0.2.1", NOON)
+    throttle.right("b" * 250_000, "192.0.2.1")
+    kept = [*throttle._wrong, *throttle._known]
+    assert max(len(account) for account, _ in kept) < 100

@@ -267,6 +267,21 @@ def test_a_known_address_is_linked_once(control, owner):
         control.credentials.by_identity(identity("ann@example.com", "https://id.example.com s2"))
 
 
+def test_a_password_that_somebody_else_may_have_chosen_ends_when_the_provider_vouches_for_the_address(
+    control, workspace, owner
+):
+    (sent,) = control.invites.invite(workspace.id, [Wanted("cy@example.com", "member")])
+    hashed = control.credentials.hashed("cy@example.com", "Cy", PASSWORD)
+    cy = control.invites.accept(sent.link.rpartition("/")[2], "Cy", hashed)
+    secret, _ = control.sessions.open(cy, "", "")
+    assert control.credentials.by_identity(identity()).id == cy
+    assert (control.sessions.find(secret), control.users.find(cy).has_password) == (None, False)
+    with pytest.raises(ForbiddenError):
+        control.credentials.by_password("cy@example.com", PASSWORD, "192.0.2.1")
+    control.credentials.by_identity(identity(owner.email, "https://id.example.com s2"))
+    assert control.users.find(owner.id).has_password
+
+
 def test_nobody_comes_through_a_provider_before_the_set_up(control):
     with pytest.raises(ForbiddenError):
         control.credentials.by_identity(identity(may_join=True))

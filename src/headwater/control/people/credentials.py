@@ -154,7 +154,9 @@ class Credentials:
     def by_identity(self, identity: Identity) -> User:
         """Return whom an identity provider vouches for.
 
-        That is who came with this subject before, else who has this address, else who is invited or may join.
+        That is who came with this subject before, else who has this address, else who is invited or may join. The first
+        time, the password of an account that was there ends with its sessions: whoever chose it was given a link, and
+        may have been somebody else. Who set Headwater up keeps theirs, for when the provider is away.
 
         Raises:
             ForbiddenError: Headwater is not set up yet, or nobody knows them here.
@@ -174,6 +176,9 @@ class Credentials:
                 raise ConflictError("This e-mail address belongs to another account of the identity provider.")
             linking = update(users).where(users.c.id == found.id)
             connection.execute(linking.values(oidc_subject=identity.subject))
+            if not found.is_operator:  # who set up is the machine's own; others showed a link, which proves no address
+                connection.execute(linking.values(password_hash=None))
+                connection.execute(sessions.delete().where(sessions.c.user_id == found.id))
         return self._known(found.id)
 
     def _newcomer(self, connection: Connection, identity: Identity, address: str) -> User:

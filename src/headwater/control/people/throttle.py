@@ -9,6 +9,7 @@ import ipaddress
 import math
 from collections import OrderedDict, deque
 from datetime import datetime, timedelta
+from hashlib import sha256
 from threading import Lock
 from typing import Final
 
@@ -18,7 +19,7 @@ WINDOW: Final = timedelta(minutes=10)
 WRONG_MAX: Final = 10  # of one account from one address
 WRONG_OF_ADDRESS_MAX: Final = 49  # of all accounts from one address
 WRONG_OF_ACCOUNT_MAX: Final = 100  # of one account from everywhere; its own known addresses are not counted in
-_KEYS_MAX: Final = 20_000  # ours: accounts and addresses that are remembered; 3 MB
+_KEYS_MAX: Final = 20_000  # ours: accounts and addresses that are remembered; 4 MB
 _KNOWN_MAX: Final = 5_000  # ours: pairs of account and address that signed in
 _IPV6: Final = 6
 _IPV6_SITE: Final = 64  # bits: what one household or server is given, so that it counts as one address
@@ -40,7 +41,7 @@ class Throttle:
         Raises:
             RequestError: 429, with the seconds until it may.
         """
-        site = _site(address)
+        account, site = _account(account), _site(address)
         with self._lock:
             bounds = [((account, site), WRONG_MAX), (("", site), WRONG_OF_ADDRESS_MAX)]
             if (account, site) not in self._known:
@@ -57,7 +58,7 @@ class Throttle:
 
     def wrong(self, account: str, address: str, now: datetime) -> None:
         """Note a wrong password."""
-        site = _site(address)
+        account, site = _account(account), _site(address)
         with self._lock:
             for key in ((account, site), ("", site), (account, "")):
                 self._wrong.setdefault(key, deque(maxlen=WRONG_OF_ACCOUNT_MAX)).append(now)
@@ -67,7 +68,7 @@ class Throttle:
 
     def right(self, account: str, address: str) -> None:
         """Note that the account's owner signs in from this address."""
-        key = (account, _site(address))
+        key = (_account(account), _site(address))
         with self._lock:
             self._wrong.pop(key, None)
             self._known[key] = None
@@ -86,6 +87,11 @@ class Throttle:
         if len(times) < most:
             return 0
         return max(1, math.ceil((times[-most] + WINDOW - now).total_seconds()))
+
+
+def _account(account: str) -> str:
+    """Return what stands for an account: as short for the longest text that somebody sends as for an address."""
+    return sha256(account.encode("utf-8", "replace")).hexdigest()
 
 
 def _site(address: str) -> str:
