@@ -125,14 +125,17 @@ class Regulating:
         """Return which records a regulation is about.
 
         Raises:
-            NotFoundError: the source was deleted.
+            NotFoundError: the workspace never had this source.
         """
-        ours = {each.id: each.schema_name for each in self._snapshot.sources if each.workspace_id == workspace_id}
+        here = [each for each in self._snapshot.sources if each.workspace_id == workspace_id]
+        gone = [each for each in self._snapshot.deleted_sources if each.workspace_id == workspace_id]
+        ours = {each.id: each.schema_name for each in here} | {each.id: each.schema_name for each in gone}
         if source_id is not None:
             if source_id not in ours:
-                raise NotFoundError("The source is gone, and its warehouse schema is no longer loaded.")
+                raise NotFoundError("There is no such source, and none of this id was deleted here.")
             return Reach(workspace_id, {source_id: ours[source_id]}, is_whole=False)
-        return Reach(workspace_id, ours, is_alone=len(ours) == len(self._snapshot.sources))
+        everything = len(self._snapshot.sources) + len(self._snapshot.deleted_sources)
+        return Reach(workspace_id, ours, is_alone=len(ours) == everything)
 
     def _stores(self, reach: Reach) -> Sequence[Store]:
         """Return the places, in the order in which they are emptied: first what others are made of."""

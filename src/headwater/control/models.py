@@ -56,6 +56,16 @@ class Label:
 
 
 @dataclass(frozen=True, slots=True)
+class DeletedSource:
+    """What is still known of a source that was deleted: whose its events are."""
+
+    id: str
+    workspace_id: str
+    slug: str
+    schema_name: str
+
+
+@dataclass(frozen=True, slots=True)
 class Source:
     """A source instance.
 

@@ -17,6 +17,7 @@ from headwater.control.functions import read_functions
 from headwater.control.insert_functions import read_inserts
 from headwater.control.models import (
     AccountEntry,
+    DeletedSource,
     Destination,
     FilterEntry,
     FunctionEntry,
@@ -27,7 +28,7 @@ from headwater.control.models import (
 )
 from headwater.control.protocols.specs import read_specs
 from headwater.control.secrets import SecretBox
-from headwater.control.sources import read_sources
+from headwater.control.sources import read_deleted, read_sources
 from headwater.control.subscriptions import read_subscriptions
 from headwater.control.warehouses import read_warehouses
 from headwater.protocols.rules import Spec
@@ -44,6 +45,7 @@ class Snapshot:
         subscriptions: each destination's field mappings, in the order in which they are tried.
         functions: those that are in use somewhere or may be, with the code that is deployed.
         inserts: functions before destinations, in the order in which they run.
+        deleted_sources: of all workspaces; the log may still hold what they sent.
         protocols: what the events of a source are held against, by its id; not there where all go through.
     """
 
@@ -57,6 +59,7 @@ class Snapshot:
     functions: tuple[FunctionEntry, ...] = ()
     inserts: tuple[InsertEntry, ...] = ()
     protocols: Mapping[str, Spec] = field(default_factory=dict)
+    deleted_sources: tuple[DeletedSource, ...] = ()
 
     def schemas(self, warehouse: WarehouseEntry) -> dict[str, str]:
         """Return {source id: schema name} of the sources that are loaded into a warehouse."""
@@ -87,4 +90,5 @@ def load(engine: Engine, box: SecretBox, catalog: Catalog) -> Snapshot:
             functions=tuple(read_functions(connection, in_use=True)),
             inserts=tuple(read_inserts(connection, box, reveal=True)),
             protocols=read_specs(connection, found),
+            deleted_sources=tuple(read_deleted(connection)),
         )

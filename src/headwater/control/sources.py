@@ -24,8 +24,9 @@ from headwater.control.database import (
     write_keys,
 )
 from headwater.control.labels.labels import read_labels
-from headwater.control.models import Source
+from headwater.control.models import DeletedSource, Source
 from headwater.control.moments import moment, text_of
+from headwater.control.privacy.tables import deleted_sources
 from headwater.control.secrets import SecretBox
 from headwater.errors import ConflictError, InvalidRequestError, NotFoundError
 from headwater.limits import MIB
@@ -152,7 +153,7 @@ class Sources:
         return self.get(workspace_id, source.id)
 
     def delete(self, workspace_id: str, source_id: str) -> None:
-        """Delete a source with its keys and destinations; stored events and warehouse tables stay.
+        """Delete a source with its keys and destinations; stored events and warehouse tables stay, and whose they are.
 
         Raises:
             NotFoundError: this workspace has none of this id.
@@ -161,6 +162,13 @@ class Sources:
         with changing(self._engine) as connection:
             rows.one(connection, sources, workspace_id, source.id)
             connection.execute(delete(sources).where(sources.c.id == source.id))
+            gone = {"id": source.id, "workspace_id": workspace_id, "slug": source.slug}
+            connection.execute(insert(deleted_sources).values(**gone, schema_name=source.schema_name))
+
+    def deleted(self, workspace_id: str) -> list[DeletedSource]:
+        """Return the sources of a workspace that were deleted."""
+        with self._engine.connect() as connection:
+            return [each for each in read_deleted(connection) if each.workspace_id == workspace_id]
 
     def add_write_key(self, workspace_id: str, source_id: str) -> Source:
         """Add a further write key, for rotation, and return the source.
@@ -214,6 +222,12 @@ class Sources:
             change = webhook_secrets.changed(row, self._box, self._clock(), at_once=at_once)
             connection.execute(update(sources).where(sources.c.id == source.id).values(change))
         return self.get(workspace_id, source.id)
+
+
+def read_deleted(connection: Connection) -> list[DeletedSource]:
+    """Return the deleted sources of all workspaces."""
+    rows_ = connection.execute(select(deleted_sources).order_by(deleted_sources.c.id))
+    return [DeletedSource(row.id, row.workspace_id, row.slug, row.schema_name) for row in rows_]
 
 
 def read_sources(

@@ -186,7 +186,8 @@ def _kept(mapped: Mapped, source_id: str, suppressed: Suppressed, work: Work) ->
 
 def _names(webhook: Webhook, suppressed: Suppressed) -> bool:
     """Tell whether a webhook from which no event came, or none yet, holds an address of somebody who is suppressed."""
-    if isinstance(suppressed, Sized) and not len(suppressed):  # nobody is: webhooks are not looked through
+    list_: object = suppressed
+    if isinstance(list_, Sized) and not len(list_):  # nobody is: webhooks are not looked through
         return False
     found = addresses(webhook.body.decode("utf-8", "replace"))
     return any(suppressed(webhook.source_id, {"traits": {"email": each}}) for each in found)

@@ -35,7 +35,8 @@ class PersonExport:
         self, workspace_id: str, named: Sequence[Subject], file_format: str, *, follows_links: bool
     ) -> AsyncIterator[bytes]:
         """Yield the file, a stretch of the log at a time; call `checked_format` before."""
-        sources = {each.id: each.slug for each in self._control.sources.all(workspace_id)}
+        sources = {each.id: each.slug for each in self._control.sources.deleted(workspace_id)}
+        sources |= {each.id: each.slug for each in self._control.sources.all(workspace_id)}
         reach = Reach(workspace_id, sources)
         subjects = frozenset(named)
         whom = await linked(self._reader, subjects, reach) if follows_links else subjects

@@ -27,7 +27,8 @@ def reapply(control: Control, reader: Reader, workspace_id: str) -> list[Regulat
     deleted = control.regulations.deleted(workspace_id)
     if not deleted:
         return []
-    sources = frozenset(each.id for each in control.sources.all(workspace_id))
+    sources = {each.id for each in control.sources.all(workspace_id)}
+    sources |= {each.id for each in control.sources.deleted(workspace_id)}
     hasher = control.suppressions.hasher
     found: dict[Kind, set[str]] = {kind: set() for kind in Kind}
     for body in _events(reader, sources):

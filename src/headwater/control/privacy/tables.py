@@ -23,6 +23,16 @@ suppressions = Table(
     info={"noun": "suppression", **UNAUDITED},
     sqlite_autoincrement=True,
 )
+deleted_sources = Table(
+    "deleted_sources",
+    metadata,
+    Column("id", ID, primary_key=True),
+    parent("workspaces"),
+    Column("slug", String(63), nullable=False),
+    Column("schema_name", String(63), nullable=False),
+    # The log and warehouses go on holding what it sent: whose that is, nothing else tells any more.
+    info={"noun": "source", **UNAUDITED},
+)
 regulations = Table(
     "regulations",
     metadata,

@@ -17,6 +17,7 @@ def upgrade() -> None:
     """Make room for them."""
     _add_suppressions()
     _add_regulations()
+    _add_deleted_sources()
     op.add_column("sources", sa.Column("retention_days", sa.Integer, nullable=True))
     op.add_column("sources", sa.Column("retention_bytes", sa.BigInteger, nullable=True))
 
@@ -80,3 +81,18 @@ def _add_regulations() -> None:
         ),
     )
     op.create_index("ix_regulation_work_status", "regulation_work", ["status"])
+
+
+def _add_deleted_sources() -> None:
+    op.create_table(
+        "deleted_sources",
+        sa.Column("id", _ID, nullable=False),
+        sa.Column("workspace_id", _ID, nullable=False),
+        sa.Column("slug", sa.String(63), nullable=False),
+        sa.Column("schema_name", sa.String(63), nullable=False),
+        sa.PrimaryKeyConstraint("id", name="pk_deleted_sources"),
+        sa.ForeignKeyConstraint(
+            ["workspace_id"], ["workspaces.id"], name="fk_deleted_sources_workspace_id", ondelete="CASCADE"
+        ),
+    )
+    op.create_index("ix_deleted_sources_workspace_id", "deleted_sources", ["workspace_id"])
