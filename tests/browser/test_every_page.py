@@ -7,9 +7,11 @@ from datetime import timedelta
 import pytest
 from playwright.sync_api import expect
 from stored import misfit, reload_run, row_trend, sync_run, warehouse_status
-from website import account_run, account_status, compared, connection, dead_letter, opened, replay_run
+from website import SECRET, account_run, account_status, compared, connection, dead_letter, opened, replay_run
 
+from headwater.alerts.channels import ChannelKind
 from headwater.clock import now
+from headwater.control import local_token
 from headwater.control.people.invites import Wanted
 from headwater.control.protocols.rules import Draft, RuleKey
 from headwater.control.selection import Override
@@ -58,11 +60,18 @@ PAGES = {
     "sql": "/default/sql",
     "audit": "/default/audit",
     "audit-none": "/default/audit?actor=nobody",
+    "alerts": "/default/alerts",
+    "privacy": "/default/privacy",
+    "regulation": "/default/privacy/{regulation}",
     "activecampaign": "/default/apps/activecampaign",
     "workspace": "/default/settings/workspace",
+    "workspace-new": "/default/settings/workspace/new",
     "members": "/default/settings/members",
     "member": "/default/settings/members/{member}",
     "tokens": "/default/settings/tokens",
+    "profile": "/default/profile",
+    "api": "/api/docs",
+    "api-family": "/api/docs/sources",
     "not-found": "/default/nothing-here/at-all",
 }
 
@@ -147,7 +156,12 @@ def furnished(website):
     website.tables.execute(
         "create table activecampaign.email_opened (id varchar, received_at timestamp, email varchar)"
     )
-    places = {"destination": destination.id, "warehouse": warehouse_id, "member": staffed(website, source)}
+    places = {
+        "destination": destination.id,
+        "warehouse": warehouse_id,
+        "member": staffed(website, source),
+        "regulation": asked(website),
+    }
     return {name: path.format(**places) for name, path in PAGES.items()}
 
 
@@ -185,6 +199,13 @@ def staffed(website, source):
     return control.users.add(workspace_id, "ann@example.com", "Ann", "source-admin", [source.id]).user.id
 
 
+def asked(website):
+    """Return the id of a regulation that waits; somebody is told of alerts."""
+    control, workspace_id = website.control, website.workspace.id
+    control.alert_channels.create(workspace_id, ChannelKind.EMAIL, "Marketing", recipients=["ops@example.com"])
+    return control.regulations.create(workspace_id, "SUPPRESS_ONLY", "EMAIL", ["jane.doe@example.com"]).id
+
+
 def settle(page, name):
     """Wait for what arrives after the page itself."""
     page.wait_for_load_state("load")
@@ -220,6 +241,17 @@ def test_the_sign_in_page_is_accessible(visitor):
         guest.page.emulate_media(color_scheme=scheme)
         guest.goto("/default/sources")
         expect(guest.page.get_by_role("heading", name="Sign in")).to_be_visible()
+        assert guest.axe() == []
+
+
+def test_the_switcher_of_workspaces_is_readable(website, visitor):
+    website.control.workspaces.create("A second shop", "shop", "us")
+    guest = visitor(role="")
+    for scheme in ("light", "dark"):
+        guest.page.emulate_media(color_scheme=scheme)
+        page = guest.goto(f"/sign-in?token={local_token.make(SECRET, now())}")
+        page.get_by_text("Switch workspace:").locator("..").click()
+        expect(page.get_by_role("link", name="A second shop")).to_be_visible()
         assert guest.axe() == []
 
 

@@ -22,6 +22,7 @@ from headwater.web.visit import Desk, Visit, action, page
 ROOM: Final = "audit"
 _SHOWN: Final = 50
 _DIGITS_MAX: Final = 18
+_BOOKKEEPING: Final = frozenset({"id", "workspace_id", "created_at", "updated_at"})  # the entry itself tells them
 _CHOOSERS: Final = ("actor", "type", "resource_type", "resource_id", "since", "until")
 
 
@@ -119,6 +120,8 @@ def _shown(entry: Entry) -> dict[str, Any]:
             {
                 "what": f"{each['resourceType'].replace('_', ' ').capitalize()} {each['resourceName']}".strip(),
                 "change": each["change"],
+                "had": bool(each.get("before")),
+                "has": bool(each.get("after")),
                 "columns": _columns(each.get("before") or {}, each.get("after") or {}),
             }
             for each in entry.changes
@@ -131,6 +134,8 @@ def _columns(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[tuple[
     """Return (name, before, after) of what differs; of settings and other objects, member by member."""
     found = []
     for name in dict.fromkeys((*before, *after)):
+        if name in _BOOKKEEPING:
+            continue
         old, new = before.get(name), after.get(name)
         if isinstance(old or {}, dict) and isinstance(new or {}, dict) and (old or new):
             old, new = old or {}, new or {}

@@ -9,16 +9,14 @@ from typing import Final
 from starlette.responses import Response
 from starlette.routing import Route
 
-from headwater.control.api.roles import ROLES
 from headwater.control.models import Role, Source
 from headwater.control.people.invites import Invitation, Sent, Wanted
 from headwater.control.people.models import Member
 from headwater.errors import ConflictError, InvalidRequestError
-from headwater.web import grant_form
+from headwater.web import grant_form, phrases
 from headwater.web.visit import Desk, Visit, action, page
 
 ROOM: Final = ("settings", "members")
-_NAMES: Final = {each.role: each.name for each in ROLES}
 
 
 def routes(desk: Desk) -> list[Route]:
@@ -51,11 +49,11 @@ async def _show_list(
     now = visit.desk.clock()
     return visit.page(
         "members.html",
-        members=[{"at": each, "role": _NAMES[each.role], "sources": named(each, sources)} for each in members],
+        members=[{"at": each, "role": phrases.role(each.role), "sources": named(each, sources)} for each in members],
         invited=[
             {
                 "at": each,
-                "role": _NAMES[each.role],
+                "role": phrases.role(each.role),
                 "sources": named(each, sources),
                 "is_expired": each.expires_at <= now,
             }

@@ -5,11 +5,13 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
+from headwater.control.api.roles import ROLES
 from headwater.loading.schedule import Mode, Schedule
 
 _MINUTE: Final = 60
 _HOUR: Final = 3600
 _DAY: Final = 86400
+_ROLES: Final = {str(each.role): each.name for each in ROLES}
 
 
 def count(value: float | None) -> str:
@@ -86,6 +88,11 @@ def initials(name: str) -> str:
         return (words[0][0] + words[1][0]).upper()
     capitals = [letter for letter in words[0] if letter.isupper()]
     return "".join(capitals[:2]) if len(capitals) > 1 else words[0][:2].capitalize()
+
+
+def role(stored: str) -> str:
+    """Return a role as Segment's pages call it: `Workspace Owner`."""
+    return _ROLES.get(stored, stored)
 
 
 def masked(secret: str) -> str:

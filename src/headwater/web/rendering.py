@@ -54,6 +54,7 @@ class Renderer:
             lasting=phrases.lasting,
             initials=phrases.initials,
             masked=phrases.masked,
+            role=phrases.role,
             coded=_coded,
             schedule=phrases.schedule,
             compact=charts.compact,

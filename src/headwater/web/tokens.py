@@ -11,18 +11,15 @@ from typing import Final
 from starlette.responses import Response
 from starlette.routing import Route
 
-from headwater.control.api.roles import ROLES
 from headwater.control.models import Role, Source, Token
 from headwater.control.scopes import FAMILIES, SCOPES
 from headwater.errors import InvalidRequestError
-from headwater.web import grant_form
+from headwater.web import grant_form, phrases
 from headwater.web.visit import Desk, Visit, action, page
 
 ROOM: Final = ("settings", "tokens")
 LASTS: Final = {"": "Never", "30": "In 30 days", "90": "In 90 days", "365": "In a year"}
 """When a token ends: days, as the form offers them."""
-
-_NAMES: Final = {each.role: each.name for each in ROLES}
 
 
 def routes(desk: Desk) -> list[Route]:
@@ -68,7 +65,7 @@ async def _show(
 def _row(token: Token, sources: list[Source], now: datetime) -> dict[str, object]:
     return {
         "at": token,
-        "role": _NAMES[token.role],
+        "role": phrases.role(token.role),
         "sources": [each.name for each in sources if each.id in (token.source_ids or ())],
         "is_expired": token.expires_at is not None and token.expires_at <= now,
     }
