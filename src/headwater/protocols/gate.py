@@ -16,7 +16,7 @@ from typing import Any, Final
 import msgspec
 
 from headwater.protocols.rules import KINDS, Code, Enforced, Kind, Name, OnCommon, Spec, Violation, name_of, section_of
-from headwater.protocols.schemas import ANYTHING, Planned, Validator, shown, unplanned
+from headwater.protocols.schemas import ANYTHING, Found, Planned, Validator, shown, unplanned
 from headwater.spec import paths
 from headwater.spec.event import Body
 from headwater.spec.paths import Names
@@ -143,24 +143,24 @@ class Gate:
         self, rule: _Compiled, body: Body, section: str, enforced: Enforced, finding: _Finding
     ) -> Code | None:
         found = rule.validator.violations(body)
-        finding.violations += [violation for violation, _ in found]
-        if not found:
+        finding.violations += found.violations
+        if not found.violations:
             return None
         if not enforced.event_on_violations:
             return Code.UNPLANNED_AND_SCHEMA_VIOLATION if finding.is_unplanned else Code.SCHEMA_VIOLATION
         if not enforced.fields_on_violations:
-            _omit(finding, section, [names for _, names in found])
+            _omit(finding, section, body, found)
         return None
 
     def _held_in_common(self, kind: Kind, body: Body, enforced: Enforced, finding: _Finding) -> Code | None:
         """Hold an event against the schema that all events share; return why it is blocked."""
         common = self._common()
-        found = common.validator.violations(body) if common is not None else []
-        finding.violations += [violation for violation, _ in found]
-        if found and enforced.common is OnCommon.BLOCK:
+        found = common.validator.violations(body) if common is not None else Found()
+        finding.violations += found.violations
+        if found.violations and enforced.common is OnCommon.BLOCK:
             return Code.COMMON_SCHEMA_VIOLATION
-        if found and enforced.common is OnCommon.OMIT:
-            _omit(finding, section_of(kind), [names for _, names in found])
+        if found.violations and enforced.common is OnCommon.OMIT:
+            _omit(finding, section_of(kind), body, found)
         return None
 
     def _common(self) -> _Compiled | None:
@@ -228,8 +228,10 @@ def _in(planned: Planned, kind: Kind) -> Planned | None:
     return ANYTHING if planned.is_hidden else planned.below(section_of(kind))
 
 
-def _omit(finding: _Finding, section: str, found: list[Names]) -> None:
-    """Note which values go: those of properties or traits, whatever they stand in a list of."""
-    for names in found:
+def _omit(finding: _Finding, section: str, body: Body, found: Found) -> None:
+    """Note which values go: those of properties or traits, whatever they stand in a list of; all where too much is."""
+    said = body.get(section)
+    paths = found.paths if found.is_all or not isinstance(said, dict) else [(section, name) for name in said]
+    for names in paths:
         if len(names) > 1 and names[0] == section:
             finding.omitted[tuple(name for name in names[1:] if name != _ITEM)] = None

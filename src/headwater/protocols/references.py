@@ -14,7 +14,7 @@ from urllib.parse import unquote
 
 from headwater.errors import InvalidRequestError
 
-WRITTEN_OUT_MAX: Final = 10_000  # ours, objects: checked within milliseconds; 64 KiB without references have fewer
+WRITTEN_OUT_MAX: Final = 50_000  # ours, values: checked within milliseconds; 64 KiB without references have fewer
 
 
 def check(schema: Any) -> None:
@@ -31,18 +31,18 @@ def check(schema: Any) -> None:
 
 
 class _Sizes:
-    """How many objects each part of a schema has, written out; each is counted once."""
+    """How many values each part of a schema has, written out; each reference is followed once."""
 
-    def __init__(self, schema: Any) -> None:
-        self._schema, self._known = schema, dict[str, int]()
+    def __init__(self, schema: Any, passed_over: frozenset[str] = frozenset()) -> None:
+        self._schema, self._passed_over, self._known = schema, passed_over, dict[str, int]()
 
     def of(self, part: Any, way: tuple[str, ...]) -> int:
         """Return the size of a part that was reached by the references `way`."""
         if isinstance(part, list):
             return sum(self.of(each, way) for each in part)
         if not isinstance(part, dict):
-            return 0
-        size = 1 + sum(self.of(each, way) for each in part.values())
+            return 1
+        size = 1 + sum(self.of(each, way) for name, each in part.items() if name not in self._passed_over)
         reference = part.get("$ref")
         if isinstance(reference, str):
             size += self._referred(reference, way)
@@ -56,6 +56,31 @@ class _Sizes:
         if reference not in self._known:
             self._known[reference] = self.of(_at(self._schema, reference), (*way, reference))
         return self._known[reference]
+
+
+def width(schema: Any) -> int:
+    """Return how many things a checked schema says of one value at most: of its own, not of what is inside it."""
+    sizes = _Sizes(schema, passed_over=_BELOW)
+    return max((sizes.of(each, ()) for each in _schemas(schema)), default=1)
+
+
+_BELOW: Final = frozenset(
+    {"properties", "patternProperties", "additionalProperties", "items", "additionalItems", "definitions"}
+)
+"""Keywords whose schemas are about other values than the one that the schema itself is about."""
+_NAMED: Final = frozenset({"properties", "patternProperties", "definitions"})
+"""Keywords that hold schemas by name."""
+
+
+def _schemas(part: Any) -> Iterator[dict[str, Any]]:
+    """Yield a schema and every one inside it; a list of members by name is none itself."""
+    if isinstance(part, list):
+        for each in part:
+            yield from _schemas(each)
+    elif isinstance(part, dict):
+        yield part
+        for name, each in part.items():
+            yield from _schemas([*each.values()] if name in _NAMED and isinstance(each, dict) else each)
 
 
 def _objects(part: Any) -> Iterator[dict[str, Any]]:

@@ -6,7 +6,8 @@ Patterns run on an engine whose time grows with the text only; nothing is ever f
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from itertools import islice
+from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Final
 
 import jsonschema_rs
@@ -22,6 +23,7 @@ from headwater.spec.paths import Names
 SCHEMA_BYTES_MAX: Final = 64 * KIB  # ours, a rule: twice the largest event
 DEPTH_MAX: Final = 32  # ours: levels of a schema, as of an event
 VIOLATIONS_MAX: Final = 50  # ours: that are told of one event
+_TELLING_MAX: Final = 10_000  # ours: values times what is said of one; each takes up to 50 microseconds
 _PATTERNS: Final = jsonschema_rs.RegexOptions(size_limit=1 * MIB, dfa_size_limit=1 * MIB)
 _ITEM: Final = "$"
 _ELSEWHERE: Final = frozenset({"$ref", "allOf", "anyOf", "oneOf", "if", "not", "dependencies"})
@@ -42,6 +44,21 @@ _ABOUT: Final = {
 }
 
 
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What does not fit.
+
+    Attributes:
+        violations: the first of them.
+        paths: of all values that do not fit; () for one that is missing.
+        is_all: nothing else is wrong.
+    """
+
+    violations: Sequence[Violation] = ()
+    paths: Sequence[Names] = ()
+    is_all: bool = True
+
+
 class Validator:
     """One compiled schema."""
 
@@ -51,6 +68,7 @@ class Validator:
         Raises:
             InvalidRequestError: it is no schema of draft 7, or refers to what it does not hold.
         """
+        self._schema = schema
         try:
             self._compiled = jsonschema_rs.Draft7Validator(
                 schema, pattern_options=_PATTERNS, validate_formats=True, offline=True
@@ -65,11 +83,30 @@ class Validator:
         """Return whether a value fits."""
         return bool(self._compiled.is_valid(value))
 
-    def violations(self, body: Body) -> list[tuple[Violation, Names]]:
-        """Return what does not fit, each with the path of the value; () as its path where there is no value to omit."""
+    def violations(self, body: Body) -> Found:
+        """Return what does not fit.
+
+        To tell all of it takes long where much is wrong with many values, so that events made for it would hold up all
+        others: then only the first is told.
+        """
         if self._compiled.is_valid(body):
-            return []
-        return [found for error in islice(self._compiled.iter_errors(body), VIOLATIONS_MAX) for found in _told(error)]
+            return Found()
+        if _values(body) * self._width > _TELLING_MAX:
+            try:
+                self._compiled.validate(body)
+            except jsonschema_rs.ValidationError as error:
+                return Found([violation for violation, _ in _told(error)][:1], is_all=False)
+        found = [each for error in self._compiled.iter_errors(body) for each in _told(error)]
+        return Found([violation for violation, _ in found[:VIOLATIONS_MAX]], [names for _, names in found])
+
+    @cached_property
+    def _width(self) -> int:
+        return references.width(self._schema)
+
+
+def _values(value: Any) -> int:
+    inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    return 1 + sum(map(_values, inner))
 
 
 def _told(error: jsonschema_rs.ValidationError) -> Iterator[tuple[Violation, Names]]:

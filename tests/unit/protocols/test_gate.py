@@ -100,6 +100,18 @@ def test_the_common_schema_is_held_against_every_call(common, code, left):
     assert (verdict.body and verdict.body["properties"]) == left
 
 
+@pytest.mark.parametrize("wrong", [{f"p{number}": "x" for number in range(80)}, {"a": ["x"] * 20_000, "b": 1}])
+def test_whatever_violates_is_taken_out_however_much_it_is(wrong):
+    some = {"type": "array", "items": {"type": "number"}}
+    planned = {"properties": {"a": some, **{f"p{number}": {"type": "number"} for number in range(80)}}}
+    held = gate(
+        rule(Kind.IDENTIFY, "", {"properties": {"traits": planned}}), identify=Enforced(fields_on_violations=False)
+    )
+    verdict = held({"type": "identify", "traits": {"c": 1, **wrong}})
+    assert not {"a", *(f"p{number}" for number in range(80))} & verdict.body["traits"].keys()
+    assert ("c" in verdict.body["traits"]) is ("p0" in wrong)  # what is not told of singly goes as a whole
+
+
 def test_violations_hold_names_and_no_values():
     verdict = gate(rule(schema={**SUBSCRIPTION, "required": ["userId"]}))(track(amount="jane@example.com"))
     assert {(each.type, each.field) for each in verdict.violations} == {

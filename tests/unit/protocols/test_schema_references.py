@@ -51,4 +51,27 @@ def test_parts_that_are_shared_and_members_called_ref_are_taken():
     stored = schemas.checked({"definitions": parts, "properties": named}, "s")
     assert "#/definitions/money" in stored
     found = schemas.Validator({"definitions": parts, "properties": named}).violations({"a": {"amount": "x"}})
-    assert [violation.field for violation, _ in found] == ["a.amount"]
+    assert ([each.field for each in found.violations], found.paths) == (["a.amount"], [("a", "amount")])
+
+
+@pytest.mark.parametrize(
+    ("inner", "elements"),
+    [
+        ({"type": "string"}, [1] * 10_000),
+        ({"anyOf": [{"const": number} for number in range(500)]}, [-1] * 1_000),
+        ({"$ref": "#/definitions/wide"}, [{}] * 1_000),
+        ({"enum": list(range(2_000))}, [-1] * 1_000),
+    ],
+)
+def test_of_an_event_that_is_wrong_all_over_one_thing_is_told(inner, elements):
+    """Telling all takes seconds, and whoever has a write key can send such an event."""
+    wide = {"required": [f"r{number}" for number in range(100)]}
+    validator = schemas.Validator({"definitions": {"wide": wide}, "properties": {"x": {"items": inner}}})
+    found = validator.violations({"x": elements})
+    assert (len(found.violations), found.is_all) == (1, False)
+
+
+def test_an_ordinary_event_is_told_in_full():
+    schema = {"required": ["a", "b"], "properties": {f"p{number}": {"type": "string"} for number in range(300)}}
+    found = schemas.Validator(schema).violations({f"p{number}": number for number in range(200)})
+    assert (len(found.violations), len(found.paths), found.is_all) == (schemas.VIOLATIONS_MAX, 202, True)
