@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import os
-
 import click
 
 from headwater.cli import printing, server
+from headwater.cli.installation import data_dir_option, settings_of
 
 
 @click.command()
-@click.option("--data-dir", metavar="DIR", help="The data directory (default: of the server that runs here).")
+@data_dir_option
 @click.option("--json", "json_", is_flag=True, help="Print JSON.")
 def command(data_dir: str | None, json_: bool) -> None:  # noqa: FBT001 - click hands flags over
     """Print a link where the first person sets Headwater up: with it they get an account that owns everything.
@@ -21,16 +20,9 @@ def command(data_dir: str | None, json_: bool) -> None:  # noqa: FBT001 - click 
     Example:
       headwater setup-link --data-dir ./headwater-data
     """
-    from headwater import config
     from headwater.app import start
 
-    settings = config.read({"data_dir": data_dir or os.environ.get("HEADWATER_DATA_DIR") or server.here()})
-    key = config.key_path(settings)
-    if key is not None and not key.exists():
-        where = settings.data_dir
-        raise click.ClickException(
-            f"No Headwater keeps its data in {where}; start one: headwater serve --data-dir {where}"
-        )
+    settings = settings_of(data_dir)
     if start.is_set_up(settings):
         raise click.ClickException(
             "Somebody has set Headwater up already. An owner can invite you: headwater invites create."

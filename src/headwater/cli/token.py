@@ -65,7 +65,7 @@ def create(  # noqa: PLR0913 - click hands each option over
       headwater token create --name ci --role member --expires 90d
       headwater token create --name shop --role source-admin --source shop --scope sources:read
     """
-    with opened(data_dir) as control:
+    with opened(data_dir, may_begin=True) as control:  # works before the first start, for scripts that set up a server
         token, entry = control.tokens.create(
             _workspace_id(control, workspace),
             name,

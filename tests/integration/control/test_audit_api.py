@@ -182,6 +182,7 @@ def test_the_command_line_lists_exports_and_verifies(told, tmp_path):
     target = tmp_path / "audit.csv"
     command("audit", "export", "--format", "csv", "--output", str(target), *at)
     assert target.read_text().startswith("timestamp,type,actor")
+    command("token", "create", "--name", "ci", "--data-dir", str(tmp_path / "data"))
     verify = ("audit", "verify", "--json", "--data-dir", str(tmp_path / "data"))
     found = json.loads(command(*verify, "--expect", "0" * 63 + "1", code=1))
     assert found["reason"] == "the expected hash is not in the chain"

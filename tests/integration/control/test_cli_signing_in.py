@@ -91,9 +91,10 @@ def _opens(key, greeting, page, purpose):
     return local_token.verify(key, token, datetime.now(UTC), purpose)
 
 
-def test_no_link_is_made_where_no_headwater_is(tmp_path):
+@pytest.mark.parametrize("words", ["setup-link", "audit verify", "secrets status", "secrets rotate", "token list"])
+def test_no_installation_begins_by_being_asked_about(tmp_path, words):
     settings = config.read({"data_dir": tmp_path / "none"}, {})
-    code, out, err = headwater(settings, "setup-link")
+    code, out, err = headwater(settings, *words.split())
     assert (code, out) == (1, "")
     assert "headwater serve --data-dir" in err
     assert not settings.data_dir.exists()
