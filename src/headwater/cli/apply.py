@@ -10,6 +10,7 @@ import click
 from headwater.cli import printing, server
 from headwater.cli.configuration import changing, document
 from headwater.cli.configuration.changing import Change
+from headwater.cli.configuration.document import Document
 from headwater.cli.configuration.family import World
 from headwater.cli.configuration.workspace import FAMILIES, present
 from headwater.cli.family import json_option
@@ -35,11 +36,10 @@ def command(at: Server, *, file: str, dry_run: bool, prune: bool, renew: bool, y
       headwater apply -f workspace.yaml --dry-run
       headwater apply -f workspace.yaml --yes
     """
-    wanted_workspace, wanted = document.read(file, FAMILIES)
-    world, workspace, sections = present(at)
-    region = wanted_workspace.get("region", workspace["region"])
-    if region != workspace["region"]:
-        raise click.ClickException(f"The file is for the region {region}, this workspace is in {workspace['region']}.")
+    wanted = document.read(file, FAMILIES)
+    world, sections = present(at, wanted)
+    _same_region(sections, wanted)
+    world.joins = "warehouses" not in wanted
     changes = changing.compared(sections, wanted, FAMILIES, prune=prune, renew=renew)
     if not json_:
         for change in changes:
@@ -60,20 +60,29 @@ def command(at: Server, *, file: str, dry_run: bool, prune: bool, renew: bool, y
         click.echo(f"{len(changes)} things {done}." if changes else "Nothing changes.", err=True)
 
 
+def _same_region(present: Document, wanted: Document) -> None:
+    (there,) = present["workspace"].values()
+    region = wanted.get("workspace", {}).get((), {}).get("region", there["region"])
+    if region != there["region"]:
+        raise click.ClickException(f"The file is for the region {region}, this workspace is in {there['region']}.")
+
+
 def _make(world: World, changes: Sequence[Change], *, renew: bool) -> None:
+    """Make the changes in their order; at the first that is refused, say what stands.
+
+    A thing that was made and could not be finished (a plan whose rules are refused) is there, too: to apply the file
+    again finishes it.
+    """
     for number, change in enumerate(changes):
         try:
             changing.apply(world, change, renew=renew)
-        except (click.ClickException, KeyError) as error:
-            why = (
-                f"there is no {' / '.join(error.args[0])!r}." if isinstance(error, KeyError) else error.format_message()
-            )
-            told = f"{next(change.lines())}: {why} {number} of {len(changes)} changes were made; apply it again."
-            raise click.ClickException(told) from None
-
-
-def _absent(key: tuple[str, ...]) -> str:
-    return f"there is no {' / '.join(key)!r}."
+        except click.ClickException as error:
+            rest = len(changes) - number - 1
+            raise click.ClickException(
+                f"{next(change.lines())}: {error.format_message()}\n"
+                f"{number} of {len(changes)} changes were made and stand, this one was not or not wholly, "
+                f"{rest} were not tried. Mend the file or what it says, and apply it again."
+            ) from None
 
 
 def _admit(count: int, *, yes: bool) -> None:

@@ -26,8 +26,8 @@ def command(at: Server, *, output: str | None) -> None:
     Example:
       headwater export > workspace.yaml
     """
-    _, workspace, sections = present(at)
-    text = document.written(workspace, sections, FAMILIES)
+    _, sections = present(at)
+    text = document.written(sections, FAMILIES)
     if output is None:
         click.echo(text, nl=False)
         return

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import json
 import os
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -21,6 +22,8 @@ _DEADLINE_S: Final = 60.0
 _LONG_DEADLINE_S: Final = 660.0  # a first sync of a long history is one call
 _CHUNK_BYTES: Final = 64 * 1024
 _SILENCE_S: Final = 60.0  # a stream says something every 15 seconds
+_WAITS_MAX: Final = 5  # ours: many things at once (`apply`) come faster than the server lets a token in
+_PAUSE_S_MAX: Final = 10.0  # ours: somebody sits before it
 _LOOPBACK: Final = frozenset({"localhost", "127.0.0.1", "::1"})
 
 
@@ -166,8 +169,17 @@ class Server:
         if body is not None:
             headers["Content-Type"] = "application/json"
         try:
-            connection.request(method, target, None if body is None else json.dumps(body), headers)
+            raw = None if body is None else json.dumps(body)
+            connection.request(method, target, raw, headers)
             answer = connection.getresponse()
+            for _ in range(_WAITS_MAX):
+                if answer.status != 429:  # noqa: PLR2004 - RFC 6585
+                    break
+                time.sleep(_pause_s(answer))  # nothing was done: the same request is sent again
+                answer.read()
+                connection.close()
+                connection.request(method, target, raw, headers)
+                answer = connection.getresponse()
             if not 200 <= answer.status < 300:  # noqa: PLR2004 - the status classes of RFC 9110
                 raise _refusal(answer, self.url)
             yield answer
@@ -192,6 +204,12 @@ def _connection(url: str, deadline_s: float) -> HTTPConnection:
     if scheme not in {"http", "https"} or not host:
         raise click.BadParameter(f"{url!r} is no address; use one such as {URL}", param_hint="--url")
     return (HTTPSConnection if scheme == "https" else HTTPConnection)(host, port, timeout=deadline_s)
+
+
+def _pause_s(answer: HTTPResponse) -> float:
+    """Return how long the server asks to wait, in seconds."""
+    told = answer.headers.get("retry-after") or ""
+    return min(float(told), _PAUSE_S_MAX) if told.isascii() and told.isdecimal() else 1.0
 
 
 def _refusal(answer: HTTPResponse, url: str) -> click.ClickException:

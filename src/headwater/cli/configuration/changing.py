@@ -12,7 +12,18 @@ from typing import Any, Final
 import click
 
 from headwater.cli.configuration.document import Document
-from headwater.cli.configuration.family import LINK, MASKED, REFERENCE, Family, Item, Key, World, is_reference
+from headwater.cli.configuration.family import (
+    LINK,
+    MASKED,
+    REFERENCE,
+    Family,
+    Item,
+    Key,
+    World,
+    is_link,
+    is_reference,
+    same,
+)
 from headwater.cli.printing import text_of
 
 _SHOWN_CHARS: Final = 60
@@ -45,9 +56,11 @@ class Change:
     def lines(self) -> Iterator[str]:
         """Yield the change as people read it; a secret is never in it."""
         sign = {Deed.CREATE: "+", Deed.UPDATE: "~", Deed.DELETE: "-"}[self.deed]
-        yield f"{sign} {self.family.word} {text_of(' / '.join(filter(None, self.key)) or 'everything')}"
+        yield f"{sign} {text_of(self.family.called(self.key), None)}"
         for member in self.members:
-            yield from _differences(member, self.old.get(member), self.new[member])
+            has_secrets = member in self.family.sealed
+            for name, old, new in _differences(member, self.old.get(member), self.new[member], has_secrets=has_secrets):
+                yield f"    {name}: {_short(old, has_secrets=has_secrets)} → {_short(new, has_secrets=has_secrets)}"
 
     def as_json(self) -> dict[str, Any]:
         """Return the change for scripts."""
@@ -55,18 +68,19 @@ class Change:
         return {"deed": self.deed, "kind": self.family.section, "key": list(self.key), "members": members}
 
 
-def _differences(name: str, old: Any, new: Any) -> Iterator[str]:
-    if isinstance(old, dict) and isinstance(new, dict) and not is_reference(new):
-        for member in sorted({*old, *new}, key=str):
-            if not _same(old.get(member), new.get(member)):
-                yield from _differences(f"{name}.{member}", old.get(member), new.get(member))
+def _differences(name: str, old: Any, new: Any, *, has_secrets: bool) -> Iterator[tuple[str, Any, Any]]:
+    """Yield what differs: its place, what is there, what shall be."""
+    if isinstance(old, dict) and isinstance(new, dict) and not (has_secrets and is_reference(new)):
+        for member in new:
+            if not same(old.get(member), new[member], has_secrets=has_secrets):
+                yield from _differences(f"{name}.{member}", old.get(member), new[member], has_secrets=has_secrets)
         return
-    yield f"    {name}: {_short(old)} → {_short(new)}"
+    yield name, old, new
 
 
-def _short(value: Any) -> str:
-    if is_reference(value):
-        return f"(from {value[REFERENCE]})"
+def _short(value: Any, *, has_secrets: bool) -> str:
+    if has_secrets and is_reference(value):
+        return f"(from {text_of(value[REFERENCE])})"
     text = json.dumps(value, ensure_ascii=False, default=str)
     return text if len(text) <= _SHOWN_CHARS else f"{text[: _SHOWN_CHARS - 1]}…"
 
@@ -88,50 +102,41 @@ def compared(
         there, fixed = present[family.section], {*family.keys, "type"}
         for key, new in wanted.get(family.section, {}).items():
             if key not in there:
+                if absent := [name for name in family.needs if name not in new]:
+                    raise click.ClickException(f"The {family.called(key)} is new, and has no {absent[0]}.")
                 made.append(Change(Deed.CREATE, family, key, {}, new))
                 continue
             old = there[key]
             if "type" in old and new.get("type", old["type"]) != old["type"]:
-                told = f"The {family.word} {' / '.join(key)} is a {old['type']}, not a {new['type']}: delete it first."
+                told = f"The {family.called(key)} is a {old['type']}, not a {new['type']}: delete it first."
                 raise click.ClickException(told)
-            members = tuple(name for name in new if name not in fixed and _differs(name, old, new, renew=renew))
+            members = tuple(name for name in new if name not in fixed and _differs(family, name, old, new, renew=renew))
             if members:
                 made.append(Change(Deed.UPDATE, family, key, old, new, members))
     gone = [
         Change(Deed.DELETE, family, key, old, {})
         for family in reversed(families)
         for key, old in present[family.section].items()
-        if prune and key not in wanted.get(family.section, {key: {}}) and _stands_alone(family, key)
+        if prune and key not in wanted.get(family.section, {key: {}}) and family.can_go(key)
     ]
     return made + _without_children(gone)
 
 
-def _differs(name: str, old: Item, new: Item, *, renew: bool) -> bool:
-    return not _same(old.get(name), new[name]) or (renew and _secret(new[name]))
-
-
-def _stands_alone(family: Family, key: Key) -> bool:
-    """Whether it can be deleted: the alert rule about everything cannot."""
-    return family.section != "alertRules" or bool(key[-1])
+def _differs(family: Family, name: str, old: Item, new: Item, *, renew: bool) -> bool:
+    is_renewed = renew and name in family.sealed and any(_names(new[name]))
+    return is_renewed or not family.alike(name, old.get(name), new[name])
 
 
 def _without_children(gone: Sequence[Change]) -> list[Change]:
     """Leave out what goes with its source or destination anyway."""
-    places = {each.key for each in gone if each.family.section in {"sources", "destinations"}}
-    return [each for each in gone if not any(each.key[:length] in places for length in range(1, len(each.key)))]
+    places = {(each.family.section, each.key) for each in gone}
+    return [each for each in gone if not (each.family.goes and _parents(each) & places)]
 
 
-def _same(old: Any, new: Any) -> bool:
-    """Tell whether two values are alike; one secret is like another, because nobody can compare them."""
-    if is_reference(old) and is_reference(new):
-        return True
-    if isinstance(old, dict) and isinstance(new, dict):
-        return all(_same(old.get(name), value) for name, value in new.items())
-    return bool(old == new)
-
-
-def _secret(value: Any) -> bool:
-    return is_reference(value) or (isinstance(value, dict) and any(_secret(each) for each in value.values()))
+def _parents(change: Change) -> set[tuple[str, Key]]:
+    """Return the source and the destination that a thing goes with, as section and key."""
+    inner = {(change.family.parent, change.key[:2])} if change.family.parent else set()
+    return {("sources", change.key[:1]), *inner}
 
 
 def missing(changes: Sequence[Change], *, renew: bool) -> list[str]:
@@ -140,43 +145,44 @@ def missing(changes: Sequence[Change], *, renew: bool) -> list[str]:
         name
         for change in changes
         if change.deed is Deed.CREATE or (renew and change.deed is Deed.UPDATE)
-        for name in _names(change.new)
+        for member in change.family.sealed
+        for name in _names(change.new.get(member))
     ]
     return [name for name in dict.fromkeys(wanted) if name not in os.environ]
 
 
 def _names(value: Any) -> Iterator[str]:
+    """Yield the variables that a member names: itself, or in its own members."""
     if is_reference(value):
-        yield str(value[REFERENCE])
-    elif isinstance(value, dict | list):
-        for each in value.values() if isinstance(value, dict) else value:
-            yield from _names(each)
+        yield value[REFERENCE]
+    elif isinstance(value, dict):
+        yield from (each[REFERENCE] for each in value.values() if is_reference(each))
 
 
 def apply(world: World, change: Change, *, renew: bool) -> None:
     """Do one change."""
     keep = change.deed is Deed.UPDATE and not renew
-    item = _resolved(world, change.new, keep=keep)
+    sealed = change.family.sealed
+    item = {name: _resolved(world, value, keep=keep) if name in sealed else value for name, value in change.new.items()}
     if change.deed is Deed.CREATE:
-        world.ids[change.family.section][change.key] = change.family.create(world, item)
+        world.note(change.family, change.key, change.family.create(world, item))
     elif change.deed is Deed.UPDATE:
         change.family.update(world, change.key, item, change.members)
     else:
         change.family.delete(world, change.key)
-        world.ids[change.family.section].pop(change.key, None)
+        world.forget(change.family, change.key)
 
 
 def _resolved(world: World, value: Any, *, keep: bool) -> Any:
-    """Return a value with secrets and functions in the places of their names."""
+    """Return a member with secrets and functions in the places of their names."""
+    if isinstance(value, dict) and not is_reference(value):
+        return {name: _opened(world, each, keep=keep) for name, each in value.items()}
+    return _opened(world, value, keep=keep)
+
+
+def _opened(world: World, value: Any, *, keep: bool) -> Any:
     if is_reference(value):
-        name = str(value[REFERENCE])
-        if keep and name not in os.environ:
-            return MASKED
-        return os.environ[name]
-    if isinstance(value, dict):
-        if value.keys() == {LINK} and isinstance(value[LINK], dict):
-            return world.id_of("functions", (value[LINK]["kind"], value[LINK]["name"]))
-        return {name: _resolved(world, each, keep=keep) for name, each in value.items()}
-    if isinstance(value, list):
-        return [_resolved(world, each, keep=keep) for each in value]
+        return MASKED if keep and value[REFERENCE] not in os.environ else os.environ[value[REFERENCE]]
+    if is_link(value):
+        return world.id_of("functions", (str(value[LINK]["kind"]), str(value[LINK]["name"])))
     return value

@@ -4,34 +4,55 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Sequence
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 
-from headwater.cli.configuration.family import Family, Item, Key, World, linked, only, referred, variable
+from headwater.cli.configuration.family import Family, Item, Key, World, linked, only, referred
 
 _CONNECTIONS: Final = "/activecampaign/connections"
 _KEPT: Final = ("name", "enabled", "settings")
+_RETENTION: Final = ("retentionDays", "retentionBytes")
 
 
 class Sources(Family):
     """Sources by slug; each has write keys of its own on each server."""
 
     section, word, keys = "sources", "source", ("slug",)
+    takes: ClassVar = {
+        "type": "text",
+        "name": "text",
+        "enabled": "flag",
+        "settings": "mapping",
+        "labels": "texts",
+        "retentionDays": "number?",
+        "retentionBytes": "number?",
+    }
+    needs, sealed, unordered = ("type",), ("settings",), ("labels",)
 
     def read(self, world: World) -> dict[Key, Item]:
         """Return the sources."""
         found = world.at.pages("/sources", "sources")
-        world.ids[self.section] = {(each["slug"],): each["id"] for each in found}
-        return {(each["slug"],): _source(world, each) for each in found}
+        return {world.note(self, (each["slug"],), each["id"]): _source(world, each) for each in found}
 
     def create(self, world: World, item: Item) -> str:
-        """Make a source; warehouses say themselves what they load."""
+        """Make a source; where the document has warehouses, they say themselves what they load."""
         body = {"slug": item["slug"], "metadataId": item["type"], "enabled": item.get("enabled", True)}
-        body |= {**only(item, "name", "settings"), "disconnectAllWarehouses": True}
-        return str(world.at.call("POST", "/sources", body)["source"]["id"])
+        body |= {**only(item, "name", "settings"), "disconnectAllWarehouses": not world.joins}
+        made = str(world.at.call("POST", "/sources", body)["source"]["id"])
+        kept = [name for name in _RETENTION if item.get(name) is not None]
+        self._change(world, made, item, kept + (["labels"] if item.get("labels") else []))
+        return made
 
     def update(self, world: World, key: Key, item: Item, changed: Sequence[str]) -> None:
-        """Change name, settings, or whether it is enabled."""
-        world.at.call("PATCH", world.path("/sources/{}", world.id_of(self.section, key)), only(item, *changed))
+        """Change name, settings, labels, how long events are kept, or whether it is enabled."""
+        self._change(world, world.id_of(self.section, key), item, changed)
+
+    def _change(self, world: World, identity: str, item: Item, changed: Sequence[str]) -> None:
+        path = world.path("/sources/{}", identity)
+        if change := only(item, *(each for each in changed if each != "labels")):
+            world.at.call("PATCH", path, change)
+        if "labels" in changed:
+            labels = [dict(zip(("key", "value"), each.partition(":")[::2], strict=True)) for each in item["labels"]]
+            world.at.call("PUT", f"{path}/labels", {"labels": labels})
 
     def delete(self, world: World, key: Key) -> None:
         """Delete a source."""
@@ -43,7 +64,9 @@ def _source(world: World, each: Item) -> Item:
         "slug": each["slug"],
         "type": each["metadata"]["slug"],
         **only(each, *_KEPT),
-        "settings": linked(world, referred(each["settings"], "source", each["slug"])),
+        "settings": linked(world, referred(world, each["settings"], "source", each["slug"])),
+        "labels": [f"{label['key']}:{label['value']}" for label in each["labels"]],
+        **only(each, *_RETENTION),
     }
 
 
@@ -51,18 +74,19 @@ class Accounts(Family):
     """ActiveCampaign accounts by the source that they are connected to."""
 
     section, word, keys = "activecampaign", "ActiveCampaign account of", ("source",)
+    takes: ClassVar = {"accountUrl": "text", "apiKey": "any", "enabled": "flag", "settings": "mapping"}
+    needs, sealed = ("accountUrl", "apiKey"), ("apiKey", "settings")
 
     def read(self, world: World) -> dict[Key, Item]:
         """Return the connections."""
         found = world.at.pages(_CONNECTIONS, "connections")
-        world.ids[self.section] = {(each["source"]["slug"],): each["id"] for each in found}
         return {
-            (each["source"]["slug"],): {
+            world.note(self, (each["source"]["slug"],), each["id"]): {
                 "source": each["source"]["slug"],
                 "accountUrl": each["accountUrl"],
-                "apiKey": {"env": variable("activecampaign", each["source"]["slug"], "api key")},
+                "apiKey": world.secret("activecampaign", each["source"]["slug"], "api key"),
                 "enabled": each["enabled"],
-                "settings": referred(each["settings"], "activecampaign", each["source"]["slug"]),
+                "settings": referred(world, each["settings"], "activecampaign", each["source"]["slug"]),
             }
             for each in found
         }
@@ -91,22 +115,31 @@ class Functions(Family):
     """Functions by kind and name; `deployed` says that the newest code is in use."""
 
     section, word, keys = "functions", "function", ("kind", "name")
+    takes: ClassVar = {
+        "description": "text",
+        "logoUrl": "text",
+        "settings": "mappings",
+        "deployed": "flag",
+        "code": "text",
+        "deployedCode": "text",
+    }
+    needs = ("code",)
 
     def read(self, world: World) -> dict[Key, Item]:
         """Return the functions with their code."""
         found: dict[Key, Item] = {}
-        world.ids[self.section] = {}
         for listed in world.at.pages("/functions", "functions"):
             each = world.at.call("GET", world.path("/functions/{}", listed["id"]))["function"]
-            key = each["resourceType"], each["displayName"]
-            world.ids[self.section][key] = each["id"]
+            key = world.note(self, (each["resourceType"], each["displayName"]), each["id"])
+            is_newest = bool(each.get("deployedAt")) and bool(each.get("isLatestVersion"))
             found[key] = {
                 "kind": each["resourceType"],
                 "name": each["displayName"],
                 **only(each, "description", "logoUrl"),
                 "settings": each["settings"],
-                "deployed": bool(each.get("deployedAt")) and bool(each.get("isLatestVersion")),
+                "deployed": is_newest,
                 "code": each["code"],
+                **({} if is_newest or not each.get("deployedAt") else _in_use(world, each["id"])),
             }
         return found
 
@@ -114,42 +147,58 @@ class Functions(Family):
         """Make a function, and put it into use where it shall be."""
         body = {"displayName": item["name"], "resourceType": item["kind"]}
         body |= only(item, "code", "description", "logoUrl", "settings")
-        made = str(world.at.call("POST", "/functions", body)["function"]["id"])
-        if item.get("deployed"):
-            world.at.call("POST", world.path("/functions/{}/deploy", made))
+        first = item.get("deployedCode", item["code"])
+        made = str(world.at.call("POST", "/functions", body | {"code": first})["function"]["id"])
+        path = world.path("/functions/{}", made)
+        if item.get("deployed") or "deployedCode" in item:
+            world.at.call("POST", f"{path}/deploy")
+        if first != item["code"]:
+            world.at.call("PATCH", path, {"code": item["code"]})
         return made
 
     def update(self, world: World, key: Key, item: Item, changed: Sequence[str]) -> None:
         """Change it; new code is put into use where the document says so."""
-        identity = world.id_of(self.section, key)
-        if change := only(item, *(set(changed) - {"deployed"})):
-            world.at.call("PATCH", world.path("/functions/{}", identity), change)
+        path = world.path("/functions/{}", world.id_of(self.section, key))
+        change = only(item, *(each for each in changed if not each.startswith("deployed")))
+        if "deployedCode" in changed:
+            change.setdefault("code", world.at.call("GET", path)["function"]["code"])
+            world.at.call("PATCH", path, {"code": item["deployedCode"]})
+            world.at.call("POST", f"{path}/deploy")
+        if change:
+            world.at.call("PATCH", path, change)
         if item.get("deployed") and {"deployed", "code"} & set(changed):
-            world.at.call("POST", world.path("/functions/{}/deploy", identity))
+            world.at.call("POST", f"{path}/deploy")
 
     def delete(self, world: World, key: Key) -> None:
         """Delete it."""
         world.at.call("DELETE", world.path("/functions/{}", world.id_of(self.section, key)))
 
 
+def _in_use(world: World, identity: str) -> Item:
+    """Return the code that runs where it is not the newest, as the document has it."""
+    versions = world.at.pages(world.path("/functions/{}/versions", identity), "versions")
+    code = next((each["code"] for each in versions if each["isDeployed"]), None)
+    return {} if code is None else {"deployedCode": code}
+
+
 class Destinations(Family):
     """Destinations by source and name."""
 
     section, word, keys = "destinations", "destination", ("source", "name")
+    takes: ClassVar = {"type": "text", "enabled": "flag", "settings": "mapping", "delivery": "mapping"}
+    needs, sealed, whole, goes = ("type",), ("settings",), ("delivery",), True
 
     def read(self, world: World) -> dict[Key, Item]:
         """Return the destinations."""
         found: dict[Key, Item] = {}
-        world.ids[self.section] = {}
         for each in world.at.pages("/destinations", "destinations"):
-            key = (*(world.key_of("sources", each["sourceId"]) or ("?",)), each["name"])
-            world.ids[self.section][key] = each["id"]
+            key = world.note(self, (world.name_of("sources", each["sourceId"]), each["name"]), each["id"])
             found[key] = {
                 "source": key[0],
                 "name": each["name"],
                 "type": each["metadata"]["slug"],
                 "enabled": each["enabled"],
-                "settings": linked(world, referred(each["settings"], "destination", *key)),
+                "settings": linked(world, referred(world, each["settings"], "destination", *key)),
                 "delivery": {name: value for name, value in each["delivery"].items() if value is not None},
             }
         return found
@@ -176,8 +225,9 @@ class Destinations(Family):
 class _OfDestination(Family):
     """Things that belong to a destination, by its source, its name and their own label."""
 
-    parent = "destinations"
+    parent, goes = "destinations", True
 
+    path_all: str
     path_pattern: str
     many: str
     label: str
@@ -189,11 +239,10 @@ class _OfDestination(Family):
     def read(self, world: World) -> dict[Key, Item]:
         """Return those of every destination."""
         found: dict[Key, Item] = {}
-        world.ids[self.section] = {}
-        for destination, identity in world.ids["destinations"].items():
-            for each in world.at.pages(world.path(self.path_pattern, identity), self.many):
-                key = (*destination, each[self.label])
-                world.ids[self.section][key] = each["id"]
+        for each in world.at.pages(self.path_all, self.many):
+            of = world.key_of("destinations", each["destinationId"])
+            if of is not None:  # None: it was made while this was read
+                key = world.note(self, (*of, each[self.label]), each["id"])
                 found[key] = {"source": key[0], "destination": key[1], **self._shown(each)}
         return found
 
@@ -213,7 +262,9 @@ class Filters(_OfDestination):
     """Filters by title."""
 
     section, word, keys = "filters", "filter", ("source", "destination", "title")
-    path_pattern, many, label = "/destination/{}/filters", "filters", "title"
+    takes: ClassVar = {"description": "text", "if": "text", "actions": "mappings", "enabled": "flag"}
+    needs = ("if", "actions")
+    path_all, path_pattern, many, label = "/destination/filters", "/destination/{}/filters", "filters", "title"
 
     def _shown(self, each: Item) -> Item:
         return only(each, "title", "description", "if", "actions", "enabled")
@@ -232,7 +283,10 @@ class Mappings(_OfDestination):
     """Mappings by name."""
 
     section, word, keys = "mappings", "mapping", ("source", "destination", "name")
-    path_pattern, many, label = "/destinations/{}/subscriptions", "subscriptions", "name"
+    takes: ClassVar = {"trigger": "text", "enabled": "flag", "settings": "mapping"}
+    needs, whole = ("trigger",), ("settings",)
+    path_all, path_pattern = "/destinations/subscriptions", "/destinations/{}/subscriptions"
+    many, label = "subscriptions", "name"
 
     def _shown(self, each: Item) -> Item:
         return only(each, "name", "trigger", "enabled", "settings")
@@ -252,26 +306,28 @@ class Inserts(Family):
     """Functions that stand before a destination, by name, in the order in which they run."""
 
     section, word, keys = "inserts", "insert function", ("source", "destination", "name")
-    parent = "destinations"
+    parent, goes = "destinations", True
+    takes: ClassVar = {"function": "text", "enabled": "flag", "settings": "mapping"}
+    needs, sealed = ("function",), ("settings",)
 
     _many: Final = "/insert-function-instances"
 
     def read(self, world: World) -> dict[Key, Item]:
         """Return those of every destination."""
         found: dict[Key, Item] = {}
-        world.ids[self.section] = {}
         for each in world.at.pages(self._many, "instances"):
-            key = (*(world.key_of("destinations", each["integrationId"]) or ("?", "?")), each["name"])
-            world.ids[self.section][key] = each["id"]
-            function = world.key_of("functions", each["classId"]) or ("", "?")
+            of = world.key_of("destinations", each["integrationId"])
+            if of is None:  # it was made while this was read
+                continue
+            key = world.note(self, (*of, each["name"]), each["id"])
             settings = {**each["settings"], **each["encryptedSettings"]}
             found[key] = {
                 "source": key[0],
                 "destination": key[1],
                 "name": each["name"],
-                "function": function[1],
+                "function": world.name_of("functions", each["classId"]),
                 "enabled": each["enabled"],
-                "settings": referred(settings, "insert", *key),
+                "settings": referred(world, settings, "insert", *key),
             }
         return found
 

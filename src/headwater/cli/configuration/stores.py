@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 
-from headwater.cli.configuration.family import Family, Item, Key, World, only, referred, variable
+from headwater.cli.configuration.family import Family, Item, Key, World, only, referred
 
 _OVERRIDES: Final = 500  # a request: the API takes 1,000
 _ABOUT: Final = {"source": "sources", "destination": "destinations", "warehouse": "warehouses"}
+_SECTION_OF_KIND: Final = "kinds of alert"  # what a rule of a kind is about, for rules that are new
 _LOADED: Final = ("enabled", "settings", "rules", "schedule", "models", "keepDays")
 
 
@@ -16,38 +17,36 @@ class Warehouses(Family):
     """Warehouses by name, with the sources that are loaded into them and what of those is left out."""
 
     section, word, keys = "warehouses", "warehouse", ("name",)
+    takes: ClassVar = {
+        "type": "text",
+        "enabled": "flag",
+        "settings": "mapping",
+        "rules": "mapping",
+        "schedule": "mapping",
+        "models": "mapping",
+        "keepDays": "number?",
+        "sources": "texts",
+        "leftOut": "texts",
+    }
+    needs, sealed, unordered = ("type",), ("settings",), ("sources", "leftOut")
 
     def read(self, world: World) -> dict[Key, Item]:
         """Return the warehouses."""
         found: dict[Key, Item] = {}
-        world.ids[self.section] = {}
         for each in world.at.pages("/warehouses", "warehouses"):
-            key = (each["name"],)
-            world.ids[self.section][key] = each["id"]
+            key = world.note(self, (each["name"],), each["id"])
             path = world.path("/warehouses/{}", each["id"])
             connected = world.at.pages(f"{path}/connected-sources", "sources")
             found[key] = {
                 "name": each["name"],
                 "type": each["metadata"]["slug"],
                 **only(each, *_LOADED),
-                "settings": referred(_without(each["settings"], "name"), "warehouse", each["name"]),
+                "settings": referred(world, _without(each["settings"], "name"), "warehouse", each["name"]),
                 "rules": _without(each["rules"], "preset"),
                 "sources": sorted(source["slug"] for source in connected),
-                "leftOut": self._left_out(world, path, connected) if each["excluded"] else [],
+                "leftOut": _left_out(world, path),
             }
         return found
-
-    def _left_out(self, world: World, path: str, connected: Sequence[Item]) -> list[str]:
-        """Return `source.collection` and `source.collection.property`."""
-        found = []
-        for source in connected:
-            for item in world.at.pages(
-                world.path(f"{path}/connected-sources/{{}}/selective-syncs", source["id"]), "items"
-            ):
-                name = f"{source['slug']}.{item['collection']}"
-                found += [] if item["enabled"] else [name]
-                found += [f"{name}.{each}" for each, how in item["properties"].items() if not how["enabled"]]
-        return sorted(found)
 
     def create(self, world: World, item: Item) -> str:
         """Add a warehouse and connect its sources."""
@@ -66,8 +65,7 @@ class Warehouses(Family):
         if "sources" in changed:
             self._connect(world, identity, item["sources"])
         if "leftOut" in changed:
-            connected = world.at.pages(f"{path}/connected-sources", "sources")
-            self._select(world, identity, item["leftOut"], self._left_out(world, path, connected))
+            self._select(world, identity, item["leftOut"], _left_out(world, path))
 
     def delete(self, world: World, key: Key) -> None:
         """Disconnect it; its tables stay."""
@@ -91,6 +89,13 @@ class Warehouses(Family):
             world.at.call("PATCH", world.path("/warehouses/{}/selective-sync", identity), body)
 
 
+def _left_out(world: World, path: str) -> list[str]:
+    """Return `source.collection` and `source.collection.property`."""
+    found = world.at.pages(f"{path}/left-out", "items")
+    names = ((world.name_of("sources", each["sourceId"]), each["collection"], each["property"]) for each in found)
+    return sorted(".".join(filter(None, each)) for each in names)
+
+
 def _override(world: World, name: str, *, enabled: bool) -> dict[str, Any]:
     slug, _, rest = name.partition(".")
     collection, _, column = rest.partition(".")
@@ -106,12 +111,13 @@ class Channels(Family):
     """Where alerts go, by name."""
 
     section, word, keys = "alertChannels", "alert channel", ("name",)
+    takes: ClassVar = {"kind": "text", "enabled": "flag", "recipients": "texts", "url": "any"}
+    needs, sealed = ("kind",), ("url",)
 
     def read(self, world: World) -> dict[Key, Item]:
         """Return the channels."""
         found = world.at.call("GET", "/alerts/channels")["channels"]
-        world.ids[self.section] = {(each["name"],): each["id"] for each in found}
-        return {(each["name"],): _channel(each) for each in found}
+        return {world.note(self, (each["name"],), each["id"]): _channel(world, each) for each in found}
 
     def create(self, world: World, item: Item) -> str:
         """Add a channel."""
@@ -127,40 +133,44 @@ class Channels(Family):
         world.at.call("DELETE", world.path("/alerts/channels/{}", world.id_of(self.section, key)))
 
 
-def _channel(each: Item) -> Item:
+def _channel(world: World, each: Item) -> Item:
     shown = only(each, "name", "kind", "enabled")
     if each["kind"] == "email":
         return shown | {"recipients": each["recipients"]}
-    return shown | {"url": {"env": variable("alert channel", each["name"], "url")}}
+    return shown | {"url": world.secret("alert channel", each["name"], "url")}
 
 
 class Rules(Family):
     """What is told of, by kind and subject; `subject` is "" for everything, else a slug or a name."""
 
     section, word, keys = "alertRules", "alert rule", ("kind", "subject")
+    takes: ClassVar = {"enabled": "flag", "threshold": "number", "windowMinutes": "number", "channels": "texts"}
+    unordered = ("channels",)
 
     def read(self, world: World) -> dict[Key, Item]:
         """Return the rules."""
         found: dict[Key, Item] = {}
-        world.ids[self.section] = {}
         for each in world.at.call("GET", "/alerts/rules")["rules"]:
-            subject = " / ".join(world.key_of(_ABOUT.get(each["about"], ""), each["subjectId"]) or ())
-            key = each["kind"], subject
-            world.ids[self.section][key] = each["id"]
+            section = _ABOUT.get(each["about"], "")
+            world.ids.setdefault(_SECTION_OF_KIND, {})[(each["kind"],)] = section
+            subject = " / ".join(world.key_of(section, each["subjectId"]) or ())
+            if each["subjectId"] and not subject:  # what it is about is gone
+                continue
+            key = world.note(self, (each["kind"], subject), each["id"])
             found[key] = {
                 "kind": each["kind"],
                 "subject": subject,
                 "enabled": each["enabled"],
                 **({"threshold": each["threshold"]} if each["thresholdBounds"] else {}),
                 **({"windowMinutes": each["windowMinutes"]} if each["windowBounds"] else {}),
-                "channels": [(world.key_of("alertChannels", one) or ("?",))[0] for one in each["channelIds"]],
+                "channels": [world.name_of("alertChannels", one) for one in each["channelIds"]],
             }
         return found
 
     def create(self, world: World, item: Item) -> str:
         """Make a rule about a single thing."""
-        key = tuple(item["subject"].split(" / "))
-        about = next((section for section in _ABOUT.values() if key in world.ids.get(section, {})), "sources")
+        about = world.id_of(_SECTION_OF_KIND, (item["kind"],))
+        key = tuple(item["subject"].split(" / ", 1)) if about == "destinations" else (item["subject"],)
         body = {"kind": item["kind"], "subjectId": world.id_of(about, key), **self._change(world, item)}
         return str(world.at.call("POST", "/alerts/rules", body)["rule"]["id"])
 
@@ -170,9 +180,12 @@ class Rules(Family):
         world.at.call("PATCH", path, self._change(world, only(item, *changed)))
 
     def delete(self, world: World, key: Key) -> None:
-        """Delete a rule about a single thing; the one about everything is left as it is."""
-        if key[1]:
-            world.at.call("DELETE", world.path("/alerts/rules/{}", world.id_of(self.section, key)))
+        """Delete a rule about a single thing."""
+        world.at.call("DELETE", world.path("/alerts/rules/{}", world.id_of(self.section, key)))
+
+    def can_go(self, key: Key) -> bool:
+        """Tell whether it is about a single thing; the one about everything stays."""
+        return bool(key[1])
 
     @staticmethod
     def _change(world: World, item: Item) -> Item:
