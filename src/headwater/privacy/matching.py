@@ -8,7 +8,7 @@ column by column.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Final
 from urllib.parse import unquote, unquote_plus
 
@@ -18,7 +18,7 @@ from headwater.privacy.person import Person
 
 LONG_CHARS: Final = 12
 """Ours: from this length on an id is found wherever it stands; a shorter one may mean something else there."""
-_FEW: Final = 8  # ours: identifiers that are searched for one by one in a whole chunk, which is quickest
+_FEW: Final = 32  # ours: identifiers that are searched for one by one in a whole chunk, which is quickest
 _STRING: Final = re.compile(r'"((?:[^"\\]|\\.)*)"')
 _KEYED: Final = re.compile(
     r'"(?P<name>userId|user_id|previousId|previous_id|anonymousId|anonymous_id)"\s*:\s*'
@@ -31,6 +31,9 @@ _ADDRESS_CHARS_MAX: Final = 320  # RFC 3696, errata: the local part 64, the doma
 _INNER: Final = re.compile(r"%[0-9a-f]{2}|[^a-z0-9._%+\-\u0080-\U0010ffff]")
 _ESCAPE: Final = re.compile(r"\\(u[0-9a-f]{4}|[nrtbf])")
 _ALNUM: Final = re.compile(r"[A-Za-z0-9]")
+_WORD: Final = re.compile(r"[a-z0-9]+")
+_HIDDEN: Final = re.compile(rb"(?:%(?:25)*|\\u00)(?:3[0-9]|[46][1-9a-f]|[57][0-9a])|\\u0025")
+"""A letter or a digit, or the sign that hides one, as an escape of a URL or of JSON; in lower case."""
 
 
 class Matcher:
@@ -40,17 +43,20 @@ class Matcher:
         self._users, self._anonymous, self._emails = person.user_ids, person.anonymous_ids, person.emails
         self._ids = person.user_ids | person.anonymous_ids
         self._long = frozenset(each for each in self._ids if len(each) >= LONG_CHARS)
-        needles = {*self._ids, *(email.partition("@")[0] for email in self._emails)}
-        plain = all(each.isascii() and each.isprintable() and '"' not in each and "\\" not in each for each in needles)
-        few = plain and "" not in needles and len(needles) <= _FEW
-        self._needles = tuple(each.lower().encode() for each in needles) if few else None
+        self._words = _words([*self._ids, *(email.partition("@")[0] for email in self._emails)])
 
     def may_hold(self, chunk: bytes) -> bool:
-        """Tell quickly whether any line of a chunk can be theirs; it may be wrong with True only."""
-        if self._needles is None:
-            return bool(self._ids or self._emails)
+        """Tell quickly whether any line of a chunk can be theirs, an event or a text; it may be wrong with True only.
+
+        Looked for is the longest word of each identifier: letters and digits stand for themselves wherever it is
+        written, unless somebody has escaped them. Other signs are escaped in URLs and forms, such as `+` and `@`.
+        """
+        if self._words is None:
+            return True
         lowered = chunk.lower()
-        return any(needle in lowered for needle in self._needles)
+        if any(word in lowered for word in self._words):
+            return True
+        return (b"%" in lowered or b"\\u00" in lowered) and _HIDDEN.search(lowered) is not None
 
     def in_event(self, line: bytes) -> bool:
         """Tell whether a stored event is theirs."""
@@ -103,6 +109,12 @@ def addresses(text: str) -> Iterator[str]:
 def long_enough(person: Person) -> Iterable[str]:
     """Return the identifiers that a search through files can look for: shorter ones are found by chance."""
     return [each for each in (*person.user_ids, *person.anonymous_ids, *person.emails) if len(each) >= LONG_CHARS]
+
+
+def _words(needles: Sequence[str]) -> tuple[bytes, ...] | None:
+    """Return the longest word of each, None where they are many or one has none."""
+    longest = {max(_WORD.findall(each.lower()), key=len, default="") for each in needles}
+    return None if len(longest) > _FEW or "" in longest else tuple(each.encode() for each in longest)
 
 
 def _plain(text: str) -> str:

@@ -25,28 +25,27 @@ class Hit:
 async def hits(reader: Reader, topic: Topic, matcher: Matcher, reach: Reach) -> AsyncIterator[list[Hit]]:
     """Yield the person's records of a topic in log order, up to those that are durable now; lists may be empty."""
     is_theirs = matcher.in_event if topic is Topic.EVENTS else matcher.in_text
-    may_hold = matcher.may_hold if topic is Topic.EVENTS else None
     cursor, end = reader.start(topic), reader.end(topic)
     while cursor < end:
         batch = await asyncio.to_thread(reader.read, topic, cursor)
         if batch.next_cursor <= cursor:
             return
-        yield await asyncio.to_thread(_found, batch, reach, is_theirs, may_hold)
+        yield await asyncio.to_thread(_found, batch, reach, is_theirs, matcher.may_hold)
         cursor = batch.next_cursor
 
 
 def _found(
-    batch: Batch, reach: Reach, is_theirs: Callable[[bytes], bool], may_hold: Callable[[bytes], bool] | None
+    batch: Batch, reach: Reach, is_theirs: Callable[[bytes], bool], may_hold: Callable[[bytes], bool]
 ) -> list[Hit]:
     return list(_each(batch, reach, is_theirs, may_hold))
 
 
 def _each(
-    batch: Batch, reach: Reach, is_theirs: Callable[[bytes], bool], may_hold: Callable[[bytes], bool] | None
+    batch: Batch, reach: Reach, is_theirs: Callable[[bytes], bool], may_hold: Callable[[bytes], bool]
 ) -> Iterator[Hit]:
     for frame in batch.frames:
-        if not reach.holds(frame.source_id) or (may_hold is not None and not may_hold(frame.lines)):
+        if not reach.holds(frame.source_id) or not may_hold(frame.lines):
             continue
         for offset, line in enumerate(frame.lines[:-1].split(b"\n")):
-            if (may_hold is None or may_hold(line)) and not is_tombstone(line) and is_theirs(line):
+            if may_hold(line) and not is_tombstone(line) and is_theirs(line):
                 yield Hit(frame.first_seq + offset, frame.source_id, line)

@@ -20,6 +20,11 @@ def line(body):
     return json.dumps(body, ensure_ascii=False).encode()
 
 
+def escaped(text):
+    """Return a text with every sign of it escaped as JSON may do it."""
+    return "".join(f"\\u{ord(each):04x}" for each in text)
+
+
 @pytest.mark.parametrize(
     "body",
     [
@@ -60,7 +65,9 @@ def test_what_is_somebody_elses_stays(body):
 @given(st.text(st.characters(exclude_categories=("Cs",)), min_size=1, max_size=40))
 def test_any_user_id_is_found_however_json_writes_it(user):
     for text in (json.dumps({"userId": user}), json.dumps({"userId": user}, ensure_ascii=False)):
-        assert Matcher(Person(user_ids=frozenset({user}))).in_event(text.encode())
+        whom = Matcher(Person(user_ids=frozenset({user})))
+        assert whom.in_event(text.encode())
+        assert whom.may_hold(text.encode())
 
 
 @given(
@@ -74,6 +81,30 @@ def test_any_address_is_found_in_any_text(email, around):
     assert whom.in_event(line({"properties": {"t": quote(text)}}))
     assert whom.in_text(quote(text).encode())
     assert email in set(addresses(text))
+    for written in (text.upper(), quote(text), "".join(f"%{ord(each):02X}" for each in email)):
+        assert whom.may_hold(line({"properties": {"t": written}}))
+        assert whom.may_hold(quote(written).encode())
+
+
+@given(
+    st.sampled_from(
+        ["ann+1@x.org", "o'neil@x.org", "user of ann 01", "ann/0001/device", "j\u00fcrgen@x.org", "\u00fc\u00df\u00e4"]
+    ),
+    st.lists(st.sampled_from([str.upper, quote, json.dumps, lambda text: json.dumps(text)[1:-1], escaped]), max_size=3),
+)
+def test_what_is_found_is_never_passed_over_in_a_hurry(wanted, written):
+    text = wanted
+    for each in written:
+        text = each(text)
+    names = frozenset({wanted})
+    whom = Matcher(Person(emails=names) if "@" in wanted else Person(names, names))
+    raw = b"x=" + text.encode() + b"&y=1"
+    assert whom.may_hold(raw) or not (whom.in_text(raw) or whom.in_event(raw))
+
+
+def test_few_lines_are_read_closely():
+    webhook = b"type=open&contact%5Bemail%5D=bob%40x.org&contact%5Btags%5D=&campaign%5Bname%5D=20+%25+off%2C+now"
+    assert not Matcher(Person(emails=frozenset({"ann+1@x.org"}))).may_hold(webhook)
 
 
 def test_raw_texts_are_searched_escaped_or_not():
