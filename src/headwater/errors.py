@@ -71,6 +71,10 @@ class RetryableError(DeliveryError):
         self.for_s = for_s
 
 
+class UnsupportedError(DeliveryError):
+    """Not tried again: the service offers it not, or not with these settings; the sentence says what to do instead."""
+
+
 class UnauthorizedError(DeliveryError):
     """Pause the connection, keep its events and tell the user: the credentials were refused."""
 

@@ -6,6 +6,7 @@ requests (resending the rest of a refused request).
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Final, Literal
@@ -26,12 +27,16 @@ from headwater.destinations.contract import (
     is_spoilt,
     outcome_of,
     setting,
+    settle_erasure,
 )
-from headwater.errors import ConfigError
+from headwater.errors import ConfigError, UnsupportedError
+from headwater.privacy.person import Person
 from headwater.spec import conventions
 from headwater.spec.event import Body, Call, Event
 
 _HOSTS: Final = {"us": "https://api2.amplitude.com", "eu": "https://api.eu.amplitude.com"}
+_PRIVACY_HOSTS: Final = {"us": "https://amplitude.com", "eu": "https://analytics.eu.amplitude.com"}
+_DELETED_MAX: Final = 100  # User Privacy API: users of a request
 _REQUEST_BYTES: Final = 1_000_000 - 1_024  # HTTP V2 API: under 1 MB; room for the envelope
 _BAD_REQUEST: Final = 400
 _TOO_MANY: Final = 429
@@ -121,6 +126,11 @@ class Settings:
     group_type: str = field(
         default="company", metadata=setting("Group type", "What groups of group calls are called.", required=False)
     )
+    secret_key: str = field(
+        default="",
+        repr=False,
+        metadata=setting("Secret key", "Of the project, for deleting people.", secret=True, required=False),
+    )
     endpoint: str = field(
         default="", metadata=setting("Endpoint", "For proxies and tests; empty is the service's own.", required=False)
     )
@@ -163,6 +173,28 @@ class Destination:
             unsent=lambda error: Retry(str(error), after_s=error.after_s),
             is_spoilt=is_spoilt,
         )
+
+    async def erase(self, person: Person) -> None:
+        """Request the deletion of users by user id; needs the project's secret key.
+
+        Source: Amplitude, User Privacy API: up to 100 users a request; booleans are texts.
+        """
+        if not self._settings.secret_key.strip():
+            raise UnsupportedError("Fill in the project's secret key in the settings, or delete the person there.")
+        if not person.user_ids:
+            raise UnsupportedError("Amplitude deletes by user id only; delete the person there by Amplitude ID.")
+        base = (self._settings.endpoint or _PRIVACY_HOSTS[self._settings.region]).rstrip("/")
+        keys = f"{self._settings.api_key.strip()}:{self._settings.secret_key.strip()}"
+        token = base64.b64encode(keys.encode()).decode()
+        headers = {"authorization": f"Basic {token}", "content-type": "application/json"}
+        listed = sorted(person.user_ids)
+        for start in range(0, len(listed), _DELETED_MAX):
+            users = listed[start : start + _DELETED_MAX]
+            wanted = {"user_ids": users, "requester": "headwater", "ignore_invalid_id": "True"}
+            answer = await self._http.request(
+                "POST", f"{base}/api/2/deletions/users", body=msgspec.json.encode(wanted), headers=headers
+            )
+            settle_erasure(answer, "Amplitude")
 
     def _part(self, body: Body) -> Part | Outcome:
         made = payload(body, self._settings.group_type)

@@ -224,6 +224,7 @@ class Erases(Protocol):
 
         Raises:
             RetryableError, UnauthorizedError, DeliveryError: it did not take it, or not all of it.
+            UnsupportedError: it cannot, with these settings or for these ids; the sentence says what to do.
         """
         ...
 

@@ -28,8 +28,10 @@ from headwater.destinations.contract import (
     demand,
     outcome_of,
     setting,
+    settle_erasure,
 )
 from headwater.errors import ConfigError
+from headwater.privacy.person import Person
 from headwater.spec import conventions
 from headwater.spec.event import Body, Call, Event
 
@@ -156,6 +158,26 @@ class Destination:
     async def send(self, events: Sequence[Event]) -> list[Outcome]:
         """Send one event, in one request or a few."""
         return [await self._deliver(event.body) for event in events]
+
+    async def erase(self, person: Person) -> None:
+        """Delete contacts by user id and by address; Intercom keeps what is deleted for seven days.
+
+        Source: Intercom REST API: Get a contact by external ID, Search contacts, Delete a contact.
+        """
+        for user in sorted(person.user_ids):
+            found = await self._ask("GET", f"/contacts/find_by_external_id/{quote(user, safe='')}")
+            settle_erasure(found, "Intercom")
+            await self._remove([told(found.body)])
+        for email in sorted(person.emails):
+            query = {"query": {"field": "email", "operator": "=", "value": email}, "pagination": {"per_page": 150}}
+            found = await self._ask("POST", "/contacts/search", query)
+            settle_erasure(found, "Intercom")
+            await self._remove(told(found.body).get("data"))
+
+    async def _remove(self, contacts: Any) -> None:
+        for contact in contacts if isinstance(contacts, list) else []:
+            if isinstance(contact, dict) and (id_ := conventions.text(contact, "id")):
+                settle_erasure(await self._ask("DELETE", f"/contacts/{quote(id_, safe='')}"), "Intercom")
 
     async def _deliver(self, body: Body) -> Outcome:
         match body.get("type"):

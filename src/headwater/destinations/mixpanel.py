@@ -12,6 +12,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import ClassVar, Final, Literal
+from urllib.parse import quote
 
 import msgspec
 
@@ -30,8 +31,10 @@ from headwater.destinations.contract import (
     is_spoilt,
     outcome_of,
     setting,
+    settle_erasure,
 )
-from headwater.errors import ConfigError
+from headwater.errors import ConfigError, UnsupportedError
+from headwater.privacy.person import Person
 from headwater.spec import conventions
 from headwater.spec.event import Body, Call, Event
 
@@ -40,6 +43,12 @@ _HOSTS: Final = {
     "eu": "https://api-eu.mixpanel.com",
     "in": "https://api-in.mixpanel.com",
 }
+_PRIVACY_HOSTS: Final = {
+    "us": "https://mixpanel.com",
+    "eu": "https://eu.mixpanel.com",
+    "in": "https://in.mixpanel.com",
+}
+_DELETED_MAX: Final = 500  # End User Data Management: users of a request
 _IMPORT: Final = "/import?strict=1"
 _PEOPLE: Final = "/engage?verbose=1"
 _GROUPS: Final = "/groups?verbose=1"
@@ -123,6 +132,13 @@ class Settings:
     group_key: str = field(
         default="company", metadata=setting("Group key", "As the project's settings name it.", required=False)
     )
+    gdpr_token: str = field(
+        default="",
+        repr=False,
+        metadata=setting(
+            "GDPR token", "An owner's, of Data & Privacy in their settings, for deleting.", secret=True, required=False
+        ),
+    )
     endpoint: str = field(
         default="", metadata=setting("Endpoint", "For proxies and tests; empty is the service's own.", required=False)
     )
@@ -166,6 +182,25 @@ class Destination:
             unsent=lambda error: Retry(str(error), after_s=error.after_s),
             is_spoilt=is_spoilt,
         )
+
+    async def erase(self, person: Person) -> None:
+        """Request the deletion of people with their events, by both ids; needs a token of its own.
+
+        Source: Mixpanel developer documentation, GDPR API, Create a Deletion.
+        """
+        if not self._settings.gdpr_token.strip():
+            raise UnsupportedError("Fill in a GDPR token in the settings, or delete the person in Mixpanel.")
+        listed = [*sorted(person.user_ids), *(f"$device:{each}" for each in sorted(person.anonymous_ids))]
+        if not listed:
+            raise UnsupportedError("Mixpanel deletes by user id or device id only; delete the person there.")
+        base = (self._settings.endpoint or _PRIVACY_HOSTS[self._settings.region]).rstrip("/")
+        token = quote(self._settings.token.strip(), safe="")
+        headers = {"authorization": f"Bearer {self._settings.gdpr_token.strip()}", "content-type": "application/json"}
+        for start in range(0, len(listed), _DELETED_MAX):
+            wanted = {"distinct_ids": listed[start : start + _DELETED_MAX], "compliance_type": "GDPR"}
+            url = f"{base}/api/app/data-deletions/v3.0/?token={token}"
+            answer = await self._http.request("POST", url, body=msgspec.json.encode(wanted), headers=headers)
+            settle_erasure(answer, "Mixpanel")
 
     def _part(self, body: Body) -> Part | Outcome:
         if not conventions.person_id(body):

@@ -10,6 +10,7 @@ import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import ClassVar, Final, Literal
+from urllib.parse import quote
 
 import msgspec
 
@@ -26,12 +27,16 @@ from headwater.destinations.contract import (
     is_spoilt,
     outcome_of,
     setting,
+    settle_erasure,
 )
-from headwater.errors import ConfigError
+from headwater.errors import ConfigError, RetryableError, UnsupportedError
+from headwater.privacy.person import Person
 from headwater.spec import conventions
 from headwater.spec.event import Body, Call, Event
 
 _HOSTS: Final = {"us": "https://us.i.posthog.com", "eu": "https://eu.i.posthog.com"}
+_APP_HOSTS: Final = {"us": "https://us.posthog.com", "eu": "https://eu.posthog.com"}
+_DELETED_MAX: Final = 1_000  # Persons API, bulk delete: ids of a request
 _REQUEST_BYTES: Final = 20 * 1024 * 1024 - 1_024  # POST-only public endpoints: 20 MB; room for the envelope
 _IDS: Final = uuid.UUID("6f1a8a0c-7a35-5d57-9f0e-0c3c6c1a2f44")  # ours: the name space of ids made of messageIds
 _NO_ID: Final = Discarded("PostHog needs a userId or an anonymousId.")
@@ -121,6 +126,16 @@ class Settings:
     group_type: str = field(
         default="company", metadata=setting("Group type", "What groups of group calls are called.", required=False)
     )
+    personal_api_key: str = field(
+        default="",
+        repr=False,
+        metadata=setting(
+            "Personal API key", "With the scope person:write, for deleting people.", secret=True, required=False
+        ),
+    )
+    project_id: str = field(
+        default="", metadata=setting("Project id", "A number, for deleting people.", required=False)
+    )
     endpoint: str = field(
         default="", metadata=setting("Endpoint", "Of your own installation; empty is PostHog's cloud.", required=False)
     )
@@ -161,6 +176,28 @@ class Destination:
             unsent=lambda error: Retry(str(error), after_s=error.after_s),
             is_spoilt=is_spoilt,
         )
+
+    async def erase(self, person: Person) -> None:
+        """Delete people with their events and recordings, by both ids; needs a personal key and the project's id.
+
+        Source: PostHog API reference, Persons, bulk delete; events and recordings go with the next weekly clean-up.
+        """
+        key, project = self._settings.personal_api_key.strip(), self._settings.project_id.strip()
+        if not key or not project:
+            raise UnsupportedError("Fill in a personal API key and the project id, or delete the person in PostHog.")
+        listed = sorted(person.user_ids | person.anonymous_ids)
+        if not listed:
+            raise UnsupportedError("PostHog deletes by user id or anonymous id only; delete the person there.")
+        base = (self._settings.endpoint or _APP_HOSTS[self._settings.region]).rstrip("/")
+        url = f"{base}/api/projects/{quote(project, safe='')}/persons/bulk_delete/"
+        headers = {"authorization": f"Bearer {key}", "content-type": "application/json"}
+        for start in range(0, len(listed), _DELETED_MAX):
+            some = listed[start : start + _DELETED_MAX]
+            wanted = {"distinct_ids": some, "delete_events": True, "delete_recordings": True}
+            answer = await self._http.request("POST", url, body=msgspec.json.encode(wanted), headers=headers)
+            settle_erasure(answer, "PostHog", unknown=())  # 404 is a wrong project here
+            if told(answer.body).get("deletion_errors"):
+                raise RetryableError("PostHog could not delete some of them; it is asked again.")
 
     def _part(self, body: Body) -> Part | Outcome:
         made = payload(body, self._settings.group_type)

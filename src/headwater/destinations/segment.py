@@ -29,9 +29,11 @@ from headwater.destinations.contract import (
     is_spoilt,
     outcome_of,
     setting,
+    settle_erasure,
 )
-from headwater.errors import ConfigError, DeliveryError, RetryableError, UnauthorizedError
+from headwater.errors import ConfigError, DeliveryError, RetryableError, UnauthorizedError, UnsupportedError
 from headwater.limits import BATCH_BYTES_MAX, EVENT_BYTES_MAX
+from headwater.privacy.person import Person
 from headwater.spec.event import Body, Event
 
 CARD = Card(
@@ -57,6 +59,7 @@ CARD = Card(
 
 _ENVELOPE: Final = b'{"batch":[%s]}'
 _BATCH_BYTES: Final = BATCH_BYTES_MAX - 1024  # room for the envelope
+_DELETED_MAX: Final = 5_000  # Segment Public API, regulations: ids of a request
 _BAD_REQUEST: Final = 400
 _TOO_LARGE: Final = 413
 # What the sending server knows of an event's arrival means nothing to the receiver, which stamps its own.
@@ -76,6 +79,21 @@ class Settings:
             required=False,
         ),
     )
+    public_api_token: str = field(
+        default="",
+        repr=False,
+        metadata=setting(
+            "Public API token", "Of the workspace that receives, for deleting people.", secret=True, required=False
+        ),
+    )
+    public_api_url: str = field(
+        default="https://api.segmentapis.com",
+        metadata=setting(
+            "Public API URL",
+            "https://api.segmentapis.com, https://eu1.api.segmentapis.com, or another Headwater's with /api.",
+            required=False,
+        ),
+    )
 
 
 class Destination:
@@ -86,6 +104,7 @@ class Destination:
     def __init__(self, settings: Settings, room: Room) -> None:
         if not settings.write_key or not settings.url:
             raise ConfigError("The write key and the base URL must not be empty.")
+        self._settings = settings
         self._url, self._http = f"{settings.url.rstrip('/')}/v1/batch", room.http
         token = base64.b64encode(f"{settings.write_key}:".encode()).decode()
         self._headers = {"authorization": f"Basic {token}", "content-type": "application/json"}
@@ -117,6 +136,26 @@ class Destination:
             for place, outcome in zip(places, ends, strict=True):
                 outcomes[place] = outcome
         return outcomes
+
+    async def erase(self, person: Person) -> None:
+        """Make a regulation that deletes users by user id there; needs a token of the Public API.
+
+        Source: Segment Public API, Create Workspace Regulation: it takes user ids only.
+        """
+        token, base = self._settings.public_api_token.strip(), self._settings.public_api_url.rstrip("/")
+        if not token or not base:
+            raise UnsupportedError("Fill in a Public API token in the settings, or delete the person in Segment.")
+        if not person.user_ids:
+            raise UnsupportedError("Segment deletes by user id only; delete the person there.")
+        headers = {"authorization": f"Bearer {token}", "content-type": "application/json"}
+        listed = sorted(person.user_ids)
+        for start in range(0, len(listed), _DELETED_MAX):
+            some = listed[start : start + _DELETED_MAX]
+            wanted = {"regulationType": "DELETE_ONLY", "subjectType": "USER_ID", "subjectIds": some}
+            answer = await self._http.request(
+                "POST", f"{base}/regulations", body=msgspec.json.encode(wanted), headers=headers
+            )
+            settle_erasure(answer, "Segment", unknown=())
 
     async def _deliver(self, bodies: Sequence[bytes]) -> list[Outcome]:
         try:

@@ -16,7 +16,7 @@ from typing import Any, Final, Protocol
 import structlog
 
 from headwater.clock import Clock
-from headwater.errors import ConflictError, CorruptLogError, HeadwaterError
+from headwater.errors import ConflictError, CorruptLogError, HeadwaterError, UnsupportedError
 from headwater.eventlog.contract import Reader
 from headwater.privacy.person import Person
 from headwater.privacy.regulation import RegulationType, Status
@@ -228,6 +228,8 @@ class Runner:
                 continue
             try:
                 is_supported = await self._ground.ask(target, whom)
+            except UnsupportedError as error:
+                result.status, result.error, result.finished_at = Status.NOT_SUPPORTED, str(error), self._now()
             except (HeadwaterError, OSError) as error:
                 result.status, result.error = Status.RUNNING, _sentence(error)
             else:

@@ -9,8 +9,9 @@ from headwater.delivery.connection import Connection
 from headwater.delivery.engine import Delivery
 from headwater.destinations.activecampaign import CARD
 from headwater.destinations.contract import Delivered, Discarded, Retry, Skipped, Unauthorized
-from headwater.errors import DeliveryError, UnauthorizedError
+from headwater.errors import DeliveryError, UnauthorizedError, UnsupportedError
 from headwater.eventlog.memory import MemoryLog
+from headwater.privacy.person import Person
 from headwater.spec.event import Call
 from receiver import QUICK, append, body, settled
 from written_account import events, identify, track, written_account
@@ -253,6 +254,22 @@ async def test_a_contact_that_was_deleted_meanwhile_is_looked_up_anew(account):
     await account.call("DELETE", f"/api/3/contacts/{(await account.contact(ANN))['id']}")
     assert [type(end) for end in await destination.send(tagged)] == [Retry]
     assert [type(end) for end in await destination.send(tagged)] == [Skipped]
+
+
+async def test_a_person_is_deleted_only_where_that_is_switched_on_and_forgotten_here_in_any_case(account):
+    whom, bob = Person(user_ids=frozenset({"ann"})), {"email": "bob@example.net", "firstName": "Bob"}
+    for is_on in (False, True):
+        destination = account.destination(delete_contacts=is_on)
+        await destination.send(events(identify(NAMED, userId="ann"), identify(bob, userId="bob")))
+        if is_on:
+            await destination.erase(whom)
+            await destination.erase(Person(emails=frozenset({ANN})))  # whom it does not know is no error
+        else:
+            with pytest.raises(UnsupportedError):
+                await destination.erase(whom)
+        assert destination._people.meet([track("x", userId="ann")]) == ({}, {})
+        assert (await account.contact(ANN) is None) is is_on
+        assert await account.contact(bob["email"])
 
 
 async def test_many_contacts_are_one_import(account):

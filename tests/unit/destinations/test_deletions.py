@@ -7,7 +7,7 @@ import pytest
 
 from headwater.delivery.engine import build
 from headwater.destinations.contract import Erases
-from headwater.errors import DeliveryError, RetryableError, UnauthorizedError
+from headwater.errors import DeliveryError, RetryableError, UnauthorizedError, UnsupportedError
 from headwater.outgoing import Answer
 from headwater.privacy.person import Person
 from rooms import room
@@ -27,11 +27,12 @@ class Service:
         return Answer(self.status, {}, b"{}")
 
 
-def told(kind, settings, status=200):
+def told(kind, settings, status=200, person=ANN):
     service = Service(status)
-    _, destination = build(kind, {"endpoint": "https://s.example"} | settings, room(service))
+    elsewhere = {} if kind == "segment" else {"endpoint": "https://s.example"}
+    _, destination = build(kind, elsewhere | settings, room(service))
     assert isinstance(destination, Erases)
-    asyncio.run(destination.erase(ANN))
+    asyncio.run(destination.erase(person))
     return service.asked
 
 
@@ -40,6 +41,11 @@ KEYS = {
     "customer_io": {"site_id": "s", "api_key": "k"},
     "hubspot": {"access_token": "k"},
     "klaviyo": {"api_key": "k"},
+    "amplitude": {"api_key": "k", "secret_key": "s"},
+    "mixpanel": {"token": "t", "gdpr_token": "g"},
+    "posthog": {"api_key": "k", "personal_api_key": "p", "project_id": "7"},
+    "segment": {"write_key": "w", "public_api_token": "t", "public_api_url": "https://s.example/api"},
+    "intercom": {"access_token": "k"},
 }
 
 
@@ -60,6 +66,71 @@ def test_each_service_is_asked_as_it_documents():
     assert body["data"]["attributes"]["profile"]["data"]["attributes"] == {"email": "ann@x.org"}
 
 
+def test_services_of_analytics_are_asked_by_the_ids_they_know():
+    assert told("amplitude", KEYS["amplitude"]) == [
+        (
+            "POST",
+            "api/2/deletions/users",
+            {"user_ids": ["ann/1"], "requester": "headwater", "ignore_invalid_id": "True"},
+        )
+    ]
+    assert told("mixpanel", KEYS["mixpanel"]) == [
+        (
+            "POST",
+            "api/app/data-deletions/v3.0/?token=t",
+            {"distinct_ids": ["ann/1", "$device:a1"], "compliance_type": "GDPR"},
+        )
+    ]
+    assert told("posthog", KEYS["posthog"]) == [
+        (
+            "POST",
+            "api/projects/7/persons/bulk_delete/",
+            {"distinct_ids": ["a1", "ann/1"], "delete_events": True, "delete_recordings": True},
+        )
+    ]
+    assert told("segment", KEYS["segment"]) == [
+        (
+            "POST",
+            "api/regulations",
+            {"regulationType": "DELETE_ONLY", "subjectType": "USER_ID", "subjectIds": ["ann/1"]},
+        )
+    ]
+
+
+class Contacts(Service):
+    """Intercom with two contacts."""
+
+    async def request(self, method, url, *, body=b"", headers=None):
+        await super().request(method, url, body=body, headers=headers)
+        if "find_by_external_id" in url:
+            return Answer(200, {}, b'{"type":"contact","id":"c1"}')
+        if "search" in url:
+            return Answer(200, {}, b'{"data":[{"id":"c1"},{"id":"c2"}]}')
+        return Answer(200 if self.asked.count(self.asked[-1]) == 1 else 404, {}, b"{}")
+
+
+def test_intercom_deletes_whom_it_finds_by_id_and_by_address():
+    service = Contacts()
+    _, destination = build("intercom", KEYS["intercom"] | {"endpoint": "https://s.example"}, room(service))
+    asyncio.run(destination.erase(ANN))
+    assert [(method, path) for method, path, _ in service.asked] == [
+        ("GET", "contacts/find_by_external_id/ann%2F1"),
+        ("DELETE", "contacts/c1"),
+        ("POST", "contacts/search"),
+        ("DELETE", "contacts/c1"),
+        ("DELETE", "contacts/c2"),
+    ]
+
+
+@pytest.mark.parametrize("kind", ["amplitude", "mixpanel", "posthog", "segment"])
+def test_without_a_key_for_it_or_an_id_the_person_is_to_be_deleted_there(kind):
+    keys = {"api_key", "token", "write_key"}
+    with pytest.raises(UnsupportedError, match=r"Fill in .*, or delete"):
+        told(kind, {name: value for name, value in KEYS[kind].items() if name in keys})
+    with pytest.raises(UnsupportedError, match="there"):
+        told(kind, KEYS[kind], person=Person(emails=frozenset({"ann@x.org"})))
+
+
 def test_a_webhook_gets_segments_event_of_type_delete():
     service = Service()
     _, destination = build("webhook", {"url": "https://s.example/hook"}, room(service))
@@ -71,7 +142,7 @@ def test_a_webhook_gets_segments_event_of_type_delete():
     ]
 
 
-@pytest.mark.parametrize("kind", ["customer_io", "hubspot", "klaviyo"])
+@pytest.mark.parametrize("kind", sorted(KEYS.keys() - {"braze"}))
 @pytest.mark.parametrize(
     ("status", "error"), [(503, RetryableError), (429, RetryableError), (401, UnauthorizedError), (400, DeliveryError)]
 )
@@ -81,12 +152,12 @@ def test_what_a_service_does_not_take_is_told(kind, status, error):
     assert "ann" not in str(raised.value)
 
 
-@pytest.mark.parametrize("kind", ["customer_io", "hubspot", "klaviyo"])
+@pytest.mark.parametrize("kind", ["customer_io", "hubspot", "klaviyo", "intercom", "amplitude"])
 def test_whom_a_service_does_not_know_is_deleted_there(kind):
     assert told(kind, KEYS[kind], 404)
 
 
-@pytest.mark.parametrize("kind", ["amplitude", "kafka", "slack", "segment"])
+@pytest.mark.parametrize("kind", ["kafka", "slack", "files"])
 def test_services_without_a_deletion_that_we_know_say_so(kind):
     from headwater import shelf
 

@@ -7,6 +7,7 @@ import contextlib
 from collections.abc import Sequence
 from typing import ClassVar, Final
 
+from headwater import sqlite
 from headwater.activecampaign.address import normalised
 from headwater.activecampaign.budget import budget_of
 from headwater.activecampaign.client import Client
@@ -22,7 +23,8 @@ from headwater.destinations.activecampaign.round import Parts, Round
 from headwater.destinations.activecampaign.settings import Settings
 from headwater.destinations.activecampaign.tracker import NO_KEYS, OFF, Keys, Tracker
 from headwater.destinations.contract import Outcome, Room
-from headwater.errors import ConfigError, DeliveryError, InvalidRequestError
+from headwater.errors import ConfigError, DeliveryError, InvalidRequestError, RetryableError, UnsupportedError
+from headwater.privacy.person import Person
 from headwater.spec.event import Event
 
 _DEADLINE_S: Final = 45.0  # ours: below the engine's 60 s for a batch, so that no outcome is lost
@@ -86,3 +88,22 @@ class Destination:
         finally:
             await asyncio.to_thread(self._people.keep, known.new_people, known.new_contacts)
         return round_.outcomes()
+
+    async def erase(self, person: Person) -> None:
+        """Forget who has which address, and delete the contacts, by address and by the field that keeps user ids.
+
+        Source: ActiveCampaign API v3, Delete a contact.
+        """
+        try:
+            taught = await asyncio.to_thread(self._people.forget, person)
+        except sqlite.Error as error:
+            raise RetryableError("What is remembered of contacts cannot be changed now; it is tried again.") from error
+        if not self._settings.delete_contacts:
+            raise UnsupportedError("Deleting contacts is switched off in the settings; delete the contact there.")
+        kept = [await self._api.email_of(each) for each in sorted(person.user_ids)]
+        emails = {each.lower() for each in (*person.emails, *taught, *kept) if each}
+        if not emails:
+            raise UnsupportedError("No address of the person is known; delete the contact in ActiveCampaign.")
+        for email in sorted(emails):
+            if contact := await self._api.contact_id(email):
+                await self._client.delete(f"contacts/{contact}", priority=Priority.NORMAL)

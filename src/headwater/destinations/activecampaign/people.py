@@ -13,6 +13,7 @@ from typing import Any, Final
 from pysqlite3 import dbapi2
 
 from headwater import sqlite
+from headwater.privacy.person import Person
 from headwater.spec import conventions
 from headwater.spec.event import Body, Call
 
@@ -72,6 +73,22 @@ class People:
         """Remember addresses by key, and contacts by address; "" for a contact that is gone."""
         self._keep("person", people)
         self._keep("contact", contacts)
+
+    def forget(self, person: Person) -> set[str]:
+        """Forget a person's rows, so that the file has nothing of them; return the addresses that stood there.
+
+        A retry after a kill finds no address of somebody who is known by id only: the account is asked as well.
+        """
+        keys = [*(f"u:{each}" for each in person.user_ids), *(f"a:{each}" for each in person.anonymous_ids)]
+        found = {email for _, email in self._found("person", "key", "email", keys)}
+        file, lowered = self._file, {each.lower() for each in found | person.emails}
+        with sqlite.transaction(file):
+            file.executemany("delete from person where key = ?", [(key,) for key in keys])
+            file.executemany("delete from person where lower(email) = ?", [(each,) for each in sorted(lowered)])
+            file.executemany("delete from contact where email = ?", [(each,) for each in sorted(lowered)])
+        file.execute("vacuum")
+        file.execute("pragma wal_checkpoint(truncate)")
+        return found
 
     def close(self) -> None:
         """Close the file."""

@@ -81,6 +81,14 @@ class Settings:
             "Bulk import", "Send ten and more contacts at once through ActiveCampaign's import.", required=False
         ),
     )
+    delete_contacts: bool = field(
+        default=False,
+        metadata=setting(
+            "Delete contacts",
+            "Delete the contact when a person is deleted here. Nobody then knows that they had unsubscribed.",
+            required=False,
+        ),
+    )
     tracking_url: str = field(
         default="https://trackcmp.net",
         metadata=setting("Tracking URL", "Where events and visits are sent; another one for tests.", required=False),
