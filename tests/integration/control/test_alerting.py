@@ -210,6 +210,8 @@ def test_the_api_shows_changes_and_tests(running):
     _, answer, _ = running.http("GET", "/alerts")
     assert answer["data"]["open"] == 0
     assert SECRET not in str(answer).encode()
+    told = [asyncio.run(running.alerts.test(running.workspace.id, channel))["message"] for _ in range(20)]
+    assert ("HEADWATER_SMTP_URL" in told[18], "At most 20 tests" in told[19]) == (True, True)  # one came by the API
 
 
 def test_the_page_says_what_is_wrong_and_takes_a_channel(running, page, post, tmp_path):

@@ -12,7 +12,7 @@ from headwater.alerts.book import Alert
 from headwater.alerts.channels import Channel, ChannelKind
 from headwater.alerts.rules import Kind, Number, Rule
 from headwater.control.alerting import Alerts
-from headwater.control.api.door import Answer, Asked, Operation, Query
+from headwater.control.api.door import TRIAL, Answer, Asked, Operation, Query
 from headwater.control.api.models import Done
 from headwater.control.api.models import alerts as models
 from headwater.control.api.paging import Pager
@@ -91,7 +91,7 @@ class AlertOperations:
             Operation("GET", channel, Role.READ_ONLY, self.channel, answer=models.OneChannel),
             Operation("PATCH", channel, Role.MEMBER, self.update_channel, UpdateChannel, answer=models.OneChannel),
             Operation("DELETE", channel, Role.MEMBER, self.delete_channel, answer=Done),
-            Operation("POST", f"{channel}/test", Role.MEMBER, self.test_channel, answer=models.Tested),
+            Operation("POST", f"{channel}/test", Role.MEMBER, self.test_channel, answer=models.Tested, cost=TRIAL),
         ]
 
     def list(self, asked: Asked) -> Answer:

@@ -20,12 +20,15 @@ from headwater.control.models import Role
 from headwater.control.moments import moment, text_of
 from headwater.control.people.tables import invitations, memberships, users
 from headwater.control.people.users import checked_email, folded, joined
+from headwater.control.postage import Postage
 from headwater.errors import ConflictError, DeliveryError, NotFoundError
 
 PREFIX: Final = "hwi_"  # lets secret scanners recognise a leaked one
 LASTS: Final = timedelta(days=7)
 _INVITATIONS_MAX: Final = 1_000  # ours, a workspace
 _SECRET_CHARS_MAX: Final = 200
+_MAILED_MAX: Final = 200  # ours, a workspace and day; whoever invites more hands the links over
+_MAILED_TO_ONE_MAX: Final = 5  # ours, an address and day
 _log = structlog.get_logger(__name__)
 
 
@@ -100,6 +103,7 @@ class Invites:
 
     def __init__(self, engine: Engine, clock: Clock, post: Post) -> None:
         self._engine, self._clock, self._post = engine, clock, post
+        self._postage = Postage(_MAILED_MAX, _MAILED_TO_ONE_MAX)
 
     def all(self, workspace_id: str) -> list[Invitation]:
         """Return the invitations that nobody has taken up yet, expired ones too, oldest first."""
@@ -214,6 +218,9 @@ class Invites:
     def _send(self, invitation: Invitation, secret: str) -> Sent:
         link = f"{self._post.public_url.rstrip('/')}/invitation/{secret}"
         if self._post.mailer is None:
+            return Sent(invitation, link)
+        if not self._postage.admit(invitation.workspace_id, [invitation.email], self._clock()):
+            _log.warning("invitation.not_mailed", invitation_id=invitation.id, reason="too many within a day")
             return Sent(invitation, link)
         with self._engine.connect() as connection:
             name = select(workspaces.c.name).where(workspaces.c.id == invitation.workspace_id)
