@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 import ssl
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -48,7 +49,8 @@ _COLUMNS: Final = (
     ("body", "jsonb", "the whole event", "NUL characters, which PostgreSQL cannot store, become U+FFFD"),
 )
 _KEY: Final = ("source_id", "message_id")
-_LITERALLY: Final = str.maketrans({"\\": r"\\", "%": r"\%", "_": r"\_"})  # what LIKE would read as a pattern
+# An address in a text of JSON that is no part of a longer one; before it may stand an escaped line break or tab.
+_ADDRESS: Final = r"((?<![a-z0-9._%+-])|(?<=\\[nrtbf])){}(?![a-z0-9-]|[.][a-z0-9])"
 
 CARD = Card(
     name="PostgreSQL",
@@ -63,7 +65,7 @@ CARD = Card(
     notes=(
         (
             "The table is made when it is missing, the schema too; for that the user needs CREATE. Otherwise INSERT "
-            "and SELECT on the table are enough."
+            "and SELECT on the table are enough, and DELETE where people are deleted."
         ),
         "A table that exists must have these columns and a unique index on (source_id, message_id); it may have more.",
         "A repeat finds its row by source_id and message_id and changes nothing: each event is there once.",
@@ -157,11 +159,12 @@ class Destination:
     async def erase(self, person: Person) -> None:
         """Delete the rows of this source by id, and by an address anywhere in the event."""
         psycopg = self._psycopg
-        emails = [f"%{each.translate(_LITERALLY)}%" for each in sorted(person.emails)]
-        whom = [sorted(person.user_ids), sorted(person.anonymous_ids), emails]
+        emails = [_ADDRESS.format(re.escape(each)) for each in sorted(person.emails)]
+        users, anonymous = sorted(person.user_ids), sorted(person.anonymous_ids)
+        whom = [users, anonymous, users + anonymous, emails]
         statement = psycopg.sql.SQL(
             "delete from {} where source_id = %s and (user_id = any(%s) or anonymous_id = any(%s)"
-            " or lower(body::text) like any(%s))"
+            " or body->>'previousId' = any(%s) or replace(lower(body::text), '%%40', '@') ~ any(%s))"
         ).format(self._table)
         async with self._one_at_a_time:
             try:

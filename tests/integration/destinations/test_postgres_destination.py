@@ -12,6 +12,7 @@ import pytest
 from headwater.destinations.contract import Delivered, Discarded, Retry, Unauthorized
 from headwater.destinations.postgres import Destination, Settings
 from headwater.errors import RetryableError, UnauthorizedError
+from headwater.privacy.person import Person
 from headwater.spec.event import Event
 from rooms import room
 
@@ -60,8 +61,8 @@ async def built():
         assert port
         return [host]
 
-    def build(settings: Settings) -> Destination:
-        rooms.append(room(None, reach=reach))
+    def build(settings: Settings, source_id: str = "") -> Destination:
+        rooms.append(replace(room(None, reach=reach), source_id=source_id))
         return Destination(settings, rooms[-1])
 
     yield build
@@ -75,6 +76,33 @@ def stored(settings: Settings, wanted: str, where: str = "true") -> list[tuple]:
     ) as connection:
         query = f'select {wanted} from "{settings.table_schema}"."{settings.table}" where {where} order by message_id'
         return connection.execute(query).fetchall()
+
+
+async def test_a_person_is_erased_by_every_id_and_nobody_else(built, settings):
+    destination = built(settings, source_id="s1")
+    theirs = [
+        {"userId": "ann"},
+        {"anonymousId": "a1", "userId": "other"},
+        {"type": "alias", "previousId": "ann", "userId": "new"},
+        {"traits": {"email": "Ann+1@X.org"}},
+        {"properties": {"url": "https://e.org/?m=ann+1%40x.org&b=1", "n": 1}},
+        {"properties": {"text": "write\nann+1@x.org."}},
+    ]
+    others = [
+        {"userId": "Ann"},
+        {"traits": {"email": "joann+1@x.org"}},
+        {"traits": {"email": "ann+1@x.org.uk"}},
+        {"traits": {"email": "ann_1@x-org"}},
+    ]
+    sent = [event(number, **members) for number, members in enumerate([*theirs, *others])]
+    assert await destination.send(sent) == [Delivered()] * 10
+    foreign = event(10, source="s2", userId="ann")
+    assert await destination.send([foreign]) == [Delivered()]
+    ann = Person(frozenset({"ann"}), frozenset({"a1"}), frozenset({"ann+1@x.org"}))
+    for _ in range(2):
+        await destination.erase(ann)
+        assert stored(settings, "message_id") == [("m10",), *((f"m{number}",) for number in range(6, 10))]
+    await built(replace(settings, table="t_new"), source_id="s1").erase(ann)
 
 
 async def test_an_event_is_a_row_with_the_whole_of_it(built, settings):
