@@ -35,6 +35,14 @@ _DEEDS: Final = {
     RegulationType.SUPPRESS_WITH_DELETE_INTERNAL: "Suppress and delete, here only",
     RegulationType.DELETE_INTERNAL: "Delete, here only",
 }
+_PLACES: Final = {
+    "log.inbox": "Webhooks, as they came in",
+    "log.events": "Events in the log",
+    "log.rejected": "Refused requests",
+    "delivery": "Dead letters and what waits for delivery",
+    "schema": "Names that sources have sent",
+    "source.activecampaign": "What is remembered of ActiveCampaign contacts",
+}
 _PILLS: Final = {
     Status.INITIALIZED: ("Waiting", ""),
     Status.RUNNING: ("Running", "warn"),
@@ -101,6 +109,7 @@ async def _find(visit: Visit) -> Response:
     except HeadwaterError as error:
         return await _show(visit, problem=error, status=422)
     found["count"] = len(subjects)
+    found["stores"] = [{**each, "label": _label(each["name"])} for each in found["stores"]]
     found["kinds"] = [(_KINDS[each["subjectType"]], each["subjectId"], each["isNamed"]) for each in found["linked"]]
     return await _show(visit, found)
 
@@ -154,11 +163,14 @@ async def _one(visit: Visit) -> Response:
     found = await asyncio.to_thread(visit.desk.control.regulations.get, visit.workspace.id, wanted)
     receipt = found.receipt
     places = [_place(each) for each in receipt.get("stores", [])]
-    told = [{"name": f"destination {each['name']}", **_state(each)} for each in receipt.get("destinations", [])]
+    told = [
+        {"name": "", "label": f"Destination {each['name']}", **_state(each)} for each in receipt.get("destinations", [])
+    ]
     return visit.page(
         "regulation.html",
         regulation=_row(found),
         places=[*places, *told],
+        names={"email": "e-mail address", "user": "user id", "anonymous": "anonymous id"},
         linked={name: count for name, count in receipt.get("linked", {}).items() if count},
         search=receipt.get("search"),
         next_try=_moment(receipt.get("nextTryAt")),
@@ -195,7 +207,12 @@ def _row(value: Regulation) -> dict[str, Any]:
 
 def _place(value: dict[str, Any]) -> dict[str, Any]:
     counts = {name: value.get(name) for name in ("before", "erased", "after")}
-    return {"name": value["name"], **counts, **_state(value)}
+    return {"name": value["name"], "label": _label(value["name"]), **counts, **_state(value)}
+
+
+def _label(store: str) -> str:
+    """Return what people call a place that the receipt names `log.events` or `warehouse.Embedded`."""
+    return _PLACES.get(store) or store.replace("warehouse.", "Warehouse ", 1)
 
 
 def _state(value: dict[str, Any]) -> dict[str, Any]:
