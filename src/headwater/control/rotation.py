@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
-from sqlalchemy import Connection, Engine, String, Table, false, or_, select, update
+from sqlalchemy import Connection, Engine, String, Table, delete, false, or_, select, update
 
 from headwater import config
 from headwater.clock import Clock
@@ -23,8 +23,10 @@ from headwater.control.audit.entry import deed
 from headwater.control.database import metadata, noting
 from headwater.control.keyring import Keyring
 from headwater.control.moments import text_of
+from headwater.control.people.tables import sessions
 from headwater.control.schema import identity
 from headwater.control.secrets import SEALED, SecretBox, key_id_of, replaced
+from headwater.control.tokens import LOCAL
 from headwater.errors import ConfigError
 
 _ROUNDS_MAX: Final = 10  # ours: each finds only what was sealed during the one before
@@ -142,6 +144,8 @@ class Rotation:
                     entry = deed("Secrets Rotated", None, ("SECRET_KEY", ids[0], ids[0]), text_of(self._clock()))
                     append(connection, entry, {"sealedAnew": count, "former": list(ids[1:]), "changes": []})
                 else:
+                    # Whoever read the former key could open the pages with it, and would stay in them for days.
+                    connection.execute(delete(sessions).where(sessions.c.token_id == LOCAL))
                     finish()
             yield count
             if not count:

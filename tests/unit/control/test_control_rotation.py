@@ -14,6 +14,7 @@ from headwater.control import database, local_token, stable_keys
 from headwater.control.keyring import fixed, ring_of
 from headwater.control.secrets import SEALED, key_id_of
 from headwater.control.service import open_control
+from headwater.control.tokens import LOCAL
 from headwater.errors import ConfigError
 
 HEADERS = {"X-Api-Key": "canary-6b1f0c"}
@@ -64,6 +65,16 @@ def test_everything_is_sealed_anew_and_nothing_of_it_changes(control, settings):
     assert opened(settings) == before
     assert control.audit.verify().entries == entries + 1  # the rotation; not each row that it touched
     assert control.version() == before[0].version
+
+
+def test_who_came_in_with_the_former_key_is_signed_out_and_nobody_else(control):
+    workspace = control.workspaces.get()
+    _, token = control.tokens.create(workspace.id, "script")
+    by_key, by_token = (
+        control.sessions.open_for_token(each, workspace.id, "192.0.2.1", "")[0] for each in (LOCAL, token.id)
+    )
+    control.rotation.rotate()
+    assert (control.sessions.find(by_key), control.sessions.find(by_token) is None) == (None, False)
 
 
 def test_a_process_that_runs_opens_and_seals_with_the_new_key_at_once(control, settings):
