@@ -10,8 +10,8 @@ import structlog
 from sqlalchemy.exc import SQLAlchemyError
 
 from headwater import sqlite
+from headwater.app.hourly import moments
 from headwater.app.source_retention import longest
-from headwater.clock import SteadyClock
 from headwater.config import Settings
 from headwater.control.service import Control
 from headwater.control.snapshot import Snapshot
@@ -21,7 +21,6 @@ from headwater.eventlog.contract import Eraser, Topic
 from headwater.eventlog.segments import SegmentLog
 from headwater.ingest.inbox import InboxMapper
 
-_EVERY_S: Final = 3_600
 _SWEPT_EVERY_S: Final = 1_800  # ours: nothing of suppressed people stays for longer than an hour
 _REJECTED_KEPT: Final = timedelta(days=7)
 
@@ -40,13 +39,7 @@ class Retention:
 
     async def run(self) -> None:
         """Expire records and ids once an hour, for the first time after an hour."""
-        clock = SteadyClock()
-        while True:
-            await asyncio.sleep(_EVERY_S)
-            moment = clock.moment()
-            if moment is None:
-                log.error("retention.skipped", reason="the clock was set; restart Headwater once it is right")
-                continue
+        async for moment in moments():
             try:
                 await asyncio.to_thread(expire, self._stored, self._settings, moment, self._days)
             except CorruptLogError as error:  # a block that cannot be read must not close the door
@@ -55,13 +48,7 @@ class Retention:
 
 async def retain_dead_letters(delivery: Delivery, settings: Settings) -> None:
     """Expire dead letters once an hour, for the first time after an hour; they stay counted."""
-    clock = SteadyClock()
-    while True:
-        await asyncio.sleep(_EVERY_S)
-        moment = clock.moment()
-        if moment is None:
-            log.error("retention.skipped", reason="the clock was set; restart Headwater once it is right")
-            continue
+    async for moment in moments():
         try:
             count = await delivery.expire_dead_letters(moment - timedelta(days=settings.retention_days))
         except sqlite.Error as error:  # a full disk passes; the next hour tries again
@@ -88,13 +75,7 @@ async def sweep_inbox(mapper: InboxMapper, eraser: Eraser) -> None:
 
 async def retain_audit(control: Control) -> None:
     """Expire the audit trail once an hour, for the first time after an hour; its chain holds."""
-    clock = SteadyClock()
-    while True:
-        await asyncio.sleep(_EVERY_S)
-        moment = clock.moment()
-        if moment is None:
-            log.error("retention.skipped", reason="the clock was set; restart Headwater once it is right")
-            continue
+    async for moment in moments():
         try:
             count = await asyncio.to_thread(control.audit.expire, moment)
         except SQLAlchemyError as error:  # a full disk passes; the next hour tries again

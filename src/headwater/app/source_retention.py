@@ -11,7 +11,7 @@ from typing import Final, NamedTuple
 
 import structlog
 
-from headwater.clock import SteadyClock
+from headwater.app.hourly import moments
 from headwater.control.snapshot import Snapshot
 from headwater.errors import CorruptLogError, LogUnavailableError
 from headwater.eventlog.contract import Eraser, Reader, Topic
@@ -19,7 +19,6 @@ from headwater.eventlog.erasing import Span, count, within
 from headwater.eventlog.expiring import Keep, Share, due, sequences, shares
 from headwater.eventlog.places import segments
 
-_EVERY_S: Final = 3_600.0  # as the log's own retention
 _TOPICS: Final = (Topic.EVENTS, Topic.INBOX, Topic.REJECTED)
 
 log = structlog.get_logger()
@@ -73,13 +72,7 @@ class SourceRetention:
 
     async def run(self) -> None:
         """Expire once an hour, for the first time after an hour."""
-        clock = SteadyClock()
-        while True:
-            await asyncio.sleep(_EVERY_S)
-            moment = clock.moment()
-            if moment is None:
-                log.error("retention.skipped", reason="the clock was set; restart Headwater once it is right")
-                continue
+        async for moment in moments():
             try:
                 await self.expire(moment)
             except (LogUnavailableError, CorruptLogError, OSError) as error:  # what is left goes an hour later

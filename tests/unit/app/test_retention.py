@@ -2,6 +2,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from headwater.app import hourly
 from headwater.app.retention import expire
 from headwater.clock import SteadyClock
 from headwater.config import Settings
@@ -36,3 +37,12 @@ async def test_old_segments_and_old_ids_expire_and_young_ones_stay(tmp_path):
     young = await log.append(Topic.EVENTS, "s", moment[0], [Record("m38", b"{}")])
     assert young.duplicates == (0,)
     await log.close()
+
+
+async def test_nothing_goes_in_an_hour_in_which_the_clock_was_set(monkeypatch):
+    told = iter([START, None, START + timedelta(hours=2)])
+    monkeypatch.setattr(hourly, "EVERY_S", 0.0)
+    monkeypatch.setattr(SteadyClock, "moment", lambda _: next(told))
+    found = hourly.moments()
+    assert [await anext(found), await anext(found)] == [START, START + timedelta(hours=2)]
+    await found.aclose()
