@@ -21,6 +21,7 @@ _STATES: Final = {
     "done": standing.State("Done", "ok"),
     "cancelled": standing.State("Cancelled", ""),
 }
+_TEXT_MAX: Final = 1_000  # ours: characters of a field that a link fills in
 _RATE_MAX: Final = 10_000.0
 
 
@@ -35,7 +36,9 @@ def routes(desk: Desk) -> list[Route]:
 
 
 async def _show(visit: Visit) -> Response:
-    return await _page(visit, dict.fromkeys(_FIELDS, ""))
+    """Show the form, filled in with what a link to it says."""
+    query = visit.request.query_params
+    return await _page(visit, {name: query.get(name, "")[:_TEXT_MAX] for name in _FIELDS})
 
 
 async def _page(

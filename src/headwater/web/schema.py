@@ -95,6 +95,7 @@ def _read(visit: Visit) -> dict[str, Any]:
         "switches": _SWITCHES,
         "settings": settings,
         "omitting": omitting,
+        "destinations": desk.control.destinations.all(visit.workspace.id, source.id),
         "others": [each for each in desk.control.sources.all(visit.workspace.id) if each.id != source.id],
         "days": _DAYS,
         **violations(desk, [source.id]),

@@ -1,6 +1,7 @@
 """The pages of a source's schema and of tracking plans, as a browser asks for them."""
 
 import asyncio
+import html
 import json
 import urllib.error
 
@@ -49,6 +50,21 @@ def test_what_was_seen_is_blocked_with_one_click(running, page, tmp_path, site):
     assert "Blocked" in shown
     assert "Allow Order" in shown
     assert '"Order <b>"' not in page("/sources/site/schema/export?type=TRACK")
+
+
+def test_what_was_blocked_and_is_allowed_again_leads_to_its_replay(running, page, tmp_path, site):
+    destination = running.control.destinations.create(
+        running.workspace.id, site, "webhook", name="Hook", settings={"url": "https://hook.example.org"}
+    )
+    observe(running, tmp_path, site, CALLS[0])
+    name = {"type": "TRACK", "name": "Order <b>"}
+    shown = page("/sources/site/schema", csrf=csrf(page("/sources/site/schema")), **name, allowed="false")
+    observe(running, tmp_path, site, CALLS[0] | {"messageId": "3"})
+    assert "Replay to" not in page("/sources/site/schema")
+    shown = page("/sources/site/schema", csrf=csrf(shown), **name, allowed="true")
+    address = f"/destinations/{destination.id}/replay?event=Order+%3Cb%3E"
+    assert html.escape(address) in shown
+    assert 'value="Order &lt;b&gt;"' in page(address)
 
 
 def test_many_names_are_shown_fifty_at_a_time(running, page, tmp_path, site):
