@@ -1,4 +1,6 @@
-"""Carries regulations out, one after the other: who else is meant, store by store, destinations, the proof.
+"""Carries regulations out: who else is meant, store by store, destinations, the proof.
+
+Who is meant is found, and suppressed, as soon as a regulation is there; deletions are done one after the other.
 
 What is done is noted after each step, so that a kill at any moment costs a step; every step may be done twice. What
 fails is tried again, ever later, for 72 hours; then it is told.
@@ -106,28 +108,57 @@ class Runner:
 
     def __init__(self, books: Books, ground: Ground, clock: Clock) -> None:
         self._books, self._ground, self._clock = books, ground, clock
-        self.woken = asyncio.Event()
+        self.woken, self._found = asyncio.Event(), asyncio.Event()
 
     async def run(self) -> None:
-        """Carry out what is due, and look for more."""
+        """Carry out what is due, and look for more; nobody's suppression waits while somebody else is deleted."""
+        await asyncio.gather(self._always(self.find, self.woken), self._always(self.delete, self._found))
+
+    async def _always(self, work: Callable[[], Awaitable[None]], woken: asyncio.Event) -> None:
         while True:
             try:
-                await self.step()
+                await work()
             except Exception as error:  # noqa: BLE001 - the outermost loop: a full disk passes, the next look goes on
                 _log.error("regulations.failed", error=type(error).__name__)
-            self.woken.clear()
+            woken.clear()
             try:
                 async with asyncio.timeout(_EVERY_S):
-                    await self.woken.wait()
+                    await woken.wait()
             except TimeoutError:
                 continue
 
     async def step(self) -> None:
         """Try everything that is due once."""
-        for work in await asyncio.to_thread(self._books.due):
-            receipt = receipt_of(work.receipt)
-            if receipt.next_try_at is None or datetime.fromisoformat(receipt.next_try_at) <= self._clock():
-                await self._try(work, receipt)
+        await self.find()
+        await self.delete()
+
+    async def find(self) -> None:
+        """Find out who is meant by what is new, and suppress them where the type says so."""
+        due = await self._due()
+        new = [each for each in due if not each[1].is_resolved]
+        for work, receipt in new:
+            await self._try(work, receipt, self._find)
+            self._found.set()
+        suppressed = [(work, receipt) for work, receipt in due if receipt.is_resolved and not work.type.deletes]
+        if suppressed:
+            await self._ground.settle()
+        for work, receipt in suppressed:
+            await self._end(work, receipt)
+
+    async def delete(self) -> None:
+        """Delete those who were found, one regulation after the other."""
+        for work, receipt in await self._due():
+            if receipt.is_resolved and work.type.deletes:
+                await self._try(work, receipt, self._delete)
+
+    async def _due(self) -> list[tuple[Work, Receipt]]:
+        now, due = self._clock(), await asyncio.to_thread(self._books.due)
+        found = [(work, receipt_of(work.receipt)) for work in due]
+        return [
+            (work, receipt)
+            for work, receipt in found
+            if receipt.next_try_at is None or datetime.fromisoformat(receipt.next_try_at) <= now
+        ]
 
     async def preview(self, subjects: frozenset[Subject], reach: Reach, *, follows_links: bool) -> dict[str, Any]:
         """Return {"linked": [...], "stores": [{"name", "count"}], "destinations": [...]} without a change."""
@@ -152,39 +183,50 @@ class Runner:
             return {each: each for each in subjects}
         return await linked(self._ground.reader, subjects, reach, self._ground.users_of)
 
-    async def _try(self, work: Work, receipt: Receipt) -> None:
+    async def _try(self, work: Work, receipt: Receipt, carry_out: Callable[[Work, Receipt], Awaitable[None]]) -> None:
         """Do what is left of a regulation, and note how that ended."""
         receipt.tries += 1
         receipt.next_try_at = None
         if not await self._noted(work, Status.RUNNING, receipt):
             return
         try:
-            whom = await self._whom(work, receipt)
-            if work.type.deletes:
-                await self._empty(work, receipt, whom)
-                if work.type.asks_destinations:
-                    await self._ask_destinations(work, receipt, whom)
+            await carry_out(work, receipt)
         except (HeadwaterError, OSError) as error:
             await self._later(work, receipt, error)
-            return
-        parts: list[StoreResult | DestinationResult] = [*receipt.stores, *receipt.destinations]
-        if any(not each.status.is_over for each in parts):
-            await self._later(work, receipt, None)
-            return
-        if work.type.deletes:
-            receipt.note_search(await asyncio.to_thread(search, self._ground.data_dir, whom))
-        await self._noted(work, overall(each.status for each in parts), receipt)
-        _log.info("regulation.finished", regulation=work.id, type=work.type.value, tries=receipt.tries)
 
-    async def _whom(self, work: Work, receipt: Receipt) -> Person:
-        if receipt.is_resolved:
-            return person(work.subjects)
+    async def _find(self, work: Work, receipt: Receipt) -> None:
+        """Keep who is meant, and suppress them; what is tried from then on is the deletion."""
         because = await self._resolve(work.subjects, work.reach, follows_links=work.follows_links)
         receipt.linked = {kind.value: sum(each.kind is kind for each in because) for kind in Kind}
-        receipt.is_resolved = True
+        receipt.is_resolved, receipt.tries = True, 0 if work.type.deletes else receipt.tries
         await asyncio.to_thread(self._books.resolved, work, because, receipt.shape())
+
+    async def _delete(self, work: Work, receipt: Receipt) -> None:
+        """Empty all stores, tell destinations, and search."""
         await self._ground.settle()
-        return person(set(because))
+        whom = person(work.subjects)
+        await self._empty(work, receipt, whom)
+        if work.type.asks_destinations:
+            await self._ask_destinations(work, receipt, whom)
+        if _is_over(receipt) and await self._is_found(receipt, whom):
+            # What was under way while a store was emptied has come to rest in it since: a delivery that failed then.
+            for each in receipt.stores:
+                each.status = Status.RUNNING
+            await self._empty(work, receipt, whom)
+            await self._is_found(receipt, whom)
+        if _is_over(receipt):
+            await self._end(work, receipt)
+        else:
+            await self._later(work, receipt, None)
+
+    async def _is_found(self, receipt: Receipt, whom: Person) -> bool:
+        found = await asyncio.to_thread(search, self._ground.data_dir, whom)
+        receipt.note_search(found)
+        return bool(found.found)
+
+    async def _end(self, work: Work, receipt: Receipt) -> None:
+        await self._noted(work, overall(each.status for each in _parts(receipt)), receipt)
+        _log.info("regulation.finished", regulation=work.id, type=work.type.value, tries=receipt.tries)
 
     async def _empty(self, work: Work, receipt: Receipt, whom: Person) -> None:
         """Empty one store after the other; one that fails keeps none of the others from it."""
@@ -241,7 +283,7 @@ class Runner:
     async def _later(self, work: Work, receipt: Receipt, error: Exception | None) -> None:
         """Try again after a while, or give up."""
         reason = "" if error is None else _sentence(error)
-        parts: list[StoreResult | DestinationResult] = [*receipt.stores, *receipt.destinations]
+        parts = _parts(receipt)
         if isinstance(error, ConflictError) or self._clock() >= work.begins_at + RETRY_FOR:
             for each in parts:
                 if not each.status.is_over:
@@ -261,6 +303,14 @@ class Runner:
 
     def _now(self) -> str:
         return self._clock().isoformat()
+
+
+def _parts(receipt: Receipt) -> list[StoreResult | DestinationResult]:
+    return [*receipt.stores, *receipt.destinations]
+
+
+def _is_over(receipt: Receipt) -> bool:
+    return all(each.status.is_over for each in _parts(receipt))
 
 
 def _sentence(error: Exception) -> str:

@@ -166,3 +166,76 @@ def test_the_search_tells_which_files_still_name_them(tmp_path):
     runner, _ = made(books, directory=tmp_path)
     asyncio.run(runner.step())
     assert books.receipt["search"]["found"] == {"state": 1}
+
+
+class Several(Books):
+    """Two regulations: somebody is deleted, somebody else only suppressed."""
+
+    def __init__(self):
+        super().__init__()
+        self.open = {
+            "r": replace(self.work, id="r"),
+            "q": replace(self.work, id="q", type=RegulationType.SUPPRESS_ONLY),
+        }
+        self.suppressed = asyncio.Event()
+        self.loop = asyncio.get_running_loop()
+
+    def due(self):
+        return list(self.open.values())
+
+    def resolved(self, work, _because, receipt):
+        self.open[work.id] = replace(work, receipt=receipt)
+
+    def note(self, work, status, receipt, _reason):
+        self.open[work.id] = replace(work, receipt=receipt)
+        if status.is_over:
+            del self.open[work.id]
+            self.loop.call_soon_threadsafe(self.suppressed.set)
+        return True
+
+
+async def test_nobodys_suppression_waits_while_somebody_else_is_deleted():
+    class Slow(Shelf):
+        async def count(self, _person, _reach):
+            began.set()
+            await asyncio.Event().wait()
+
+    began = asyncio.Event()
+    books = Several()
+    del books.open["q"]
+    runner, _ = made(books, Slow("slow"))
+    running = asyncio.create_task(runner.run())
+    async with asyncio.timeout(10):
+        await began.wait()
+        books.open["q"] = replace(books.work, id="q", type=RegulationType.SUPPRESS_ONLY)
+        runner.woken.set()
+        await books.suppressed.wait()
+    assert set(books.open) == {"r"}
+    running.cancel()
+
+
+def test_what_came_to_rest_after_a_store_was_emptied_is_taken_out_as_well(tmp_path):
+    left = tmp_path / "state.sqlite"
+
+    class Late(Shelf):
+        """Events that were under way are put down once the store was emptied for the first time."""
+
+        async def erase(self, person, reach):
+            found = await super().erase(person, reach)
+            if found == 3:
+                left.write_text("somebody-long-enough")
+            else:
+                left.unlink(missing_ok=True)
+            return found
+
+        async def count(self, _person, _reach):
+            return self.records
+
+    books = Books()
+    books.work = replace(books.work, subjects=frozenset({Subject(Kind.USER, "somebody-long-enough")}))
+    runner, _ = made(books, Late("delivery"), directory=tmp_path)
+
+    asyncio.run(runner.step())
+    assert books.status is Status.FINISHED
+    assert counts(books) == [("delivery", 3, 3, 0)]
+    assert (books.receipt["search"]["found"], left.exists()) == ({}, False)
