@@ -131,7 +131,9 @@ def test_only_the_providers_own_key_signs(website, provider):
     provider.person |= {"email": "ann@example.com"}
     provider.signing = RSAKey.generate_key(2048, {"kid": provider.key.kid})
     assert refused(website, Browser(website.url))
-    provider.signing, provider.algorithm = provider.key, "none"
+    provider.signing, provider.algorithm = provider.key, "HS256"  # the public key taken for a secret
+    assert refused(website, Browser(website.url))
+    provider.algorithm = "none"
     assert refused(website, Browser(website.url))
 
 
@@ -179,7 +181,12 @@ def test_a_provider_that_names_itself_differently_or_is_away_leaves_the_password
     answer = Browser(website.url).ask("/sign-in/oidc")
     assert answer.status == 503
     assert "names itself differently" in answer.text
+    provider.named = None
+    assert Browser(website.url).ask("/sign-in/oidc").status == 503  # left alone for a moment, whoever asks
+    website.later_s = 5
+    assert Browser(website.url).ask("/sign-in/oidc").status == 303
     provider.close()
+    website.later_s += 3_601
     assert Browser(website.url).ask("/sign-in/oidc").status == 503
     assert Browser(website.url).sign_in().status == 303
 

@@ -8,7 +8,7 @@ from typing import Final
 from starlette.responses import StreamingResponse
 
 from headwater.control.api import parameters
-from headwater.control.api.door import Answer, Asked, Operation, Query
+from headwater.control.api.door import TRIAL, Answer, Asked, Operation, Query
 from headwater.control.api.models import audit as models
 from headwater.control.api.paging import Pager
 from headwater.control.audit.exporting import FORMATS, lines, shape
@@ -42,8 +42,16 @@ class AuditOperations:
         return [
             Operation("GET", f"/{_LIST}", owner, self._list, answer=models.AuditEvents, query=_CHOOSE, paged=True),
             # A POST: it leaves an entry of its own.
-            Operation("POST", export, owner, self._export, query=(*_CHOOSE, _FORMAT), files=tuple(FORMATS.values())),
-            Operation("GET", f"/{_LIST}/verification", owner, self._verify, answer=models.Verified),
+            Operation(
+                "POST",
+                export,
+                owner,
+                self._export,
+                query=(*_CHOOSE, _FORMAT),
+                files=tuple(FORMATS.values()),
+                cost=TRIAL,
+            ),
+            Operation("GET", f"/{_LIST}/verification", owner, self._verify, answer=models.Verified, cost=TRIAL),
         ]
 
     def _list(self, asked: Asked) -> Answer:

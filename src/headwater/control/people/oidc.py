@@ -5,6 +5,7 @@ Rules: OpenID Connect Core 1.0 section 3.1, Discovery 1.0, RFC 7636 (PKCE), RFC 
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import secrets
 from dataclasses import dataclass, field
@@ -28,6 +29,7 @@ _Model = TypeVar("_Model")
 _ALGORITHMS: Final = ("RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA")
 _KEPT_FOR: Final = timedelta(hours=1)  # ours: how long the provider's description and keys are taken as they were
 _AGAIN_AFTER: Final = timedelta(minutes=1)  # ours: how soon its keys are asked for again when one is not among them
+_FAILED_FOR: Final = timedelta(seconds=5)  # ours: how long a provider that is away is left alone
 _LEEWAY_S: Final = 60  # between its clock and ours
 _CHARS_MAX: Final = 20_000  # of a code or a token
 _SUBJECT_CHARS_MAX: Final = 255  # OpenID Connect Core, section 2: `sub`
@@ -91,6 +93,8 @@ class Provider:
     def __init__(self, registration: Registration, http: Http, clock: Clock) -> None:
         self._own, self._http, self._clock = registration, http, clock
         self._known: _Known | None = None
+        self._failed: tuple[RequestError, datetime] | None = None
+        self._asking = asyncio.Lock()
 
     async def begin(self, redirect_uri: str) -> tuple[str, Begun]:
         """Return the provider's address where the browser goes, and what it keeps meanwhile.
@@ -201,20 +205,34 @@ class Provider:
         )
 
     async def _provider(self, *, anew: bool = False) -> _Known:
-        now = self._clock()
-        if self._known is not None and not anew and now - self._known.asked_at < _KEPT_FOR:
+        """Return what is known of the provider; whoever opens the sign-in page on and on does not ask it each time.
+
+        Raises:
+            RequestError: 503, it does not answer as a provider, or did not a moment ago.
+        """
+        async with self._asking:
+            now = self._clock()
+            if self._known is not None and now - self._known.asked_at < (_AGAIN_AFTER if anew else _KEPT_FOR):
+                return self._known
+            if self._failed is not None and now - self._failed[1] < _FAILED_FOR:
+                raise self._failed[0]
+            try:
+                self._known = await self._described(now)
+            except RequestError as error:
+                self._failed = error, now
+                raise
             return self._known
+
+    async def _described(self, now: datetime) -> _Known:
         at = f"{self._own.issuer.rstrip('/')}/.well-known/openid-configuration"
         described = _decoded(await self._ask("GET", at), _Described)
         if described.issuer != self._own.issuer:
             raise _no_provider("it names itself differently; set OIDC_ISSUER to exactly what it says")
         found = _decoded(await self._ask("GET", described.jwks_uri), dict)
         try:
-            keys = KeySet.import_key_set(found)  # type: ignore[arg-type] # whatever it is, the library judges it
+            return _Known(described, KeySet.import_key_set(found), now)  # type: ignore[arg-type] # the library judges it
         except (JoseError, ValueError, KeyError, TypeError) as error:
             raise _no_provider("its keys cannot be read") from error
-        self._known = _Known(described, keys, now)
-        return self._known
 
     async def _ask(self, method: str, url: str, body: bytes = b"", headers: dict[str, str] | None = None) -> Answer:
         try:
