@@ -16,42 +16,61 @@ import click
 from headwater import __version__
 from headwater.errors import HeadwaterError
 
-# Name and one line for each command, in the order of a newcomer's day; a test holds it against the modules.
-COMMANDS: Final = {
-    "demo": "Run everything with a simulated ActiveCampaign account.",
-    "serve": "Run the service.",
-    "setup-link": "Print the link where the first person sets Headwater up.",
-    "set-password": "Give somebody who has forgotten theirs another password.",
-    "token": "Make and revoke Public API tokens.",
-    "workspaces": "Make and name workspaces.",
-    "users": "List members, change what they may do, remove them.",
-    "invites": "Invite people to the workspace.",
-    "sources": "List, add and change sources.",
-    "schema": "See what sources send, and block what they should not.",
-    "plans": "Write down what sources shall send, and hold them to it.",
-    "destinations": "List, add and change destinations.",
-    "filters": "Choose which events a destination gets, and what of them.",
-    "mappings": "Choose what a destination's events look like.",
-    "functions": "Write, test and use JavaScript of your own.",
-    "warehouses": "List, add and change warehouses.",
-    "activecampaign": "Connect ActiveCampaign accounts, read their history back, compare.",
-    "tail": "Watch events arrive.",
-    "sync": "Load what is waiting into the warehouse now.",
-    "query": "Ask the warehouse in SQL.",
-    "replay": "Deliver events again from the log.",
-    "replays": "See how far replays are, and end them.",
-    "dead-letters": "See and retry what could not be delivered.",
-    "rejections": "See what was refused, and why.",
-    "alerts": "See what is wrong, and choose who is told.",
-    "privacy": "Suppress people, delete or export what there is of them.",
-    "audit": "See who changed what.",
-    "secrets": "See and change the key of stored credentials.",
-    "export": "Print the whole configuration as a file.",
-    "apply": "Make a workspace as a file says.",
-    "doctor": "Check configuration, disk, clock and connections.",
-    "bench": "Measure this machine.",
-    "simulate": "Play the outside world for tests and demos.",
+# Name and one line for each command, grouped, in the order of a newcomer's day; a test holds it against the modules.
+GROUPS: Final = {
+    "Start": {
+        "demo": "Run everything with a simulated ActiveCampaign account.",
+        "serve": "Run the service.",
+        "setup-link": "Print the link where the first person sets Headwater up.",
+        "set-password": "Give somebody who has forgotten theirs another password.",
+        "token": "Make and revoke Public API tokens.",
+        "doctor": "Check configuration, disk, clock and connections.",
+    },
+    "Workspaces and people": {
+        "workspaces": "Make and name workspaces.",
+        "users": "List members, change what they may do, remove them.",
+        "invites": "Invite people to the workspace.",
+        "audit": "See who changed what.",
+        "privacy": "Suppress people, delete or export what there is of them.",
+        "secrets": "See and change the key of stored credentials.",
+    },
+    "Where events come from": {
+        "sources": "List, add and change sources.",
+        "labels": "Sort sources by words of your own.",
+        "schema": "See what sources send, and block what they should not.",
+        "plans": "Write down what sources shall send, and hold them to it.",
+        "activecampaign": "Connect ActiveCampaign, read its history back, compare.",
+    },
+    "Where events go": {
+        "destinations": "List, add and change destinations.",
+        "filters": "Choose which events a destination gets, and what of them.",
+        "mappings": "Choose what a destination's events look like.",
+        "functions": "Write, test and use JavaScript of your own.",
+        "warehouses": "List, add and change warehouses.",
+    },
+    "See and ask": {
+        "tail": "Watch events arrive.",
+        "query": "Ask the warehouse in SQL.",
+        "overview": "See what became of events, and how many came.",
+        "rejections": "See what was refused, and why.",
+        "dead-letters": "See and retry what could not be delivered.",
+        "alerts": "See what is wrong, and choose who is told.",
+    },
+    "Do it again": {
+        "sync": "Load what is waiting into the warehouse now.",
+        "replay": "Deliver events again from the log.",
+        "replays": "See how far replays are, and end them.",
+    },
+    "All of it as a file": {
+        "export": "Print the whole configuration as a file.",
+        "apply": "Make a workspace as a file says.",
+    },
+    "For tests": {
+        "bench": "Measure this machine.",
+        "simulate": "Play the outside world for tests and demos.",
+    },
 }
+COMMANDS: Final = {name: line for commands in GROUPS.values() for name, line in commands.items()}
 
 
 class _Commands(click.Group):
@@ -70,8 +89,10 @@ class _Commands(click.Group):
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         del ctx
-        with formatter.section("Commands"):
-            formatter.write_dl(list(COMMANDS.items()))
+        width = max(map(len, COMMANDS))
+        for group, commands in GROUPS.items():
+            with formatter.section(group):
+                formatter.write_dl([(name.ljust(width), line) for name, line in commands.items()])
 
 
 @click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})

@@ -164,6 +164,27 @@ def allow(at: Server, source: str, *, json_: bool, **chosen: Any) -> None:
     _change(at, source, chosen, allowed=True, json_=json_)
 
 
+@command.command()
+@click.argument("source")
+@json_option
+@server.options
+def blocked(at: Server, source: str, *, json_: bool) -> None:
+    """List the names that are blocked one by one, also those that never came.
+
+    \b
+    Example:
+      headwater schema blocked website
+    """
+    found = at.pages(f"{_path(at, source)}/blocked", "names")
+    if json_:
+        printing.as_json(found)
+        return
+    rows = [(each["type"].lower(), each["name"] or None, each["property"] or None) for each in found]
+    printing.table(
+        ("type", "name", "property"), rows, empty="No name is blocked; `headwater schema set` tells the rest."
+    )
+
+
 @command.command("set")
 @click.argument("source")
 @click.option("--track", "track", multiple=True, metavar="WHAT=HOW", help="allow, block or omit; see the example.")

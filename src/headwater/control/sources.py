@@ -56,10 +56,10 @@ class Sources:
         Raises:
             NotFoundError: this workspace has none of this id.
         """
-        for source in self.all(workspace_id):
-            if source_id in {source.id, source.slug}:
-                return source
-        raise NotFoundError(f"There is no source {source_id[:60]!r}; GET /sources lists them.")
+        with self._engine.connect() as connection:
+            found = rows.source_id(connection, workspace_id, source_id)
+            (source,) = read_sources(connection, self._box, self._catalog, workspace_id=workspace_id, source_id=found)
+        return source
 
     def create(
         self,
@@ -236,6 +236,7 @@ def read_sources(
     catalog: Catalog,
     *,
     workspace_id: str | None = None,
+    source_id: str | None = None,
     reveal: bool = False,
 ) -> list[Source]:
     """Return the sources of one workspace, or of all, oldest first.
@@ -245,10 +246,14 @@ def read_sources(
         box: opens the webhook secrets.
         catalog: knows the types.
         workspace_id: None for all.
+        source_id: only this one.
         reveal: with secrets, for the engines; otherwise masked.
     """
     keys: dict[str, list[str]] = {}
-    for key in connection.execute(select(write_keys).order_by(write_keys.c.created_at, write_keys.c.write_key)):
+    wanted = select(write_keys).order_by(write_keys.c.created_at, write_keys.c.write_key)
+    if source_id is not None:
+        wanted = wanted.where(write_keys.c.source_id == source_id)
+    for key in connection.execute(wanted):
         keys.setdefault(key.source_id, []).append(key.write_key)
     found = (
         select(sources, workspaces.c.region)
@@ -257,7 +262,9 @@ def read_sources(
     )
     if workspace_id is not None:
         found = found.where(sources.c.workspace_id == workspace_id)
-    labels = read_labels(connection, workspace_id)
+    if source_id is not None:
+        found = found.where(sources.c.id == source_id)
+    labels = read_labels(connection, workspace_id, source_id)
     return [
         replace(_source(row, keys.get(row.id, []), box, catalog, reveal=reveal), labels=tuple(labels.get(row.id, ())))
         for row in connection.execute(found)

@@ -1,6 +1,8 @@
 """A workspace as a file: exported, applied to an empty installation, exported again: the same."""
 
 import json
+import re
+from pathlib import Path
 
 import pytest
 import yaml
@@ -11,7 +13,9 @@ from plane import API_KEY, starting
 
 from headwater.cli import root
 from headwater.cli.configuration import document
+from headwater.control.api import described
 
+HOOK = "https://example.com/hook"
 CODE = "async function onTrack(event) {\n  return event;\n}\n"
 
 
@@ -376,3 +380,75 @@ def _sorted(part):
 def test_any_value_is_read_as_it_was_written(value):
     text = yaml.dump({"v": value}, Dumper=document._Dumper, allow_unicode=True, width=120)
     assert yaml.load(text, Loader=document._Loader) == {"v": value}  # noqa: S506 - a SafeLoader
+
+
+IN_THE_FILE = {
+    "/activecampaign/connections",
+    "/activecampaign/connections/{connectionId}",
+    "/alerts/channels",
+    "/alerts/channels/{channelId}",
+    "/alerts/rules",
+    "/alerts/rules/{ruleId}",
+    "/destination/{destinationId}/filters",
+    "/destination/{destinationId}/filters/{filterId}",
+    "/destinations",
+    "/destinations/{destinationId}",
+    "/destinations/{destinationId}/subscriptions",
+    "/destinations/{destinationId}/subscriptions/{subscriptionId}",
+    "/functions",
+    "/functions/{functionId}",
+    "/functions/{functionId}/deploy",
+    "/insert-function-instances",
+    "/insert-function-instances/{instanceId}",
+    "/labels",
+    "/labels/{key}/{value}",
+    "/sources",
+    "/sources/{sourceId}",
+    "/sources/{sourceId}/labels",
+    "/sources/{sourceId}/schema",
+    "/sources/{sourceId}/settings",
+    "/tracking-plans",
+    "/tracking-plans/{trackingPlanId}",
+    "/tracking-plans/{trackingPlanId}/rules",
+    "/tracking-plans/{trackingPlanId}/sources",
+    "/warehouses",
+    "/warehouses/{warehouseId}",
+    "/warehouses/{warehouseId}/advanced-sync-schedule",
+    "/warehouses/{warehouseId}/connected-sources/{sourceId}",
+    "/warehouses/{warehouseId}/rules",
+    "/warehouses/{warehouseId}/selective-sync",
+    "/workspaces/{workspaceId}",
+}
+"""Where what changes is configuration, and so is in the file."""
+
+
+def test_everything_that_changes_anything_is_in_the_file_or_said_to_be_left_out(shared):
+    page = (Path(__file__).parents[3] / "docs" / "configuration-file.md").read_text()
+    table = page.partition("## Not in the file")[2].partition("\n\nFor scripts")[0]
+    left_out = {path for row in table.splitlines() if row.startswith("| `") for path in re.findall(r"`(/[^`]*)`", row)}
+    paths = described(shared.routes)["paths"]
+    changing = {path for path, methods in paths.items() if methods.keys() & {"post", "put", "patch", "delete"}}
+    assert changing == IN_THE_FILE | left_out
+    assert not IN_THE_FILE & left_out
+
+
+def test_labels_and_what_became_of_events_are_told_at_the_shell(fresh):
+    assert "makes one" in run(fresh, "labels", "list").stderr
+    assert "Made team:web." in run(fresh, "labels", "create", "team:web", "--description", "Theirs").stdout
+    run(fresh, "sources", "create", "site", "--type", "http-api")
+    assert "site has team:web." in run(fresh, "labels", "give", "site", "team:web").stdout
+    assert re.search(r"team:web\s+1\s+Theirs", run(fresh, "labels", "list").stdout)
+    assert "site has no labels." in run(fresh, "labels", "give", "site", "--only").stdout
+    assert json.loads(run(fresh, "labels", "list", "--json").stdout) == [
+        {"key": "team", "value": "web", "description": "Theirs"}
+    ]
+    assert "Deleted" in run(fresh, "labels", "delete", "team:web").stdout
+    assert "KEY:VALUE" in run(fresh, "labels", "delete", "team", fails=True).stderr
+    applied(fresh, {"destinations": [{"source": "site", "name": "H", "type": "webhook", "settings": {"url": HOOK}}]})
+    told = run(fresh, "overview", "source", "site", "--since", "24h").stdout
+    assert re.search(r"successfully-received\s+0", told)
+    assert re.search(r"filtered-at-destination\s+H\s+2\s+FILTERED_BY_RULES 2", told)
+    assert len(json.loads(run(fresh, "overview", "source", "site", "--json").stdout)) == 6
+    assert "Nothing came" in run(fresh, "overview", "volume", "--by", "event").stderr
+    run(fresh, "schema", "block", "site", "Never seen")
+    assert re.search(r"track\s+Never seen", run(fresh, "schema", "blocked", "site").stdout)

@@ -99,8 +99,10 @@ class Labels:
             return read_labels(connection, workspace_id).get(source, [])
 
 
-def read_labels(connection: Connection, workspace_id: str | None = None) -> dict[str, list[Label]]:
-    """Return the labels of sources by the source's id, those of one workspace or of all."""
+def read_labels(
+    connection: Connection, workspace_id: str | None = None, source_id: str | None = None
+) -> dict[str, list[Label]]:
+    """Return the labels of sources by the source's id: of one, of one workspace, or of all."""
     found = (
         select(source_labels.c.source_id, labels.c.key, labels.c.value, labels.c.description)
         .join(labels, labels.c.id == source_labels.c.label_id)
@@ -109,9 +111,11 @@ def read_labels(connection: Connection, workspace_id: str | None = None) -> dict
     )
     if workspace_id is not None:
         found = found.where(sources.c.workspace_id == workspace_id)
+    if source_id is not None:
+        found = found.where(sources.c.id == source_id)
     by_source: dict[str, list[Label]] = {}
-    for source_id, *members in connection.execute(found):
-        by_source.setdefault(source_id, []).append(Label(*members))
+    for having, *members in connection.execute(found):
+        by_source.setdefault(having, []).append(Label(*members))
     return by_source
 
 
