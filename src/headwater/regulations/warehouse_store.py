@@ -70,9 +70,9 @@ class WarehouseStore:
         return sum(rows for each in removed for table, rows in each.rows.items() if _is_counted(table))
 
     def _count(self, person: Person, reach: Reach) -> int:
-        module = shelf.take(_SHELF, self._place.type)
-        if module.Warehouse.dialect not in _COUNTS_IN:
+        if not can_be_asked(self._place.type):
             return 0
+        module = shelf.take(_SHELF, self._place.type)
         settings = msgspec.convert(dict(self._place.settings), module.Settings)
         asking: Reading = module.Reading(settings, self._place.home)
         try:
@@ -88,7 +88,18 @@ class WarehouseStore:
         return count
 
 
+def can_be_asked(warehouse_type: str) -> bool:
+    """Tell whether a warehouse of this type reads the conditions of `rows_of`."""
+    return shelf.take(_SHELF, warehouse_type).Warehouse.dialect in _COUNTS_IN
+
+
 def _statements(tables: Sequence[CatalogTable], person: Person, reach: Reach) -> list[str]:
+    found = rows_of(tables, person, reach)
+    return [f"select count(*) as n from {rows}" for _, rows in found]  # noqa: S608 - of quoted names and texts
+
+
+def rows_of(tables: Sequence[CatalogTable], person: Person, reach: Reach) -> list[tuple[str, str]]:
+    """Return each table that may hold rows of theirs: `schema.table`, and the table with its condition, as SQL."""
     schemas = frozenset(reach.sources.values())
     found = []
     for table in tables:
@@ -99,7 +110,7 @@ def _statements(tables: Sequence[CatalogTable], person: Person, reach: Reach) ->
             continue
         if where := condition(person, columns):
             named = f"{quote_ident(table.schema)}.{quote_ident(table.name)}"
-            found.append(f"select count(*) as n from {named} where {where}")  # noqa: S608 - quoted
+            found.append((f"{table.schema}.{table.name}", f"{named} where {where}"))
     return found
 
 

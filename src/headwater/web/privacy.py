@@ -151,7 +151,7 @@ async def _export(visit: Visit) -> Response:
     file_format = checked_format(visit.form.get("format", "ndjson"))
     control, workspace_id = visit.desk.control, visit.workspace.id
     await asyncio.to_thread(note_export, control, workspace_id, len(subjects), file_format)
-    made = PersonExport(control, visit.desk.live.reader)
+    made = PersonExport(control, visit.desk.live.reader, visit.desk.asking)
     lines = made.lines(workspace_id, subjects, file_format, follows_links="alone" not in visit.form)
     headers = {**HEADERS, "content-disposition": f'attachment; filename="person.{file_format}"'}
     return StreamingResponse(lines, media_type=FORMATS[file_format], headers=headers)

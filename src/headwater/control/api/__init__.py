@@ -137,7 +137,7 @@ def _operations(parts: Parts) -> list[Operation]:
         *DeliveryOperations(control, pipeline).operations(),
         *DeadLetterOperations(control, pipeline).operations(),
         *ReplayOperations(control, pager, pipeline).operations(),
-        *RegulationOperations(control, pager, pipeline, parts.live).operations(),
+        *RegulationOperations(control, pager, pipeline, parts.live, asking).operations(),
         *QueryOperations(control, asking).operations(),
         *AlertOperations(control, pager, parts.alerts).operations(),
         *UnmappedOperations(control, pipeline).operations(),

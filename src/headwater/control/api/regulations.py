@@ -17,6 +17,7 @@ from headwater.control.api.models import Done
 from headwater.control.api.models import privacy as models
 from headwater.control.api.paging import Pager
 from headwater.control.api.parameters import choice
+from headwater.control.asking import Asking
 from headwater.control.live import Live
 from headwater.control.models import Role
 from headwater.control.moments import text_of
@@ -80,10 +81,10 @@ class Export(msgspec.Struct, forbid_unknown_fields=True):
 class RegulationOperations:
     """Everything about the rights of people whose events are here."""
 
-    def __init__(self, control: Control, pager: Pager, pipeline: Pipeline, live: Live) -> None:
+    def __init__(self, control: Control, pager: Pager, pipeline: Pipeline, live: Live, asking: Asking) -> None:
         self._control, self._pager, self._pipeline = control, pager, pipeline
         self._live = live
-        self._export_of = PersonExport(control, live.reader)
+        self._export_of = PersonExport(control, live.reader, asking)
 
     def operations(self) -> list[Operation]:
         """Return the operations with the role each needs."""
@@ -183,7 +184,7 @@ class RegulationOperations:
         )
 
     async def export(self, asked: Asked) -> Answer:
-        """Return all events of people that the log holds, as a file."""
+        """Return all events of people that the log holds, and as NDJSON their rows in warehouses, as a file."""
         wanted, workspace_id = asked.body, asked.caller.workspace_id
         subjects, file_format = people(wanted.subjectType, wanted.subjectIds), checked_format(wanted.format)
         await asyncio.to_thread(note_export, self._control, workspace_id, len(subjects), file_format)
