@@ -3,15 +3,21 @@
 import threading
 import time
 import urllib.request
+from datetime import timedelta
 from urllib.parse import urlencode
 
 import pytest
 from cookies import Browser
+from sqlalchemy import update
 from website import Website, opened
 
+from headwater.clock import now
 from headwater.control.audit import trail
+from headwater.control.database import noting
+from headwater.control.moments import text_of
 from headwater.control.people.invites import Wanted
 from headwater.control.people.sessions import LASTS
+from headwater.control.people.tables import sessions
 
 PASSWORD = "correct horse battery"
 FORM = {"name": "Ann", "email": "Ann@example.com", "password": PASSWORD, "again": PASSWORD}
@@ -281,6 +287,21 @@ def test_passwords_that_are_not_tried_any_more_fill_no_trail(website, browser):
             break
         time.sleep(0.02)
     assert sorted(noted) == sorted([bo.id, *[ann.id] * 10])
+
+
+def test_a_first_password_is_set_soon_after_signing_in_and_not_in_an_old_session(website):
+    website.owner()
+    control, new = website.control, {"new": "quite another one", "again": "quite another one"}
+    bo = control.users.add(website.workspace.id, "bo@example.com", "Bo", "member").user
+    browser = Browser(website.url, {"headwater": control.sessions.open(bo.id, "", "")[0]})
+    with noting(control._engine) as connection:
+        connection.execute(update(sessions).values(created_at=text_of(now() - timedelta(minutes=16))))
+    answer = browser.send("/default/profile/password", "/default/profile", **new)
+    assert (answer.status, "Sign out and in again" in answer.text) == (422, True)
+    assert not control.users.find(bo.id).has_password
+    browser.cookies = {"headwater": control.sessions.open(bo.id, "", "")[0]}
+    assert browser.send("/default/profile/password", "/default/profile", **new).status == 303
+    assert control.users.find(bo.id).has_password
 
 
 def test_an_unknown_invitation_is_a_page_that_says_so(browser):

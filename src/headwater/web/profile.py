@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+from datetime import timedelta
 from typing import Any, Final
 
 from starlette.responses import RedirectResponse, Response
@@ -32,6 +33,7 @@ _SYSTEMS: Final = (
     ("Mac OS", "macOS"),
     ("Linux", "Linux"),
 )
+_FRESH: Final = timedelta(minutes=15)  # ours: since signing in, for what nothing else proves
 
 
 def routes(desk: Desk) -> list[Route]:
@@ -76,6 +78,7 @@ async def _change_password(visit: Visit) -> Response:
     control, form, user_id = visit.desk.control, visit.form, _user(visit)
     given = form.get("present", ""), form.get("new", ""), address_of(visit.request)
     try:
+        await asyncio.to_thread(_admit_first, visit, user_id)
         forms.same_twice(form, "new")
         await visit.desk.hashing.run(control.credentials.change_password, user_id, *given)
     except InvalidRequestError as error:
@@ -87,6 +90,19 @@ async def _change_password(visit: Visit) -> Response:
     answer = RedirectResponse(visit.path("profile", changed="password"), 303, HEADERS)
     visit.desk.door.keep(visit.request, secret, answer)
     return answer
+
+
+def _admit_first(visit: Visit, user_id: str) -> None:
+    """Return when whoever has no password yet may set one: a session that was stolen would be theirs for ever.
+
+    Raises:
+        InvalidRequestError: they signed in too long ago.
+    """
+    user, stored = visit.desk.control.users.find(user_id), visit.session.stored
+    is_fresh = stored is not None and visit.desk.clock() - stored.created_at <= _FRESH
+    if user is not None and not user.has_password and not is_fresh:
+        message = "Sign out and in again before you set a first password: nobody else shall do it from your desk."
+        raise InvalidRequestError(message, field="new")
 
 
 async def _end_sessions(visit: Visit) -> Response:
