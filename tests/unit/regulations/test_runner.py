@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from headwater.errors import RetryableError
+from headwater.errors import RetryableError, UnsupportedError
 from headwater.eventlog.memory import MemoryLog
 from headwater.privacy.regulation import RegulationType, Status
 from headwater.privacy.subjects import Kind, Subject
@@ -148,6 +148,21 @@ def test_destinations_are_told_and_those_that_cannot_are_listed():
     runner, _ = made(books, Shelf("one"), ask=ask, targets=targets)
     asyncio.run(runner.step())
     assert books.receipt["destinations"] == []
+
+
+def test_a_destination_that_lacks_a_setting_is_not_asked_again_and_says_which():
+    async def ask(_target, _person):
+        raise UnsupportedError("Fill in the secret key.")
+
+    books = Books()
+    runner, _ = made(books, Shelf("one"), ask=ask, targets=[Target("d1", "other", "amplitude", "s")])
+    asyncio.run(runner.step())
+    (told,) = books.receipt["destinations"]
+    assert (books.status, told["status"], told["error"]) == (
+        Status.FINISHED,
+        "NOT_SUPPORTED",
+        "Fill in the secret key.",
+    )
 
 
 def test_a_suppression_deletes_nothing():
