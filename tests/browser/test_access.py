@@ -190,3 +190,15 @@ def test_open_access_answers_only_loopback_names(tmp_path):
         assert ask(website, "/default", host=f"evil.example:{website.port}")[0] == 403
     finally:
         website.close()
+
+
+def test_who_may_only_read_is_told_who_begins_and_offered_nothing_that_is_refused(website):
+    reader, _ = sign_in(website, "read-only")
+    owner, _ = sign_in(website)
+    for path in ("", "/sources", "/destinations", "/alerts"):
+        _, _, page = ask(website, f"/default{path}", cookie=reader)
+        assert "sources/catalog" not in page
+        assert "Add e-mail addresses" not in page
+    assert "A member or an owner of the workspace adds it." in ask(website, "/default", cookie=reader)[2]
+    for path in ("", "/sources", "/destinations"):
+        assert "sources/catalog" in ask(website, f"/default{path}", cookie=owner)[2]
