@@ -275,6 +275,24 @@ def test_a_new_source_is_loaded_where_the_file_says_nothing_of_warehouses(fresh)
     assert "apart" not in yaml.safe_load(run(fresh, "export").stdout)["warehouses"][0]["sources"]
 
 
+def test_a_secret_that_stands_in_the_file_is_not_printed(fresh):
+    def hook(**settings):
+        return {
+            "destinations": [{"source": "site", "name": "H", "type": "webhook", "settings": {"url": HOOK, **settings}}]
+        }
+
+    secret = "whsec_canary0123456789canary0123456789"
+    applied(fresh, {"sources": [{"slug": "site", "type": "http-api"}], **hook()})
+    for written in (secret, secret.replace("y", "z")):  # where there was none, and where there was one
+        text = yaml.safe_dump({"version": 1, **hook(secret=written)})
+        dry = run(fresh, "apply", "-f", "-", "--dry-run", given=text)
+        made = run(fresh, "apply", "-f", "-", "--json", given=text)
+        assert "canar" not in dry.output + made.output
+        assert json.loads(made.stdout)["applied"] is True
+    (stored,) = fresh.control.snapshot().destinations
+    assert stored.settings["secret"] == written
+
+
 def test_secrets_of_things_with_like_names_are_apart(fresh):
     hook = {
         "metadataId": "webhook",

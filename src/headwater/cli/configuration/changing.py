@@ -59,13 +59,32 @@ class Change:
         yield f"{sign} {text_of(self.family.called(self.key), None)}"
         for member in self.members:
             has_secrets = member in self.family.sealed
-            for name, old, new in _differences(member, self.old.get(member), self.new[member], has_secrets=has_secrets):
+            for name, old, new in _differences(
+                member, self.old.get(member), self._shown(member), has_secrets=has_secrets
+            ):
                 yield f"    {name}: {_short(old, has_secrets=has_secrets)} → {_short(new, has_secrets=has_secrets)}"
+
+    def _shown(self, member: str) -> Any:
+        """Return what a member shall be, as it may be printed."""
+        new = self.new[member]
+        return _veiled(self.old.get(member), new) if member in self.family.sealed else new
 
     def as_json(self) -> dict[str, Any]:
         """Return the change for scripts."""
-        members = {each: {"from": self.old.get(each), "to": self.new[each]} for each in self.members}
+        members = {each: {"from": self.old.get(each), "to": self._shown(each)} for each in self.members}
         return {"deed": self.deed, "kind": self.family.section, "key": list(self.key), "members": members}
+
+
+def _veiled(old: Any, new: Any) -> Any:
+    """Return a member without secrets that a file has in so many words.
+
+    A secret that is stored is known as one; where nothing is stored yet, any text may be one.
+    """
+    if is_reference(new) or is_link(new):
+        return new
+    if isinstance(old, dict) and isinstance(new, dict) and not is_reference(old):
+        return {name: _veiled(old.get(name), value) for name, value in new.items()}
+    return MASKED if is_reference(old) or (not old and isinstance(new, str)) else new
 
 
 def _differences(name: str, old: Any, new: Any, *, has_secrets: bool) -> Iterator[tuple[str, Any, Any]]:
