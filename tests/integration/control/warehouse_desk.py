@@ -117,6 +117,7 @@ def load(number, warehouse_id, status="success", rows=None, notices=(), error=""
         "next": 10,
         "events": 10,
         "filtered": 0,
+        "suppressed": 0,
         "missed": 0,
         "rows": rows or {},
         "notices": list(notices),
