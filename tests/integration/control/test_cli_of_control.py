@@ -79,7 +79,7 @@ def test_a_source_and_a_destination_are_managed_from_the_shell(running, run):
         (("replay", "--destination", "nothing"), 1, "no destination"),
         (("dead-letters", "retry"), 2, "--destination"),
         (("tail", "--source", "nothing"), 1, "no source"),
-        (("token", "revoke", "nothing"), 1, "token list"),
+        (("token", "revoke", "nothing"), 1, "headwater serve --data-dir"),
     ],
 )
 def test_what_is_wrong_is_one_sentence_and_the_next_step(shared, tmp_path, arguments, status, told):
