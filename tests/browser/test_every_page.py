@@ -71,7 +71,7 @@ PAGES = {
     "tokens": "/default/settings/tokens",
     "profile": "/default/profile",
     "api": "/api/docs",
-    "api-family": "/api/docs/sources",
+    "api-family": "/api/docs/labels",
     "not-found": "/default/nothing-here/at-all",
 }
 
