@@ -106,6 +106,7 @@ class ContactBook:
         """Open the file, which is made when it is not there."""
         self._lock = threading.Lock()
         self._connection = sqlite.connect(path)
+        self._connection.execute("pragma secure_delete = on")  # user ids of people who were forgotten leave no bytes
         self._connection.executescript(_SCHEMA)
         row = self._connection.execute("select key from secret").fetchone()
         self._key: bytes = row[0] if row else self._new_key()
@@ -242,6 +243,8 @@ class ContactBook:
             emails = self._connection.execute(
                 "delete from emails where workspace_id = ? and email = ?", (workspace_id, hashed)
             ).rowcount
+        with self._lock:
+            self._connection.execute("pragma wal_checkpoint(truncate)")
         return int(contacts + emails)
 
     def close(self) -> None:
