@@ -44,7 +44,7 @@ SWITCHES: dict[str, tuple[str, ...]] = {
 Pair = tuple[str, str, str, str]
 ALWAYS = ("--duplicates", "0.05", "--reorders", "0.3", "--losses", "0.02")
 
-RECIPIENTS = int(os.environ.get("TRUTH_RECIPIENTS", "150"))
+RECIPIENTS = int(os.environ.get("TRUTH_RECIPIENTS", "100"))
 CAMPAIGNS = int(os.environ.get("TRUTH_CAMPAIGNS", "2"))
 SPEED = os.environ.get("TRUTH_SPEED", "120")
 HURRIED_MAX = 0.001  # people who came during a campaign that takes seconds, at an account that answers 500 and 403
