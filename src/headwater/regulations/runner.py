@@ -17,6 +17,7 @@ from typing import Any, Final, Protocol
 
 import structlog
 
+from headwater import sqlite
 from headwater.clock import Clock
 from headwater.errors import ConflictError, CorruptLogError, HeadwaterError, UnsupportedError
 from headwater.eventlog.contract import Reader
@@ -33,6 +34,9 @@ _RETRY_FIRST: Final = timedelta(seconds=10)
 _RETRY_MAX: Final = timedelta(hours=1)
 _EVERY_S: Final = 2.0  # ours: how soon a new regulation is seen
 _PASSES_MAX: Final = 3  # ours: of one try over a store into which events under way still fall
+
+_FAILURES: Final = (HeadwaterError, OSError, sqlite.Error)
+"""What one store or destination may meet, such as a full disk, without keeping others from their turn."""
 
 _log = structlog.get_logger()
 
@@ -191,7 +195,7 @@ class Runner:
             return
         try:
             await carry_out(work, receipt)
-        except (HeadwaterError, OSError) as error:
+        except _FAILURES as error:
             await self._later(work, receipt, error)
 
     async def _find(self, work: Work, receipt: Receipt) -> None:
@@ -238,7 +242,7 @@ class Runner:
                 await self._emptied(store, result, work, receipt, whom)
             except CorruptLogError as error:
                 result.error = str(error)
-            except (HeadwaterError, OSError) as error:
+            except _FAILURES as error:
                 result.error = _sentence(error)
             await self._noted(work, Status.RUNNING, receipt)
 
@@ -272,7 +276,7 @@ class Runner:
                 is_supported = await self._ground.ask(target, whom)
             except UnsupportedError as error:
                 result.status, result.error, result.finished_at = Status.NOT_SUPPORTED, str(error), self._now()
-            except (HeadwaterError, OSError) as error:
+            except _FAILURES as error:
                 result.status, result.error = Status.RUNNING, _sentence(error)
             else:
                 result.status = Status.FINISHED if is_supported else Status.NOT_SUPPORTED

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from headwater import sqlite
 from headwater.errors import RetryableError, UnsupportedError
 from headwater.eventlog.memory import MemoryLog
 from headwater.privacy.regulation import RegulationType, Status
@@ -118,6 +119,24 @@ def test_what_fails_is_tried_again_and_the_others_are_done_at_once():
     clock.now += timedelta(seconds=11)
     asyncio.run(runner.step())
     assert (books.status, away.records) == (Status.FINISHED, 0)
+
+
+def test_a_database_that_is_full_is_a_failure_like_any_other():
+    class Full(Shelf):
+        async def erase(self, person, reach):
+            if self.fails:
+                self.fails -= 1
+                raise sqlite.OperationalError("database or disk is full")
+            return await super().erase(person, reach)
+
+    books, full, there = Books(), Full("full", 3, fails=1), Shelf("there", 2)
+    runner, clock = made(books, full, there)
+    asyncio.run(runner.step())
+    told = "It failed with OperationalError; tried again."
+    assert (books.status, books.reason, there.records) == (Status.RUNNING, told, 0)
+    clock.now += timedelta(seconds=11)
+    asyncio.run(runner.step())
+    assert (books.status, full.records) == (Status.FINISHED, 0)
 
 
 def test_after_72_hours_it_is_told_what_failed():
