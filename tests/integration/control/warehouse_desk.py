@@ -66,7 +66,8 @@ class WarehouseDesk:
         return {"misfits": [{**where, **when, "rows": 3, "widened": True}]}
 
     async def preview_person(self, workspace_id, subjects, source_id=None, *, follows_links=True):
-        self._note("preview_person", workspace_id=workspace_id, subjects=list(subjects), follows_links=follows_links)
+        whom = {"subjects": list(subjects), "source_id": source_id, "follows_links": follows_links}
+        self._note("preview_person", workspace_id=workspace_id, **whom)
         linked = [{"kind": kind, "value": value, "isNamed": True} for kind, value in subjects]
         return {"linked": linked, "stores": [{"name": "log.events", "count": 3}], "destinations": []}
 

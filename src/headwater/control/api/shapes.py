@@ -43,9 +43,7 @@ def source(value: Source, catalog: Catalog, caller: Caller) -> Shape:
         "enabled": value.enabled,
         "writeKeys": list(value.write_keys) if caller.may(Role.SOURCE_ADMIN, "sources:write", value.id) else [],
         "settings": dict(value.settings),
-        "labels": [
-            {"key": each.key, "value": each.value, "description": each.description} for each in value.labels
-        ],
+        "labels": [{"key": each.key, "value": each.value, "description": each.description} for each in value.labels],
         "schemaName": value.schema_name,
         "regionAllowed": value.region_allowed,
         "createdAt": text_of(value.created_at),
