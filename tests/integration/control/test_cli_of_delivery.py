@@ -414,5 +414,5 @@ def test_what_is_wrong_is_one_sentence_and_the_next_step(unchanged, tmp_path, ar
 def test_who_may_only_read_sees_and_changes_nothing(running, run, destination):
     assert run("filters", "list", "Hook", token="read-only")[0] == 0
     status, _, err = run("filters", "create", "Hook", "--if", "all", "--drop", token="read-only")
-    assert (status, "source admin for this source" in err) == (1, True)
+    assert (status, "needs the role source-admin" in err) == (1, True)
     assert running.control.filters.all(running.workspace.id, destination.id) == []
