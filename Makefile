@@ -59,7 +59,7 @@ destination-pages: $(STAMPS)/app  ## renew docs/destinations/ from the shelf
 	$(BIN)/python tools/destination_pages.py
 
 torture: $(STAMPS)/dev fault-tools  ## the full fault sets (an hour and more; some need root and Debian's nbdkit)
-	$(BIN)/python -m pytest -m "torture" tests/fault
+	$(BIN)/python -m pytest -m "torture" tests/fault tests/integration/control/test_api_fuzzed.py
 
 browser: $(STAMPS)/dev  ## Chromium for the browser tests (Debian installs it; elsewhere the tests say what is missing)
 	tools/install-browser

@@ -1,6 +1,7 @@
 """Every page and button of a destination, asked for another workspace's: nothing is there, nothing is done or told."""
 
 import dataclasses
+from types import SimpleNamespace
 
 import pytest
 from starlette.routing import Route
@@ -37,7 +38,8 @@ def routes() -> list[tuple[str, str]]:
     """Return method and path of everything under one destination."""
     parts = {"session_secret": b"s" * 32, "public_url": "http://a.example", "open_access": False}
     parts |= {"alerts": None, "seen": None}
-    built = pages.build(*[None] * 6, **parts)
+    control = SimpleNamespace(audit=None)  # nothing is asked of it until somebody visits
+    built = pages.build(control, *[None] * 5, **parts)
     found = [route for route in built if isinstance(route, Route) and "{destination}" in route.path]
     return sorted((method, route.path) for route in found for method in (route.methods or set()) - {"HEAD"})
 

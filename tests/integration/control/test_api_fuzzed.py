@@ -95,5 +95,6 @@ def test_nothing_that_the_document_allows_breaks_the_api(plane, there):
 
 
 @pytest.mark.torture
+@pytest.mark.timeout(3_600)
 def test_nothing_that_the_document_allows_breaks_the_api_for_long(plane, there):
     run(plane, there, 200, derandomize=False)

@@ -53,6 +53,7 @@ def test_an_account_is_connected_shown_switched_and_disconnected(running, run, c
 def test_a_status_for_people_tells_state_next_step_and_every_figure(running, run):
     running.pipeline.run = {
         "id": "r1",
+        "since": None,
         "kind": "backfill",
         "state": "running",
         "campaigns": {"total": 4, "done": 1},
@@ -218,8 +219,10 @@ def test_leaving_a_backfill_with_ctrl_c_leaves_it_running_and_says_how_to_find_i
     assert running.pipeline.run["state"] == "running"
 
 
+LOOKED = {"sentAt": None, "checkedAt": "2026-01-02T00:00:00Z", "readAt": None}
 CAMPAIGNS = [
     {
+        **LOOKED,
         "id": "7",
         "name": "Spring",
         "equal": False,
@@ -229,7 +232,7 @@ CAMPAIGNS = [
         },
         "why": ["opens: 2 are missing."],
     },
-    {"id": "8", "name": "Summer", "equal": True, "counts": {}, "why": []},
+    {**LOOKED, "id": "8", "name": "Summer", "equal": True, "counts": {}, "why": []},
 ]
 
 
