@@ -6,13 +6,14 @@ Source: Segment Public API, Deletion and Suppression; identifiers besides user i
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from typing import Any, Final
 
 import msgspec
 from msgspec import UNSET, UnsetType
 from starlette.responses import StreamingResponse
 
-from headwater.control.api.door import Answer, Asked, Operation, Query, Run
+from headwater.control.api.door import TRIAL, Answer, Asked, Operation, Query, Run
 from headwater.control.api.models import Done
 from headwater.control.api.models import privacy as models
 from headwater.control.api.paging import Pager
@@ -109,8 +110,8 @@ class RegulationOperations:
                 query=_SUPPRESSIONS,
                 paged=True,
             ),
-            _naming("/people/preview", self.preview, Whom, models.Preview),
-            _naming("/people/export", self.export, Export, None, tuple(FORMATS.values())),
+            replace(_naming("/people/preview", self.preview, Whom, models.Preview), cost=TRIAL),
+            replace(_naming("/people/export", self.export, Export, None, tuple(FORMATS.values())), cost=TRIAL),
         ]
 
     async def create(self, asked: Asked) -> Answer:

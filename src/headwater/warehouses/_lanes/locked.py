@@ -30,6 +30,7 @@ RESULT_BYTES_MAX: Final = 64 * MIB  # ours: what a page or a terminal can show
 EXPORT_BYTES_MAX: Final = 4096 * MIB  # ours: of a result that is saved, on this machine's disk
 CATALOG: Final = "headwater_warehouse"  # no schema of a source is called so, a schema's name would be ambiguous
 _CHUNK_ROWS: Final = 50  # a row can be large, and is larger in Python than in DuckDB
+_INTERRUPT_S: Final = 0.02
 _LOOK_S: Final = 0.2  # ours: how often the size of a file that is written is looked at
 _VALUE_BYTES: Final = 8  # about: of a number or a time
 _ABSOLUTE_PATH: Final = re.compile(r"(/[^\s'\"/]+){2,}/?")
@@ -91,11 +92,19 @@ class LockedReading:
         return [CatalogTable(schema, name, tuple((str(c), str(t)) for c, t in each)) for schema, name, each in rows]
 
     def cancel(self) -> None:
-        """Interrupt what another thread asks."""
+        """Interrupt what another thread asks, also when it has not quite begun."""
         with self._lock:
             self._cancelled = True
-            if self._connection is not None:
+        threading.Thread(target=self._interrupt, name="headwater-cancel", daemon=True).start()
+
+    def _interrupt(self) -> None:
+        """Interrupt until nothing is asked: a statement that begins a moment after an interrupt does not see it."""
+        while True:
+            with self._lock:
+                if self._connection is None:
+                    return
                 self._connection.interrupt()
+            time.sleep(_INTERRUPT_S)
 
     @contextmanager
     def _opened(self, *scratch: Path) -> Iterator[DuckDBPyConnection]:
