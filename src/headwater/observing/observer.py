@@ -26,7 +26,7 @@ _RECORDS_MAX: Final = 20_000  # ours: a batch, and with it the memory
 _BYTES_MAX: Final = 16 * 1024 * 1024  # likewise
 _FORWARD_MAX: Final = 500  # ours: records of one append
 _WAIT_S: Final = 1.0
-_GATHER_S: Final = 1.0  # ours: a batch costs some 10 ms however small it is
+_GATHER_S: Final = 2.0  # ours: a batch costs some 10 ms however small it is, and events come all the time
 _PAUSE_S: Final = 1.0
 _PAUSE_S_MAX: Final = 30.0
 
@@ -50,8 +50,9 @@ class Observer:
         pause_s = _PAUSE_S
         while not self._stopped.is_set():
             try:
-                if not await self.step():
-                    place = await asyncio.to_thread(self._place)
+                await self.step()
+                place = await asyncio.to_thread(self._place)
+                if self._reader.end(Topic.EVENTS) - place < _RECORDS_MAX:
                     await self._reader.wait(Topic.EVENTS, place, timeout_s=_WAIT_S)
                     await self._stopped_within(_GATHER_S)
                 pause_s = _PAUSE_S
