@@ -14,6 +14,13 @@ from headwater import cli, config
 
 API_KEY = "0123456789abcdef" * 4
 URL = "https://acme.api-us1.com"
+# a program that was started in the background ignores Ctrl-C, and so do those that it starts
+HEARING = """
+import signal
+signal.signal(signal.SIGINT, signal.default_int_handler)
+from headwater.cli import main
+main()
+"""
 KEY_VARIABLE = "HEADWATER_ACTIVECAMPAIGN_API_KEY"
 
 
@@ -200,7 +207,7 @@ def test_leaving_a_backfill_with_ctrl_c_leaves_it_running_and_says_how_to_find_i
     running.pipeline.is_slow = True
     server = {"HEADWATER_URL": running.url.removesuffix("/api"), "HEADWATER_TOKEN": running.tokens["owner"]}
     with subprocess.Popen(
-        [sys.executable, "-m", "headwater", "activecampaign", "backfill", "--since", "2026-01-31"],
+        [sys.executable, "-c", HEARING, "activecampaign", "backfill", "--since", "2026-01-31"],
         env={**os.environ, **server},
         cwd=tmp_path,
         stdout=subprocess.PIPE,
