@@ -79,7 +79,7 @@ async def run(place: Place) -> None:
     )
     parts = api.Parts(control, pipeline, queries, alerts, live, refused, volume, seen)
     doors = api.build(parts, Speeds(settings.api_requests_per_s))
-    documentation = api_docs.build(api.described(doors))
+    documentation = api_docs.build(api.described(doors), place.public_url)
     server = Server(Starlette(routes=[*documentation, *doors, *routes]))
     alerting = Alerting(control, volume, pipeline, alerts.book, messenger, settings.data_dir)
     async with alongside(server.stop, volume=volume.run(), alerts=alerting.run(), audit=retain_audit(control)):

@@ -68,9 +68,9 @@ class Family:
     operations: tuple[Told, ...]
 
 
-def build(document: Schema) -> list[Route]:
+def build(document: Schema, public_url: str) -> list[Route]:
     """Return the routes of the pages; they stand before the API's own, which ask for a token."""
-    pages = _Pages(document)
+    pages = _Pages(document, public_url)
     methods = ["GET", "HEAD"]
     return [
         Route("/api/docs", pages.first, methods=methods),
@@ -81,8 +81,8 @@ def build(document: Schema) -> list[Route]:
 class _Pages:
     """Rendered once for each theme, and kept."""
 
-    def __init__(self, document: Schema) -> None:
-        self._document, self._renderer = document, Renderer(wall.now)
+    def __init__(self, document: Schema, public_url: str) -> None:
+        self._document, self._public_url, self._renderer = document, public_url, Renderer(wall.now)
         self._families = {each.name: each for each in families(document)}
         self._rendered = functools.lru_cache(maxsize=3 * (len(self._families) + 2))(self._render)
 
@@ -99,6 +99,7 @@ class _Pages:
         values = {
             "theme": theme,
             "info": self._document["info"],
+            "public_url": self._public_url,
             "families": list(self._families.values()),
             "family": self._families.get(name or ""),
             "is_missing": name == "",

@@ -19,7 +19,7 @@ def document(shared):
 
 @pytest.fixture(scope="module")
 def read(shared, document):
-    with serving([*api_docs.build(document), *shared.routes]) as url:
+    with serving([*api_docs.build(document, "https://events.example.com"), *shared.routes]) as url:
 
         def asked(path="", **headers):
             request = urllib.request.Request(f"{url}/docs{path}", headers=headers)
@@ -93,3 +93,7 @@ def test_examples_are_bodies_that_the_api_takes_for_well_formed(shared, document
                 kinds = {each["type"] for each in answer.get("errors", [])}
                 assert status not in {400, 415, 500}, (method, path, example, answer)
                 assert "unknown_field" not in kinds, (method, path, example, answer)
+
+
+def test_how_to_begin_names_this_servers_own_address(read):
+    assert "export HEADWATER_URL=https://events.example.com\n" in read()[1]
